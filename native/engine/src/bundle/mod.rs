@@ -1,0 +1,1 @@
+//! What a worker needs, by content hash.

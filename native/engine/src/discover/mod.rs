@@ -1,0 +1,1 @@
+//! Class directories and jars to test classes.

@@ -1,0 +1,13 @@
+//! Discovers, plans, bundles, runs and reports a JVM build's tests.
+//!
+//! Each stage is one public function with owned, serializable input and output:
+//! [`discover`] → [`plan`] → [`bundle`] → [`run`] → [`report`]. [`session`] puts them behind one
+//! command and one stream of events, which is what JNI and the command line use.
+
+pub mod backend;
+pub mod bundle;
+pub mod discover;
+pub mod plan;
+pub mod report;
+pub mod run;
+pub mod session;

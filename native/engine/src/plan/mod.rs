@@ -1,0 +1,1 @@
+//! Timings, estimates, units and groups.

@@ -1,0 +1,1 @@
+//! Events to console, JUnit XML, HTML and JSON.

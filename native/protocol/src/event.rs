@@ -1,0 +1,234 @@
+//! Events: the contract between a run and everything that shows it.
+//!
+//! Additive only. Reporters consume events; nothing else feeds them. [`RunEvent`]s, appended to a
+//! file, are the run's journal.
+
+use crate::Failure;
+use crate::plan::UnitId;
+use crate::test::{Finished, Invocation, Stream, TestId, Verdict};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What a command says while it works: the stream behind JNI's `nextEvent`. Its last is [`Event::End`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// A line for the person who watches, already worded.
+    Console {
+        /// How important it is.
+        level: Level,
+        /// One or several lines, without a line break at the end.
+        text: String,
+    },
+    /// Something happened in the run.
+    Run {
+        /// What.
+        event: RunEvent,
+    },
+    /// A document was written.
+    Written {
+        /// `plan`, `bundle`, `image`, `journal`, `junit-xml`, `html`, `summary`, `timings`.
+        what: String,
+        /// Where.
+        path: PathBuf,
+    },
+    /// The command is over. Nothing follows.
+    End {
+        /// `None` when all went well.
+        failure: Option<Failure>,
+    },
+}
+
+/// How important a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Shown on request.
+    Info,
+    /// Shown.
+    Lifecycle,
+    /// Something to look at, though the command goes on.
+    Warn,
+    /// Something is bad.
+    Error,
+}
+
+/// One try at the tests of one worker's unit; counts from 1 for each unit.
+pub type Attempt = u32;
+
+/// What happens in a run. The fold of these is the run's state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum RunEvent {
+    /// The first event.
+    RunStarted {
+        /// Names the run, unique in its output folder: UTC time and a random end.
+        run: String,
+        /// [`crate::VERSION`].
+        protocol: u32,
+        /// SHA-256 in hex of `plan.json`.
+        plan: String,
+        /// How many workers will be asked for.
+        workers: u32,
+        /// Units to run.
+        units: u64,
+        /// Tests to run.
+        tests: u64,
+        /// Milliseconds since the Unix epoch.
+        at_ms: u64,
+    },
+    /// A worker was asked for.
+    WorkerStarted {
+        /// From 1.
+        worker: u32,
+        /// Backend.
+        backend: String,
+        /// Milliseconds since the Unix epoch, like every `at_ms`.
+        at_ms: u64,
+    },
+    /// Its agent said hello.
+    WorkerReady {
+        /// Which.
+        worker: u32,
+        /// Host or container it runs on.
+        host: String,
+        /// The agent's process id there.
+        pid: u32,
+        /// When.
+        at_ms: u64,
+    },
+    /// It is gone, wanted or not; what it had in hand is dealt with by the events that follow.
+    WorkerEnded {
+        /// Which.
+        worker: u32,
+        /// `None` when it ended because it was told to.
+        failure: Option<Failure>,
+        /// When.
+        at_ms: u64,
+    },
+    /// A harness JVM runs.
+    JvmStarted {
+        /// Where.
+        worker: u32,
+        /// Of which profile.
+        task: crate::test::TaskPath,
+        /// Its process id.
+        pid: u32,
+        /// When.
+        at_ms: u64,
+    },
+    /// A harness JVM ended without being told to.
+    JvmDied {
+        /// Where.
+        worker: u32,
+        /// Its process id.
+        pid: u32,
+        /// Exit code or signal, in words, with the last lines it wrote.
+        reason: String,
+        /// When.
+        at_ms: u64,
+    },
+    /// A unit was given to a worker (it may wait there behind another).
+    UnitAssigned {
+        /// Which.
+        unit: UnitId,
+        /// To whom.
+        worker: u32,
+        /// Which try.
+        attempt: Attempt,
+        /// When.
+        at_ms: u64,
+    },
+    /// A test is about to run.
+    TestStarted {
+        /// Which.
+        test: TestId,
+        /// Of which unit.
+        unit: UnitId,
+        /// Where.
+        worker: u32,
+        /// Which try.
+        attempt: Attempt,
+        /// When, by the coordinator's clock.
+        at_ms: u64,
+    },
+    /// One invocation of a test ended.
+    InvocationFinished {
+        /// Of which test.
+        test: TestId,
+        /// Where.
+        worker: u32,
+        /// Which try.
+        attempt: Attempt,
+        /// Which invocation.
+        invocation: Invocation,
+        /// What it came to.
+        finished: Finished,
+    },
+    /// A test wrote something.
+    Output {
+        /// `None`: class set-up, or between tests; see `class`.
+        test: Option<TestId>,
+        /// The top-level class that ran; empty when none did.
+        class: String,
+        /// Its Test task.
+        task: crate::test::TaskPath,
+        /// Where.
+        worker: u32,
+        /// To which stream.
+        stream: Stream,
+        /// What; bytes that are no UTF-8 were replaced.
+        text: String,
+    },
+    /// A try at a test ended. Exactly one for each `UnitAssigned` and test that is not handed back.
+    TestFinished {
+        /// Which.
+        test: TestId,
+        /// Where it ran; `None` for a test that never reached a worker.
+        worker: Option<u32>,
+        /// Which try.
+        attempt: Attempt,
+        /// What it came to.
+        finished: Finished,
+    },
+    /// A planned test got its verdict: exactly once per test and run.
+    TestVerdict {
+        /// Which.
+        test: TestId,
+        /// What became of it.
+        verdict: Verdict,
+        /// For lost tests: why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// A unit is done at a worker, or what is left of it was handed back.
+    UnitFinished {
+        /// Which.
+        unit: UnitId,
+        /// Where.
+        worker: u32,
+        /// Which try.
+        attempt: Attempt,
+        /// Tests without a result that go back to the queue.
+        handed_back: Vec<TestId>,
+        /// When.
+        at_ms: u64,
+    },
+    /// The user or the build asked for the end.
+    CancelRequested {
+        /// When.
+        at_ms: u64,
+    },
+    /// The last event.
+    RunFinished {
+        /// The worst verdict that counts.
+        verdict: Verdict,
+        /// Tests by verdict.
+        counts: BTreeMap<Verdict, u64>,
+        /// Whether it was cancelled.
+        cancelled: bool,
+        /// When.
+        at_ms: u64,
+    },
+}

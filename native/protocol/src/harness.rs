@@ -1,0 +1,406 @@
+//! Agent and harness: small binary messages in [`crate::frame`]s over two named pipes.
+//!
+//! Binary because the harness runs on Java 8 beside the project's own classes and brings no JSON
+//! library. A payload is one byte for the message's kind, then its fields in order: `u32` and `u64`
+//! most significant byte first, strings as `u32` byte count and UTF-8, lists as `u32` count and
+//! items, options as one byte 0 or 1 and the value. The Java side is
+//! `harness/src/main/java/dev/testfleet/harness/wire/`; `tests/vectors/harness/` holds payloads that both
+//! sides must read and write alike.
+
+use crate::test::{Finished, Invocation, Outcome, Stream, TestName, Thrown};
+use crate::{Failure, FailureCode, Result};
+
+/// What the agent says to the harness.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ToHarness {
+    /// Kind 1, once, first.
+    Configure {
+        /// [`crate::VERSION`].
+        protocol: u32,
+        /// `junit-platform`, `junit4` or `testng`.
+        framework: String,
+        /// The framework's options: name and value; a name may occur several times. Names are those of
+        /// [`crate::request::Framework`]'s fields as JSON has them (`includeEngines`, `excludeTags`, ...).
+        options: Vec<(String, String)>,
+    },
+    /// Kind 2.
+    RunUnit {
+        /// The unit's id.
+        unit: String,
+        /// Top-level class to run.
+        class: String,
+        /// Whether to run the class without a filter; `tests` is then what is expected.
+        whole_class: bool,
+        /// The planned tests.
+        tests: Vec<TestName>,
+    },
+    /// Kind 3: end after what is running. The end of the pipe means: halt at once.
+    Shutdown,
+}
+
+/// What the harness says to the agent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FromHarness {
+    /// Kind 1: the framework is there.
+    Ready {
+        /// [`crate::VERSION`].
+        protocol: u32,
+        /// `java.version`, for messages.
+        java_version: String,
+    },
+    /// Kind 2: flushed before the test runs.
+    TestStarted {
+        /// Unit.
+        unit: String,
+        /// Test.
+        test: TestName,
+    },
+    /// Kind 3.
+    InvocationFinished {
+        /// Unit.
+        unit: String,
+        /// Test.
+        test: TestName,
+        /// Invocation.
+        invocation: Invocation,
+        /// What it came to.
+        finished: Finished,
+    },
+    /// Kind 4: exactly once for each planned test that the framework ran, skipped or gave up.
+    TestFinished {
+        /// Unit.
+        unit: String,
+        /// Test.
+        test: TestName,
+        /// What it came to.
+        finished: Finished,
+    },
+    /// Kind 5.
+    Output {
+        /// Empty between units.
+        unit: String,
+        /// If known.
+        test: Option<TestName>,
+        /// Stream.
+        stream: Stream,
+        /// Raw bytes, at most 64 KiB, cut between characters.
+        bytes: Vec<u8>,
+    },
+    /// Kind 6: a failure outside of any test, in a unit.
+    ClassFailed {
+        /// Unit.
+        unit: String,
+        /// Class.
+        class: String,
+        /// What was thrown.
+        thrown: Thrown,
+    },
+    /// Kind 7.
+    UnitFinished {
+        /// Unit.
+        unit: String,
+    },
+    /// Kind 8: the harness can't work (no framework on the classpath, wrong version); it ends after this.
+    Fault {
+        /// What failed.
+        message: String,
+        /// What to do; may be empty.
+        hint: String,
+    },
+}
+
+impl ToHarness {
+    /// The payload.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        match self {
+            Self::Configure { protocol, framework, options } => {
+                out.u8(1);
+                out.u32(*protocol);
+                out.string(framework);
+                out.list(options, |out, (name, value)| {
+                    out.string(name);
+                    out.string(value);
+                });
+            }
+            Self::RunUnit { unit, class, whole_class, tests } => {
+                out.u8(2);
+                out.string(unit);
+                out.string(class);
+                out.u8(u8::from(*whole_class));
+                out.list(tests, |out, test| out.test(test));
+            }
+            Self::Shutdown => out.u8(3),
+        }
+        out.bytes
+    }
+
+    /// Reads a payload.
+    ///
+    /// # Errors
+    /// [`FailureCode::WorkerBroken`] when it is none.
+    pub fn decode(payload: &[u8]) -> Result<Self> {
+        let mut input = Reader { rest: payload };
+        let message = match input.u8()? {
+            1 => Self::Configure {
+                protocol: input.u32()?,
+                framework: input.string()?,
+                options: input.list(|input| Ok((input.string()?, input.string()?)))?,
+            },
+            2 => Self::RunUnit {
+                unit: input.string()?,
+                class: input.string()?,
+                whole_class: input.bool()?,
+                tests: input.list(Reader::test)?,
+            },
+            3 => Self::Shutdown,
+            kind => return Err(broken(&format!("unknown kind {kind}"))),
+        };
+        input.end(message)
+    }
+}
+
+impl FromHarness {
+    /// The payload.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        match self {
+            Self::Ready { protocol, java_version } => {
+                out.u8(1);
+                out.u32(*protocol);
+                out.string(java_version);
+            }
+            Self::TestStarted { unit, test } => {
+                out.u8(2);
+                out.string(unit);
+                out.test(test);
+            }
+            Self::InvocationFinished { unit, test, invocation, finished } => {
+                out.u8(3);
+                out.string(unit);
+                out.test(test);
+                out.string(&invocation.id);
+                out.string(&invocation.name);
+                out.finished(finished);
+            }
+            Self::TestFinished { unit, test, finished } => {
+                out.u8(4);
+                out.string(unit);
+                out.test(test);
+                out.finished(finished);
+            }
+            Self::Output { unit, test, stream, bytes } => {
+                out.u8(5);
+                out.string(unit);
+                out.option(test.as_ref(), |out, test| out.test(test));
+                out.u8(match stream {
+                    Stream::Stdout => 1,
+                    Stream::Stderr => 2,
+                });
+                out.blob(bytes);
+            }
+            Self::ClassFailed { unit, class, thrown } => {
+                out.u8(6);
+                out.string(unit);
+                out.string(class);
+                out.thrown(thrown);
+            }
+            Self::UnitFinished { unit } => {
+                out.u8(7);
+                out.string(unit);
+            }
+            Self::Fault { message, hint } => {
+                out.u8(8);
+                out.string(message);
+                out.string(hint);
+            }
+        }
+        out.bytes
+    }
+
+    /// Reads a payload.
+    ///
+    /// # Errors
+    /// [`FailureCode::WorkerBroken`] when it is none.
+    pub fn decode(payload: &[u8]) -> Result<Self> {
+        let mut input = Reader { rest: payload };
+        let message = match input.u8()? {
+            1 => Self::Ready { protocol: input.u32()?, java_version: input.string()? },
+            2 => Self::TestStarted { unit: input.string()?, test: input.test()? },
+            3 => Self::InvocationFinished {
+                unit: input.string()?,
+                test: input.test()?,
+                invocation: Invocation { id: input.string()?, name: input.string()? },
+                finished: input.finished()?,
+            },
+            4 => Self::TestFinished { unit: input.string()?, test: input.test()?, finished: input.finished()? },
+            5 => Self::Output {
+                unit: input.string()?,
+                test: input.option(Reader::test)?,
+                stream: match input.u8()? {
+                    1 => Stream::Stdout,
+                    2 => Stream::Stderr,
+                    other => return Err(broken(&format!("unknown stream {other}"))),
+                },
+                bytes: input.blob()?,
+            },
+            6 => Self::ClassFailed { unit: input.string()?, class: input.string()?, thrown: input.thrown()? },
+            7 => Self::UnitFinished { unit: input.string()? },
+            8 => Self::Fault { message: input.string()?, hint: input.string()? },
+            kind => return Err(broken(&format!("unknown kind {kind}"))),
+        };
+        input.end(message)
+    }
+}
+
+fn broken(what: &str) -> Failure {
+    Failure::new(FailureCode::WorkerBroken, format!("failed to read a harness message: {what}"))
+        .hint("agent and harness must come from the same Testfleet version")
+}
+
+#[derive(Default)]
+struct Writer {
+    bytes: Vec<u8>,
+}
+
+impl Writer {
+    fn u8(&mut self, value: u8) {
+        self.bytes.push(value);
+    }
+
+    fn u32(&mut self, value: u32) {
+        self.bytes.extend_from_slice(&value.to_be_bytes());
+    }
+
+    fn u64(&mut self, value: u64) {
+        self.bytes.extend_from_slice(&value.to_be_bytes());
+    }
+
+    fn blob(&mut self, value: &[u8]) {
+        self.u32(value.len() as u32);
+        self.bytes.extend_from_slice(value);
+    }
+
+    fn string(&mut self, value: &str) {
+        self.blob(value.as_bytes());
+    }
+
+    fn list<T>(&mut self, items: &[T], item: impl Fn(&mut Self, &T)) {
+        self.u32(items.len() as u32);
+        for one in items {
+            item(self, one);
+        }
+    }
+
+    fn option<T>(&mut self, value: Option<T>, item: impl Fn(&mut Self, T)) {
+        self.u8(u8::from(value.is_some()));
+        if let Some(value) = value {
+            item(self, value);
+        }
+    }
+
+    fn test(&mut self, test: &TestName) {
+        self.string(&test.class);
+        self.string(&test.method);
+    }
+
+    fn thrown(&mut self, thrown: &Thrown) {
+        self.string(&thrown.kind);
+        self.string(&thrown.message);
+        self.string(&thrown.stack);
+    }
+
+    fn finished(&mut self, finished: &Finished) {
+        self.u8(match finished.outcome {
+            Outcome::Passed => 1,
+            Outcome::Failed => 2,
+            Outcome::Aborted => 3,
+            Outcome::Skipped => 4,
+            Outcome::Errored => 5,
+        });
+        self.u64(finished.started_at_ms);
+        self.u64(finished.duration_us);
+        self.option(finished.reason.as_ref(), |out, reason| out.string(reason));
+        self.list(&finished.thrown, Self::thrown);
+    }
+}
+
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl Reader<'_> {
+    fn take(&mut self, count: usize) -> Result<&[u8]> {
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or_else(|| broken("it ends too early"))?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn u8(&mut self) -> Result<u8> {
+        Ok(self.take(1)?[0])
+    }
+
+    fn bool(&mut self) -> Result<bool> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(broken(&format!("{other} is neither yes nor no"))),
+        }
+    }
+
+    fn u32(&mut self) -> Result<u32> {
+        self.take(4).map(|bytes| bytes.iter().fold(0, |value, byte| value << 8 | u32::from(*byte)))
+    }
+
+    fn u64(&mut self) -> Result<u64> {
+        self.take(8).map(|bytes| bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+    }
+
+    fn blob(&mut self) -> Result<Vec<u8>> {
+        let length = self.u32()? as usize;
+        self.take(length).map(<[u8]>::to_vec)
+    }
+
+    fn string(&mut self) -> Result<String> {
+        String::from_utf8(self.blob()?).map_err(|_| broken("a text is no UTF-8"))
+    }
+
+    fn list<T>(&mut self, item: impl Fn(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+        // No capacity from the wire: a damaged count must not allocate.
+        let count = self.u32()?;
+        (0..count).map(|_| item(self)).collect()
+    }
+
+    fn option<T>(&mut self, item: impl Fn(&mut Self) -> Result<T>) -> Result<Option<T>> {
+        if self.bool()? { item(self).map(Some) } else { Ok(None) }
+    }
+
+    fn test(&mut self) -> Result<TestName> {
+        Ok(TestName { class: self.string()?, method: self.string()? })
+    }
+
+    fn thrown(&mut self) -> Result<Thrown> {
+        Ok(Thrown { kind: self.string()?, message: self.string()?, stack: self.string()? })
+    }
+
+    fn finished(&mut self) -> Result<Finished> {
+        Ok(Finished {
+            outcome: match self.u8()? {
+                1 => Outcome::Passed,
+                2 => Outcome::Failed,
+                3 => Outcome::Aborted,
+                4 => Outcome::Skipped,
+                5 => Outcome::Errored,
+                other => return Err(broken(&format!("unknown outcome {other}"))),
+            },
+            started_at_ms: self.u64()?,
+            duration_us: self.u64()?,
+            reason: self.option(Self::string)?,
+            thrown: self.list(Self::thrown)?,
+        })
+    }
+
+    fn end<T>(self, message: T) -> Result<T> {
+        if self.rest.is_empty() { Ok(message) } else { Err(broken("it is longer than its fields")) }
+    }
+}
