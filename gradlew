@@ -140,6 +140,9 @@ location of your Java installation."
     fi
 fi
 
+# Testfleet's addition to the stock script: a Gradle for machines that can't download one.
+JAVACMD=$JAVACMD "$APP_HOME/gradle/distribution/ensure" --for-wrapper "$@" || exit
+
 # Increase the maximum file descriptors if we can.
 if ! "$cygwin" && ! "$darwin" && ! "$nonstop" ; then
     case $MAX_FD in #(
