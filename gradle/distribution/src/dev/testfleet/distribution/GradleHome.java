@@ -8,6 +8,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Stream;
+
 import javax.tools.JavaCompiler;
 import javax.tools.ToolProvider;
 
@@ -63,7 +64,8 @@ final class GradleHome {
         Set<String> pluginModules = pluginModules(modules);
         for (var module : modules.byName().entrySet()) {
             String name = module.getKey();
-            Path folder = pluginModules.contains(name) ? plugins : name.equals(AGENT) ? agents : lib;
+            Path folder =
+                    pluginModules.contains(name) ? plugins : name.equals(AGENT) ? agents : lib;
             module.getValue().write(folder.resolve(name + "-" + version + ".jar"));
         }
         for (String jar : modules.externalJars()) {

@@ -26,7 +26,9 @@ final class GradleModules {
     private static final String PARAMETER_NAMES = "-parameter-names.properties";
     private static final String SERVICES = "META-INF/services/";
 
-    /** Libraries that gradle-api contains and Maven Central doesn't: folder to start of jar name. */
+    /**
+     * Libraries that gradle-api contains and Maven Central doesn't: folder to start of jar name.
+     */
     private static final Map<String, String> BUNDLED =
             Map.of(
                     "net/rubygrapefruit/", "native-platform-0",
@@ -173,7 +175,8 @@ final class GradleModules {
         return relocated; // another library: its own jar is downloaded
     }
 
-    // The service files of all modules were merged: each line goes back to the module with its class.
+    // The service files of all modules were merged: each line goes back to the module with its
+    // class.
     private void returnServices() {
         Map<String, JarContent> owners = new HashMap<>();
         for (JarContent module : modules.values()) {

@@ -75,7 +75,8 @@ final class JarContent {
     /** Writes the jar; the same content gives the same bytes. */
     void write(Path jar) throws IOException {
         try (ZipOutputStream out =
-                new ZipOutputStream(new BufferedOutputStream(Files.newOutputStream(jar), 1 << 16))) {
+                new ZipOutputStream(
+                        new BufferedOutputStream(Files.newOutputStream(jar), 1 << 16))) {
             out.setLevel(Deflater.BEST_SPEED);
             write(out, MANIFEST, (manifest + "\r\n").getBytes(StandardCharsets.UTF_8));
             for (Map.Entry<String, byte[]> file : files.entrySet()) {

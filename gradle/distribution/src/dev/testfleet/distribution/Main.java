@@ -43,7 +43,8 @@ public final class Main {
         try {
             URI url = URI.create(arguments[1]);
             Optional<String> obstacle =
-                    OfficialDownload.obstacle(url, Path.of(arguments[3]).resolve("gradle.properties"));
+                    OfficialDownload.obstacle(
+                            url, Path.of(arguments[3]).resolve("gradle.properties"));
             if (obstacle.isEmpty()) {
                 System.exit(URL_IS_REACHABLE);
             }

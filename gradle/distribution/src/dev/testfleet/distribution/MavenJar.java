@@ -21,7 +21,7 @@ record MavenJar(String sha256, String group, String artifact, String version) {
     private static final String COPY_DEPENDENCIES =
             "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies";
 
-    /** Reads a list with lines of the form {@code sha256  group:artifact:version}. */
+    /** Reads a list with lines of the form {@code sha256 group:artifact:version}. */
     static List<MavenJar> readAll(Path list) throws IOException {
         List<MavenJar> jars = new ArrayList<>();
         for (String line : Files.readAllLines(list)) {
@@ -34,7 +34,9 @@ record MavenJar(String sha256, String group, String artifact, String version) {
         return jars;
     }
 
-    /** Downloads all {@code jars} into {@code folder}, without what they depend on, and checks them. */
+    /**
+     * Downloads all {@code jars} into {@code folder}, without what they depend on, and checks them.
+     */
     static Path downloadAll(List<MavenJar> jars, Path folder) throws IOException {
         Files.createDirectories(folder);
         Path pom = folder.resolveSibling("pom.xml");
@@ -46,7 +48,7 @@ record MavenJar(String sha256, String group, String artifact, String version) {
                 throw new IOException(
                         String.format(
                                 "%s is not the expected file: its SHA-256 is %s instead of %s."
-                                    + " Delete it from Maven's local repository and try again.",
+                                        + " Delete it from Maven's local repository and try again.",
                                 jar.fileName(), actual, jar.sha256));
             }
         }

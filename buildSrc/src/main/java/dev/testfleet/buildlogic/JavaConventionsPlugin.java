@@ -23,7 +23,7 @@ public abstract class JavaConventionsPlugin implements Plugin<Project> {
     public void apply(Project project) {
         project.getPluginManager().apply(JavaPlugin.class);
         project.getPluginManager().apply(JavaFormatPlugin.class);
-        project.getDependencyLocking().lockAllConfigurations();
+        project.getPluginManager().apply(LockingPlugin.class);
         configureCompilation(project);
         configureTests(project);
         configureArchives(project);
