@@ -23,6 +23,10 @@ final class UnitFilter extends Filter {
     }
 
     private boolean shouldRun(Description description, List<String> groups) {
+        if (UnitTests.isEmptyClass(description)) {
+            // An ignored class lists no tests, and must be heard.
+            return true;
+        }
         if (description.isTest()) {
             LegacyNames names = UnitTests.names(description, groups, report);
             return names.classFailure
@@ -36,8 +40,7 @@ final class UnitFilter extends Filter {
                 return true;
             }
         }
-        // A class that is ignored has no tests to ask about, and must be heard.
-        return description.getChildren().isEmpty();
+        return false;
     }
 
     @Override

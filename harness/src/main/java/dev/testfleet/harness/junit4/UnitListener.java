@@ -92,28 +92,33 @@ final class UnitListener extends RunListener {
 
     private boolean isUnstartedTest(Description description) {
         return description.isTest()
-                && description.getMethodName() != null
+                && !UnitTests.isEmptyClass(description)
                 && !tests.leaf(description).classFailure;
     }
 
     /** Ends what has not begun at and below a description. */
     private void endBelow(Description description, Result result) {
-        if (description.isTest() && description.getMethodName() != null) {
-            Leaf leaf = tests.leaf(description);
-            if (!leaf.classFailure) {
-                endUnstarted(leaf, result);
-                return;
-            }
+        if (isClassFailure(description)) {
             report.endAllUnstarted(result);
             return;
         }
-        for (Leaf leaf : description.isTest() ? new ArrayList<Leaf>() : tests.below(description)) {
+        for (Leaf leaf : tests.below(description)) {
             endUnstarted(leaf, result);
         }
         // What the runner did not even list, as the tests of a class that is ignored.
-        if (description.getTestClass() != null) {
+        if (isClass(description)) {
             report.endUnstartedOf(description.getClassName(), result);
         }
+    }
+
+    private boolean isClassFailure(Description description) {
+        return description.isTest()
+                && !UnitTests.isEmptyClass(description)
+                && tests.leaf(description).classFailure;
+    }
+
+    private static boolean isClass(Description description) {
+        return description.getMethodName() == null && description.getTestClass() != null;
     }
 
     private void endUnstarted(Leaf leaf, Result result) {

@@ -26,6 +26,9 @@ final class UnitTests {
     }
 
     private void register(Description description, List<String> groups) {
+        if (isEmptyClass(description)) {
+            return;
+        }
         if (description.isTest()) {
             leaf(description, groups);
             return;
@@ -45,13 +48,18 @@ final class UnitTests {
     /** The leaves at and below a description. */
     List<Leaf> below(Description description) {
         List<Leaf> found = new ArrayList<>();
-        if (description.isTest()) {
+        if (description.isTest() && !isEmptyClass(description)) {
             found.add(leaf(description));
         }
         for (Description child : description.getChildren()) {
             found.addAll(below(child));
         }
         return found;
+    }
+
+    /** Whether a description is that of a class without tests, which JUnit also calls a test. */
+    static boolean isEmptyClass(Description description) {
+        return description.isTest() && description.getMethodName() == null;
     }
 
     static LegacyNames names(Description description, List<String> groups, UnitReport report) {

@@ -76,21 +76,19 @@ public final class UnitReport {
 
     /** The test is complete. Its invocations, if any were reported, count too. */
     public void end(Running running, Result own) {
-        long micros = running.micros();
-        running.release(capture);
+        long micros = running.end(capture);
         finish(running.state, own, running.startedAtMillis, micros);
     }
 
     /** One invocation is over. The test itself isn't: see {@link #end} and {@link #endWithUnit}. */
     public void endInvocation(Running running, String id, String name, Result result) {
-        long micros = running.micros();
-        running.release(capture);
+        long micros = running.end(capture);
         invocation(running.state, id, name, result, running.startedAtMillis, micros);
     }
 
     /** A group of invocations is over; it is not reported itself. */
     public void leave(Running running) {
-        running.release(capture);
+        running.end(capture);
     }
 
     /** The test is complete when its unit is: nothing tells earlier how often it occurs. */
@@ -98,6 +96,16 @@ public final class UnitReport {
         TestState state = state(test);
         synchronized (state) {
             state.untilUnitEnds = true;
+        }
+    }
+
+    /** A test that was to be complete with its unit is complete already. */
+    public void endRepeated(TestName test) {
+        TestState state = state(test);
+        synchronized (state) {
+            if (state.untilUnitEnds && !state.finished && !state.invocations.isEmpty()) {
+                finish(state, Result.passed(), state.startedAtMillis, state.micros);
+            }
         }
     }
 
@@ -160,25 +168,16 @@ public final class UnitReport {
     /** The unit is over: completes what waited for this and says so. */
     public void close() {
         for (TestName test : unit.tests) {
-            TestState state = states.get(test);
-            if (state != null) {
-                closeTest(state);
+            if (states.containsKey(test)) {
+                endRepeated(test);
             }
         }
         for (TestState state : states.values()) {
-            closeTest(state);
+            endRepeated(state.name);
+            state.scope.close();
         }
         capture.closeUnit(unitScope);
         outbox.send(FromHarness.unitFinished(unit.unit));
-    }
-
-    private void closeTest(TestState state) {
-        synchronized (state) {
-            if (state.untilUnitEnds && !state.invocations.isEmpty()) {
-                finish(state, Result.passed(), state.startedAtMillis, state.micros);
-            }
-            state.scope.close();
-        }
     }
 
     private void finish(TestState state, Result own, long startedAtMillis, long micros) {
