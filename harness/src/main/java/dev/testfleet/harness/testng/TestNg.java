@@ -13,6 +13,7 @@ import org.testng.IConfigurable;
 import org.testng.ITestNGListener;
 import org.testng.TestNG;
 import org.testng.xml.XmlSuite;
+import org.testng.xml.XmlSuite.ParallelMode;
 
 /** {@code useTestNG()}. */
 public final class TestNg implements Framework {
@@ -63,7 +64,7 @@ public final class TestNg implements Framework {
         }
         XmlSuite suite = UnitSuite.of(report.unit(), testClass);
         if (!sequential) {
-            testng.setParallel(options.last("parallel"));
+            testng.setParallel(ParallelMode.getValidParallel(options.last("parallel")));
         }
         if (threads > 0) {
             testng.setThreadCount(threads);

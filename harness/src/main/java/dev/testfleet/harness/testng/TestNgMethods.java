@@ -2,6 +2,7 @@ package dev.testfleet.harness.testng;
 
 import dev.testfleet.harness.report.MethodNames;
 import dev.testfleet.harness.wire.TestName;
+import java.lang.reflect.AnnotatedElement;
 import java.lang.reflect.Method;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -40,10 +41,20 @@ final class TestNgMethods {
             return true;
         }
         Method code = method.getConstructorOrMethod().getMethod();
-        Test own = code.getAnnotation(Test.class);
-        Test ofClass = method.getRealClass().getAnnotation(Test.class);
-        return (own != null && !own.dataProvider().isEmpty())
-                || (ofClass != null && !ofClass.dataProvider().isEmpty());
+        if (hasDataProvider(code)) {
+            return true;
+        }
+        for (Class<?> at = method.getRealClass(); at != null; at = at.getSuperclass()) {
+            if (hasDataProvider(at)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private static boolean hasDataProvider(AnnotatedElement element) {
+        Test test = element.getAnnotation(Test.class);
+        return test != null && !test.dataProvider().isEmpty();
     }
 
     /** Whether arguments show that a data provider is at work which no annotation names. */
