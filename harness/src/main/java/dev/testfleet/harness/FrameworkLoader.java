@@ -1,6 +1,7 @@
 package dev.testfleet.harness;
 
 import dev.testfleet.harness.report.Exceptions;
+
 import java.lang.reflect.InvocationTargetException;
 
 /** Finds a framework's adapter and checks that the framework itself is there. */
@@ -38,8 +39,7 @@ final class FrameworkLoader {
         }
     }
 
-    private static void require(String className, String message, String hint)
-            throws HarnessFault {
+    private static void require(String className, String message, String hint) throws HarnessFault {
         try {
             Class.forName(className, false, FrameworkLoader.class.getClassLoader());
         } catch (ClassNotFoundException e) {
@@ -73,7 +73,8 @@ final class FrameworkLoader {
                                 + " path, or the framework needs a newer Java than "
                                 + System.getProperty("java.version")
                         : "check the framework's jars on the test class path";
-        return new HarnessFault("failed to start " + framework + ": " + summary(cause), hint, cause);
+        return new HarnessFault(
+                "failed to start " + framework + ": " + summary(cause), hint, cause);
     }
 
     private static String summary(Throwable thrown) {

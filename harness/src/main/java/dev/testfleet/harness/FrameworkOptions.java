@@ -1,6 +1,7 @@
 package dev.testfleet.harness;
 
 import dev.testfleet.harness.wire.ToHarness.Option;
+
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;

@@ -11,6 +11,7 @@ import dev.testfleet.harness.wire.ToHarness;
 import dev.testfleet.harness.wire.ToHarness.Configure;
 import dev.testfleet.harness.wire.ToHarness.RunUnit;
 import dev.testfleet.harness.wire.ToHarness.Shutdown;
+
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.util.concurrent.BlockingQueue;
@@ -83,8 +84,7 @@ public final class Harness {
         }
         jvm.prepare();
         Framework framework =
-                FrameworkLoader.load(
-                        configure.framework, new FrameworkOptions(configure.options));
+                FrameworkLoader.load(configure.framework, new FrameworkOptions(configure.options));
         capture.flush();
         outbox.send(FromHarness.ready(PROTOCOL, System.getProperty("java.version", "unknown")));
         return framework;

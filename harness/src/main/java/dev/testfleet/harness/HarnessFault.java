@@ -7,7 +7,9 @@ public final class HarnessFault extends Exception {
     /** May be empty. */
     public final String hint;
 
-    /** @param cause may be null */
+    /**
+     * @param cause may be null
+     */
     public HarnessFault(String message, String hint, Throwable cause) {
         super(message, cause);
         this.hint = hint;

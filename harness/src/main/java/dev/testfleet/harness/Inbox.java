@@ -2,6 +2,7 @@ package dev.testfleet.harness;
 
 import dev.testfleet.harness.wire.FrameInput;
 import dev.testfleet.harness.wire.ToHarness;
+
 import java.io.IOException;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;

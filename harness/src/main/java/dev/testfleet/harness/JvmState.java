@@ -2,6 +2,7 @@ package dev.testfleet.harness;
 
 import dev.testfleet.harness.report.OutputCapture;
 import dev.testfleet.harness.wire.StreamKind;
+
 import java.io.ByteArrayInputStream;
 import java.io.InputStream;
 import java.io.PrintStream;

@@ -18,7 +18,9 @@ public final class Main {
 
     private Main() {}
 
-    /** @param args the pipe to read from and the pipe to write to */
+    /**
+     * @param args the pipe to read from and the pipe to write to
+     */
     public static void main(String[] args) {
         if (args.length != 2) {
             System.err.println(

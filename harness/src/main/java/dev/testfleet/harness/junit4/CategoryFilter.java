@@ -1,9 +1,10 @@
 package dev.testfleet.harness.junit4;
 
-import java.util.ArrayList;
-import java.util.List;
 import org.junit.experimental.categories.Category;
 import org.junit.runner.Description;
+
+import java.util.ArrayList;
+import java.util.List;
 
 /** Which tests the included and excluded categories leave; a test's are its own and its class's. */
 final class CategoryFilter {

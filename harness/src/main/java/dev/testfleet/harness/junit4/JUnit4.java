@@ -4,13 +4,15 @@ import dev.testfleet.harness.Framework;
 import dev.testfleet.harness.FrameworkOptions;
 import dev.testfleet.harness.HarnessFault;
 import dev.testfleet.harness.report.UnitReport;
-import java.util.Arrays;
-import java.util.List;
+
 import org.junit.runner.Request;
 import org.junit.runner.Runner;
 import org.junit.runner.manipulation.Filterable;
 import org.junit.runner.manipulation.NoTestsRemainException;
 import org.junit.runner.notification.RunNotifier;
+
+import java.util.Arrays;
+import java.util.List;
 
 /** {@code useJUnit()}: JUnit 4, and JUnit 3 classes run by it. */
 public final class JUnit4 implements Framework {

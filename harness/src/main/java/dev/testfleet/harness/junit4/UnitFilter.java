@@ -2,10 +2,12 @@ package dev.testfleet.harness.junit4;
 
 import dev.testfleet.harness.report.LegacyNames;
 import dev.testfleet.harness.report.UnitReport;
-import java.util.ArrayList;
-import java.util.List;
+
 import org.junit.runner.Description;
 import org.junit.runner.manipulation.Filter;
+
+import java.util.ArrayList;
+import java.util.List;
 
 /** Keeps a unit's planned tests, and of them what the categories leave. */
 final class UnitFilter extends Filter {

@@ -4,14 +4,16 @@ import dev.testfleet.harness.junit4.UnitTests.Leaf;
 import dev.testfleet.harness.report.Result;
 import dev.testfleet.harness.report.Running;
 import dev.testfleet.harness.report.UnitReport;
-import java.util.ArrayList;
-import java.util.HashMap;
-import java.util.List;
-import java.util.Map;
+
 import org.junit.Ignore;
 import org.junit.runner.Description;
 import org.junit.runner.notification.Failure;
 import org.junit.runner.notification.RunListener;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
 
 /** Tells a unit's report what JUnit 4's runners say. */
 final class UnitListener extends RunListener {

@@ -3,12 +3,14 @@ package dev.testfleet.harness.junit4;
 import dev.testfleet.harness.report.LegacyNames;
 import dev.testfleet.harness.report.UnitReport;
 import dev.testfleet.harness.wire.TestName;
+
+import org.junit.runner.Description;
+
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import org.junit.runner.Description;
 
 /** The tests that a runner describes, in the plan's terms. */
 final class UnitTests {

@@ -4,9 +4,7 @@ import dev.testfleet.harness.Framework;
 import dev.testfleet.harness.FrameworkOptions;
 import dev.testfleet.harness.HarnessFault;
 import dev.testfleet.harness.report.UnitReport;
-import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.List;
+
 import org.junit.platform.engine.Filter;
 import org.junit.platform.engine.discovery.DiscoverySelectors;
 import org.junit.platform.launcher.EngineFilter;
@@ -15,6 +13,10 @@ import org.junit.platform.launcher.LauncherDiscoveryRequest;
 import org.junit.platform.launcher.TagFilter;
 import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
 import org.junit.platform.launcher.core.LauncherFactory;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
 
 /** {@code useJUnitPlatform()}: Jupiter, Vintage and every other engine on the class path. */
 public final class JUnitPlatform implements Framework {
@@ -53,8 +55,7 @@ public final class JUnitPlatform implements Framework {
 
     @Override
     public void run(UnitReport report) {
-        Mapping.Mapper mapper =
-                new Mapping.Mapper(report.unit().className, report::isPlanned);
+        Mapping.Mapper mapper = new Mapping.Mapper(report.unit().className, report::isPlanned);
         List<Filter<?>> all = new ArrayList<>();
         if (!report.unit().wholeClass) {
             all.add(new PlannedFilter(report, mapper));

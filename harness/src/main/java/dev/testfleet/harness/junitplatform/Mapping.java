@@ -3,13 +3,15 @@ package dev.testfleet.harness.junitplatform;
 import dev.testfleet.harness.report.LegacyNames;
 import dev.testfleet.harness.report.MethodNames;
 import dev.testfleet.harness.wire.TestName;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.function.Predicate;
+
 import org.junit.platform.engine.TestSource;
 import org.junit.platform.engine.UniqueId;
 import org.junit.platform.engine.support.descriptor.ClassSource;
 import org.junit.platform.engine.support.descriptor.MethodSource;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Predicate;
 
 /**
  * Where a node of the platform's test tree stands in the plan's terms; made from the node's parent
@@ -224,7 +226,8 @@ final class Mapping {
             }
             int owner = value.lastIndexOf('#', open);
             return MethodNames.of(
-                    value.substring(owner + 1, open), value.substring(open + 1, value.length() - 1));
+                    value.substring(owner + 1, open),
+                    value.substring(open + 1, value.length() - 1));
         }
     }
 

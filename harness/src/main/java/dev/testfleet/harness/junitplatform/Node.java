@@ -1,6 +1,7 @@
 package dev.testfleet.harness.junitplatform;
 
 import dev.testfleet.harness.report.Running;
+
 import java.util.ArrayList;
 import java.util.List;
 

@@ -2,6 +2,7 @@ package dev.testfleet.harness.junitplatform;
 
 import dev.testfleet.harness.junitplatform.Mapping.Kind;
 import dev.testfleet.harness.report.UnitReport;
+
 import org.junit.platform.engine.FilterResult;
 import org.junit.platform.engine.TestDescriptor;
 import org.junit.platform.launcher.PostDiscoveryFilter;

@@ -5,6 +5,14 @@ import dev.testfleet.harness.report.Result;
 import dev.testfleet.harness.report.Running;
 import dev.testfleet.harness.report.UnitReport;
 import dev.testfleet.harness.wire.TestName;
+
+import org.junit.platform.engine.TestExecutionResult;
+import org.junit.platform.engine.TestExecutionResult.Status;
+import org.junit.platform.engine.UniqueId;
+import org.junit.platform.launcher.TestExecutionListener;
+import org.junit.platform.launcher.TestIdentifier;
+import org.junit.platform.launcher.TestPlan;
+
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -12,12 +20,6 @@ import java.util.Map;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
-import org.junit.platform.engine.TestExecutionResult;
-import org.junit.platform.engine.TestExecutionResult.Status;
-import org.junit.platform.engine.UniqueId;
-import org.junit.platform.launcher.TestExecutionListener;
-import org.junit.platform.launcher.TestIdentifier;
-import org.junit.platform.launcher.TestPlan;
 
 /** Tells a unit's report what the platform says. Called by several threads in parallel runs. */
 final class PlatformListener implements TestExecutionListener {
@@ -80,8 +82,7 @@ final class PlatformListener implements TestExecutionListener {
         } else if (node.container && outcome.getStatus() == Status.SUCCESSFUL) {
             report.leave(running);
         } else {
-            report.endInvocation(
-                    running, node.invocation(), node.displayName, result(outcome));
+            report.endInvocation(running, node.invocation(), node.displayName, result(outcome));
         }
     }
 

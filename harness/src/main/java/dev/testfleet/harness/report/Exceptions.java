@@ -1,6 +1,7 @@
 package dev.testfleet.harness.report;
 
 import dev.testfleet.harness.wire.Thrown;
+
 import java.io.PrintWriter;
 
 /** Describes exceptions, hostile ones too: their methods are test code and may throw anything. */

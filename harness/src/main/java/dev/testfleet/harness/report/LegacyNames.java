@@ -1,6 +1,7 @@
 package dev.testfleet.harness.report;
 
 import dev.testfleet.harness.wire.TestName;
+
 import java.util.List;
 import java.util.function.Predicate;
 

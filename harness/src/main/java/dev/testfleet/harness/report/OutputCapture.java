@@ -3,6 +3,7 @@ package dev.testfleet.harness.report;
 import dev.testfleet.harness.wire.Outbox;
 import dev.testfleet.harness.wire.StreamKind;
 import dev.testfleet.harness.wire.TestName;
+
 import java.io.OutputStream;
 import java.io.PrintStream;
 import java.io.UnsupportedEncodingException;

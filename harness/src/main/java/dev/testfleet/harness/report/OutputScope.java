@@ -4,6 +4,7 @@ import dev.testfleet.harness.wire.FromHarness;
 import dev.testfleet.harness.wire.Outbox;
 import dev.testfleet.harness.wire.StreamKind;
 import dev.testfleet.harness.wire.TestName;
+
 import java.util.Arrays;
 
 /**
@@ -65,7 +66,9 @@ final class OutputScope {
         return true;
     }
 
-    /** Whether the caller must arrange for a {@link #flushWhole}: true once until that is called. */
+    /**
+     * Whether the caller must arrange for a {@link #flushWhole}: true once until that is called.
+     */
     synchronized boolean needsFlush() {
         boolean first = !queued && used > 0;
         queued |= first;

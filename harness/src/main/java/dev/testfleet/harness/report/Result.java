@@ -2,6 +2,7 @@ package dev.testfleet.harness.report;
 
 import dev.testfleet.harness.wire.Outcome;
 import dev.testfleet.harness.wire.Thrown;
+
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -42,18 +43,24 @@ public final class Result {
         return new Result(Outcome.FAILED, null, described);
     }
 
-    /** @param thrown the assumption's exception; may be null */
+    /**
+     * @param thrown the assumption's exception; may be null
+     */
     public static Result aborted(Throwable thrown) {
         String reason = thrown == null ? null : Exceptions.message(thrown);
         return new Result(Outcome.ABORTED, reason, one(thrown));
     }
 
-    /** @param reason may be null */
+    /**
+     * @param reason may be null
+     */
     public static Result skipped(String reason) {
         return new Result(Outcome.SKIPPED, reason, Collections.<Thrown>emptyList());
     }
 
-    /** @param thrown what stood in the way; may be null */
+    /**
+     * @param thrown what stood in the way; may be null
+     */
     public static Result errored(String reason, Throwable thrown) {
         return new Result(Outcome.ERRORED, reason, one(thrown));
     }

@@ -13,7 +13,9 @@ public final class Running {
         this.before = before;
     }
 
-    /** Gives the thread's output back to what it was ascribed to; returns the microseconds taken. */
+    /**
+     * Gives the thread's output back to what it was ascribed to; returns the microseconds taken.
+     */
     long end(OutputCapture capture) {
         long micros = Math.max(0, (System.nanoTime() - startedNanos) / 1000);
         if (Thread.currentThread() == thread) {

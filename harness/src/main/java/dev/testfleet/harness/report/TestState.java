@@ -2,6 +2,7 @@ package dev.testfleet.harness.report;
 
 import dev.testfleet.harness.wire.Outcome;
 import dev.testfleet.harness.wire.TestName;
+
 import java.util.ArrayList;
 import java.util.List;
 

@@ -7,6 +7,7 @@ import dev.testfleet.harness.wire.Outcome;
 import dev.testfleet.harness.wire.TestName;
 import dev.testfleet.harness.wire.Thrown;
 import dev.testfleet.harness.wire.ToHarness.RunUnit;
+
 import java.util.Collection;
 import java.util.Collections;
 import java.util.HashSet;
@@ -16,9 +17,9 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * What one unit comes to: the frameworks' adapters tell it what begins and ends, it tells the agent,
- * and keeps the promise that a test is started at most once and finished at most once. All threads
- * may call it.
+ * What one unit comes to: the frameworks' adapters tell it what begins and ends, it tells the
+ * agent, and keeps the promise that a test is started at most once and finished at most once. All
+ * threads may call it.
  *
  * <p>Tests that were not asked for are reported when the whole class was (discovery missed them),
  * and kept quiet otherwise (the framework ran them because it could not leave them out).
@@ -193,9 +194,7 @@ public final class UnitReport {
             if (isWanted(state.name)) {
                 outbox.send(
                         FromHarness.testFinished(
-                                unit.unit,
-                                state.name,
-                                finished(result, startedAtMillis, micros)));
+                                unit.unit, state.name, finished(result, startedAtMillis, micros)));
             }
         }
     }
@@ -245,9 +244,7 @@ public final class UnitReport {
 
     private TestState state(TestName test) {
         TestState known = states.get(test);
-        return known != null
-                ? known
-                : states.computeIfAbsent(test, this::open);
+        return known != null ? known : states.computeIfAbsent(test, this::open);
     }
 
     private TestState open(TestName test) {

@@ -1,5 +1,10 @@
 package dev.testfleet.harness.testng;
 
+import org.testng.IConfigurable;
+import org.testng.IConfigureCallBack;
+import org.testng.ITestNGMethod;
+import org.testng.ITestResult;
+
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.util.ArrayList;
@@ -7,10 +12,6 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import org.testng.IConfigurable;
-import org.testng.IConfigureCallBack;
-import org.testng.ITestNGMethod;
-import org.testng.ITestResult;
 
 /**
  * Runs the configuration of TestNG's suite and test levels once in the life of the JVM, though each
@@ -21,7 +22,9 @@ final class SuiteConfigurationOnce implements IConfigurable {
     private final Map<Method, Outcome> before = new HashMap<>();
     private final Map<Method, Deferred> after = new LinkedHashMap<>();
 
-    /** @param next the project's own listener of this kind; may be null */
+    /**
+     * @param next the project's own listener of this kind; may be null
+     */
     SuiteConfigurationOnce(IConfigurable next) {
         this.next = next;
     }

@@ -4,22 +4,23 @@ import dev.testfleet.harness.Framework;
 import dev.testfleet.harness.FrameworkOptions;
 import dev.testfleet.harness.HarnessFault;
 import dev.testfleet.harness.report.UnitReport;
-import java.io.File;
-import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.Collections;
-import java.util.List;
+
 import org.testng.IConfigurable;
 import org.testng.ITestNGListener;
 import org.testng.TestNG;
 import org.testng.xml.XmlSuite;
 import org.testng.xml.XmlSuite.ParallelMode;
 
+import java.io.File;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+
 /** {@code useTestNG()}. */
 public final class TestNg implements Framework {
     private static final List<String> OPTIONS =
-            Arrays.asList(
-                    "includeGroups", "excludeGroups", "listeners", "parallel", "threadCount");
+            Arrays.asList("includeGroups", "excludeGroups", "listeners", "parallel", "threadCount");
 
     private final FrameworkOptions options;
     private final int threads;

@@ -2,17 +2,19 @@ package dev.testfleet.harness.testng;
 
 import dev.testfleet.harness.report.MethodNames;
 import dev.testfleet.harness.wire.TestName;
-import java.lang.reflect.AnnotatedElement;
-import java.lang.reflect.Method;
-import java.util.Arrays;
-import java.util.HashSet;
-import java.util.Set;
+
 import org.testng.ITestContext;
 import org.testng.ITestNGMethod;
 import org.testng.ITestResult;
 import org.testng.annotations.Parameters;
 import org.testng.annotations.Test;
 import org.testng.xml.XmlTest;
+
+import java.lang.reflect.AnnotatedElement;
+import java.lang.reflect.Method;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.Set;
 
 /** What can be known of TestNG's methods, in the versions 6 and 7 alike. */
 final class TestNgMethods {
@@ -75,8 +77,7 @@ final class TestNgMethods {
     static boolean isRetried(ITestNGMethod method) {
         try {
             Object analyzer = RETRY_ANALYZER == null ? null : RETRY_ANALYZER.invoke(method);
-            return analyzer != null
-                    && !analyzer.toString().endsWith(".DisabledRetryAnalyzer");
+            return analyzer != null && !analyzer.toString().endsWith(".DisabledRetryAnalyzer");
         } catch (ReflectiveOperationException e) {
             return false;
         }

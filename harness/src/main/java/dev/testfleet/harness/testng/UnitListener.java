@@ -5,15 +5,17 @@ import dev.testfleet.harness.report.Result;
 import dev.testfleet.harness.report.Running;
 import dev.testfleet.harness.report.UnitReport;
 import dev.testfleet.harness.wire.TestName;
-import java.util.HashMap;
-import java.util.IdentityHashMap;
-import java.util.Map;
+
 import org.testng.IConfigurationListener;
 import org.testng.ITestContext;
 import org.testng.ITestListener;
 import org.testng.ITestNGMethod;
 import org.testng.ITestResult;
 import org.testng.SkipException;
+
+import java.util.HashMap;
+import java.util.IdentityHashMap;
+import java.util.Map;
 
 /** Tells a unit's report what TestNG says. Called by several threads in parallel runs. */
 final class UnitListener implements ITestListener, IConfigurationListener {
@@ -24,7 +26,9 @@ final class UnitListener implements ITestListener, IConfigurationListener {
     private TestName previous;
     private Throwable configurationFailure;
 
-    /** @param sequential whether TestNG runs one method after another */
+    /**
+     * @param sequential whether TestNG runs one method after another
+     */
     UnitListener(UnitReport report, boolean sequential) {
         this.report = report;
         this.sequential = sequential;
@@ -109,7 +113,8 @@ final class UnitListener implements ITestListener, IConfigurationListener {
             return Result.skipped(null);
         }
         return TestNgMethods.isRetried(result.getMethod())
-                ? Result.skipped("tried again after " + thrown.getClass().getName() + ": " + message)
+                ? Result.skipped(
+                        "tried again after " + thrown.getClass().getName() + ": " + message)
                 : Result.errored("TestNG could not run it", thrown);
     }
 

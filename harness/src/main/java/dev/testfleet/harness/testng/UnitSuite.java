@@ -2,6 +2,13 @@ package dev.testfleet.harness.testng;
 
 import dev.testfleet.harness.wire.TestName;
 import dev.testfleet.harness.wire.ToHarness.RunUnit;
+
+import org.testng.annotations.Test;
+import org.testng.xml.XmlClass;
+import org.testng.xml.XmlInclude;
+import org.testng.xml.XmlSuite;
+import org.testng.xml.XmlTest;
+
 import java.lang.reflect.Method;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -11,11 +18,6 @@ import java.util.Deque;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
-import org.testng.annotations.Test;
-import org.testng.xml.XmlClass;
-import org.testng.xml.XmlInclude;
-import org.testng.xml.XmlSuite;
-import org.testng.xml.XmlTest;
 
 /** A unit as the suite that TestNG runs. */
 final class UnitSuite {

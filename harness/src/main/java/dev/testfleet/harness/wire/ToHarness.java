@@ -17,8 +17,7 @@ public abstract class ToHarness {
                 break;
             case 2:
                 message =
-                        new RunUnit(
-                                in.string(), in.string(), in.bool(), in.list(WireReader::test));
+                        new RunUnit(in.string(), in.string(), in.bool(), in.list(WireReader::test));
                 break;
             case 3:
                 message = new Shutdown();
