@@ -1,0 +1,58 @@
+package dev.testfleet.gradle;
+
+import org.gradle.api.file.DirectoryProperty;
+import org.gradle.api.file.RegularFileProperty;
+import org.gradle.api.provider.MapProperty;
+import org.gradle.api.provider.Property;
+import org.gradle.api.provider.SetProperty;
+
+import java.io.File;
+
+/** The block {@code testfleet { }}: defaults of all Testfleet tasks of a build. */
+public interface TestfleetExtension {
+    /** Where workers are started; {@code local} unless set. */
+    Property<String> getBackend();
+
+    /** How many workers; as many as there are processors unless set. */
+    Property<Integer> getWorkers();
+
+    /**
+     * Names of the Test tasks whose tests are run, in every module that has them; {@code test}
+     * unless set.
+     */
+    SetProperty<String> getTestTasks();
+
+    /** What may go to a worker by itself: {@code class}, the default, or {@code method}. */
+    Property<String> getSplit();
+
+    /**
+     * Where the durations of past runs are kept; {@code .gradle/testfleet/timings.json} unless set.
+     */
+    RegularFileProperty getTimingsFile();
+
+    /**
+     * Testfleet's own documents: request, plan, bundle, runs; {@code build/testfleet} unless set.
+     */
+    DirectoryProperty getOutputDir();
+
+    /** JUnit XML; {@code build/test-results/runParallel} unless set. */
+    DirectoryProperty getResultsDir();
+
+    /** The HTML report and {@code summary.json}; {@code build/reports/testfleet} unless set. */
+    DirectoryProperty getReportsDir();
+
+    /** Whether bad tests are only reported; false unless set. */
+    Property<Boolean> getIgnoreFailures();
+
+    /**
+     * Names of environment variables that workers on other machines get; their values are read when
+     * a run starts and never stored. Local workers have the whole environment of the Gradle call.
+     */
+    SetProperty<String> getPassEnvironment();
+
+    /**
+     * Folders outside the root project, the output folder and the Gradle user home that tests need
+     * files from, by a name of your choice. Stored paths are relative to them.
+     */
+    MapProperty<String, File> getRoots();
+}

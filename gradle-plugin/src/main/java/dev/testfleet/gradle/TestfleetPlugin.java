@@ -1,0 +1,136 @@
+package dev.testfleet.gradle;
+
+import dev.testfleet.gradle.internal.Aggregation;
+import dev.testfleet.gradle.internal.EngineService;
+import dev.testfleet.gradle.tasks.ImageTask;
+import dev.testfleet.gradle.tasks.PrepareTask;
+import dev.testfleet.gradle.tasks.RunParallelTask;
+import dev.testfleet.gradle.tasks.RunWorkerTask;
+import dev.testfleet.gradle.tasks.TestfleetTask;
+
+import org.gradle.api.Plugin;
+import org.gradle.api.Project;
+import org.gradle.api.file.Directory;
+import org.gradle.api.file.FileCollection;
+import org.gradle.api.file.ProjectLayout;
+import org.gradle.api.invocation.Gradle;
+import org.gradle.api.provider.Provider;
+
+import java.io.File;
+import java.util.Map;
+
+/**
+ * {@code dev.testfleet}: the extension {@code testfleet { }}, the dependency configuration {@code
+ * testfleet} that names the modules whose tests are run, and the tasks {@code prepare}, {@code
+ * image}, {@code runParallel} and {@code runWorker}.
+ */
+public abstract class TestfleetPlugin implements Plugin<Project> {
+    private static final String GROUP = "testfleet";
+
+    @Override
+    public void apply(Project project) {
+        TestfleetExtension extension =
+                project.getExtensions().create("testfleet", TestfleetExtension.class);
+        setConventions(project, extension);
+        FileCollection descriptions = Aggregation.descriptions(project, extension.getTestTasks());
+        project.getPluginManager()
+                .withPlugin(
+                        "java-base",
+                        java -> {
+                            project.getPluginManager().apply(TestfleetModulePlugin.class);
+                            Aggregation.addModule(project, project);
+                        });
+        Provider<EngineService> engine = EngineService.register(project);
+        project.getTasks()
+                .withType(TestfleetTask.class)
+                .configureEach(
+                        task -> {
+                            task.setGroup(GROUP);
+                            task.getEngine().convention(engine);
+                            task.usesService(engine);
+                            task.getDescriptions().from(descriptions);
+                            setConventions(project, extension, task);
+                        });
+        registerTasks(project, extension);
+    }
+
+    private static void registerTasks(Project project, TestfleetExtension extension) {
+        project.getTasks()
+                .register(
+                        "prepare",
+                        PrepareTask.class,
+                        task -> task.setDescription("Finds all tests and plans who runs what."));
+        project.getTasks()
+                .register(
+                        "image",
+                        ImageTask.class,
+                        task -> task.setDescription("Gathers what workers need in one folder."));
+        project.getTasks()
+                .register(
+                        "runParallel",
+                        RunParallelTask.class,
+                        task -> task.setDescription("Runs all tests on all workers."));
+        project.getTasks()
+                .register(
+                        "runWorker",
+                        RunWorkerTask.class,
+                        task -> {
+                            task.setDescription(
+                                    "Runs one group of the plan in this terminal: -Pworker=5.");
+                            task.getWorker()
+                                    .convention(project.getProviders().gradleProperty("worker"));
+                        });
+    }
+
+    private static void setConventions(Project project, TestfleetExtension extension) {
+        ProjectLayout layout = project.getLayout();
+        Provider<Directory> build = layout.getBuildDirectory();
+        extension.getBackend().convention("local");
+        extension
+                .getWorkers()
+                .convention(project.provider(() -> Runtime.getRuntime().availableProcessors()));
+        extension.getTestTasks().convention(java.util.Set.of("test"));
+        extension.getSplit().convention("class");
+        extension.getIgnoreFailures().convention(false);
+        extension
+                .getTimingsFile()
+                .convention(
+                        layout.file(
+                                project.provider(
+                                        () ->
+                                                new File(
+                                                        projectCacheDir(project),
+                                                        "testfleet/timings.json"))));
+        extension.getOutputDir().convention(build.map(it -> it.dir("testfleet")));
+        extension.getResultsDir().convention(build.map(it -> it.dir("test-results/runParallel")));
+        extension.getReportsDir().convention(build.map(it -> it.dir("reports/testfleet")));
+    }
+
+    private static File projectCacheDir(Project project) {
+        File chosen = project.getGradle().getStartParameter().getProjectCacheDir();
+        return chosen != null ? chosen : new File(project.getRootDir(), ".gradle");
+    }
+
+    private static void setConventions(
+            Project project, TestfleetExtension extension, TestfleetTask task) {
+        Gradle gradle = project.getGradle();
+        task.getBuildName().convention(project.getRootProject().getName());
+        task.getTestTasks().convention(extension.getTestTasks());
+        task.getBackend().convention(extension.getBackend());
+        task.getWorkers().convention(extension.getWorkers().map(String::valueOf));
+        task.getSplit().convention(extension.getSplit());
+        task.getIgnoreFailures().convention(extension.getIgnoreFailures());
+        task.getPassEnvironment().convention(extension.getPassEnvironment());
+        task.getTimingsFile().convention(extension.getTimingsFile());
+        task.getOutputDir().convention(extension.getOutputDir());
+        task.getResultsDir().convention(extension.getResultsDir());
+        task.getReportsDir().convention(extension.getReportsDir());
+        task.getRoots()
+                .putAll(
+                        Map.of(
+                                "project", project.getRootDir(),
+                                "gradleHome", gradle.getGradleUserHomeDir()));
+        task.getRoots().put("build", extension.getOutputDir().getAsFile());
+        task.getRoots().putAll(extension.getRoots());
+    }
+}

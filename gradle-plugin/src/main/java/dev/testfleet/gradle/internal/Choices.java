@@ -1,0 +1,58 @@
+package dev.testfleet.gradle.internal;
+
+import java.util.List;
+
+/** Checks what users choose in the build script and on the command line. */
+public final class Choices {
+    private static final List<String> BACKENDS = List.of("local");
+    private static final List<String> SPLITS = List.of("class", "method");
+
+    private Choices() {}
+
+    /** One of the known backends. */
+    static String backend(String value) {
+        return oneOf("backend", value, BACKENDS, "--backend " + BACKENDS.get(0));
+    }
+
+    /** One of the known ways to split. */
+    static String split(String value) {
+        return oneOf("split", value, SPLITS, "testfleet { split = '" + SPLITS.get(0) + "' }");
+    }
+
+    /** A number of workers. */
+    static int workers(String value) {
+        return number("workers", value, "--workers 4");
+    }
+
+    /** The number of a worker's group. */
+    public static int worker(String value) {
+        return number("worker", value, "./gradlew runWorker -Pworker=1");
+    }
+
+    private static String oneOf(String option, String value, List<String> allowed, String example) {
+        if (allowed.contains(value)) {
+            return value;
+        }
+        throw Failures.exception(
+                "invalid-request",
+                "failed to understand the value '" + value + "' of the option " + option,
+                "it is none of: " + String.join(", ", allowed),
+                "for example: " + example);
+    }
+
+    private static int number(String option, String value, String example) {
+        try {
+            int number = Integer.parseInt(value.trim());
+            if (number >= 1) {
+                return number;
+            }
+        } catch (NumberFormatException notANumber) {
+            // Said below, in the same words as for a number below 1.
+        }
+        throw Failures.exception(
+                "invalid-request",
+                "failed to understand the value '" + value + "' of the option " + option,
+                "it is not a whole number from 1 to " + Integer.MAX_VALUE,
+                "for example: " + example);
+    }
+}

@@ -1,0 +1,94 @@
+package dev.testfleet.gradle.internal;
+
+import dev.testfleet.gradle.tasks.TestfleetTask;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+
+/** The {@code RunRequest} document: the whole build, its Test tasks and what the user chose. */
+public final class RunRequest {
+    private static final int PROTOCOL_VERSION = 1;
+
+    private final TestfleetTask task;
+    private final File agent;
+    private final File harnessJar;
+
+    private RunRequest(TestfleetTask task, File agent, File harnessJar) {
+        this.task = task;
+        this.agent = agent;
+        this.harnessJar = harnessJar;
+    }
+
+    /** The request of one of Testfleet's tasks. */
+    public static RunRequest of(TestfleetTask task, EngineService engine) {
+        return new RunRequest(task, engine.agent(), engine.harnessJar());
+    }
+
+    /**
+     * The document.
+     *
+     * @throws EngineException when an option has a value that makes no sense, or there is no Test
+     *     task
+     * @throws IOException when a description cannot be read
+     */
+    public Map<String, Object> document() throws IOException {
+        Map<String, Object> request = new LinkedHashMap<>();
+        request.put("protocol", PROTOCOL_VERSION);
+        request.put("buildName", task.getBuildName().get());
+        request.put("roots", new TreeMap<>(task.getRoots().get()));
+        request.put("resultsDir", task.getResultsDir().get().getAsFile());
+        request.put("reportsDir", task.getReportsDir().get().getAsFile());
+        request.put("timingsFile", task.getTimingsFile().get().getAsFile());
+        request.put("harnessJar", harnessJar);
+        request.put("agent", agent);
+        request.put("options", options());
+        request.put("tasks", testTasks());
+        return request;
+    }
+
+    private Map<String, Object> options() {
+        Map<String, Object> options = new LinkedHashMap<>();
+        options.put("backend", Choices.backend(task.getBackend().get()));
+        options.put("workers", Choices.workers(task.getWorkers().get()));
+        options.put("split", Choices.split(task.getSplit().get()));
+        options.put("tests", task.getTests().get());
+        options.put("ignoreFailures", task.getIgnoreFailures().get());
+        options.put("passEnvironment", new TreeSet<>(task.getPassEnvironment().get()));
+        return options;
+    }
+
+    private List<Map<String, Object>> testTasks() throws IOException {
+        List<Map<String, Object>> described = new ArrayList<>();
+        for (File description : task.getDescriptions()) {
+            described.add(Json.object(Files.readAllBytes(description.toPath())));
+        }
+        if (described.isEmpty()) {
+            throw noTestTasks();
+        }
+        return described.stream()
+                .filter(it -> !Boolean.FALSE.equals(it.remove("enabled")))
+                .sorted(Comparator.comparing(it -> it.get("path").toString()))
+                .collect(Collectors.toList());
+    }
+
+    private EngineException noTestTasks() {
+        String names = String.join("', '", new TreeSet<>(task.getTestTasks().get()));
+        return Failures.exception(
+                "no-tests",
+                "failed to find tests to run",
+                "none of the projects in the configuration 'testfleet' has a Test task '"
+                        + names
+                        + "'",
+                "declare modules with dependencies { testfleet project(':app') }, and name their"
+                        + " Test tasks with testfleet { testTasks = ['test'] }");
+    }
+}

@@ -1,0 +1,6 @@
+/** The same name in two modules. */
+public class Greeting {
+    public static String text() {
+        return "Hello";
+    }
+}
