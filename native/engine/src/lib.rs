@@ -7,6 +7,8 @@
 pub mod backend;
 pub mod bundle;
 pub mod discover;
+mod document;
+mod hash;
 pub mod plan;
 pub mod report;
 pub mod run;
