@@ -53,6 +53,10 @@ final class GradleHome {
         GradleModules modules = GradleModules.of(download("gradle-api-"));
         modules.add(download(TEST_KIT));
         addStandIns(modules, home);
+        // Worker processes, that of validatePlugins for one, get this module by way of the Kotlin
+        // DSL's
+        // modules, which gradle-api lacks.
+        modules.addDependency("gradle-plugin-use", "gradle-build-events");
         modules.get("gradle-core").put("gradle-kotlin-dsl-versions.properties", kotlin(modules));
         modules.get(AGENT).manifest("Premain-Class", AGENT_CLASS);
         modules.get(AGENT).manifest("Agent-Class", AGENT_CLASS);

@@ -97,6 +97,18 @@ final class GradleModules {
         modules.put(name, content);
     }
 
+    /** Makes {@code module} need {@code needed} as well. */
+    void addDependency(String module, String needed) throws IOException {
+        String properties = module + CLASSPATH;
+        Set<String> projects = new LinkedHashSet<>(get(module).list(properties, "projects"));
+        projects.add(needed);
+        String runtime = String.join(",", get(module).list(properties, "runtime"));
+        get(module)
+                .put(
+                        properties,
+                        "projects=" + String.join(",", projects) + "\nruntime=" + runtime + "\n");
+    }
+
     /** The jars of external libraries that the modules name. */
     Set<String> externalJars() throws IOException {
         Set<String> jars = new TreeSet<>();
