@@ -203,16 +203,19 @@ class JUnitPlatformTest {
                         .sortedResults();
         assertEquals(
                 List.of(
-                        "ClassTemplate.each(java.lang.String) #1/#1 '[1] text = \"a\"' PASSED",
-                        "ClassTemplate.each(java.lang.String) #1/#2 '[2] text = \"b\"' PASSED",
-                        "ClassTemplate.each(java.lang.String) #2/#1 '[1] text = \"a\"' PASSED",
-                        "ClassTemplate.each(java.lang.String) #2/#2 '[2] text = \"b\"' PASSED",
+                        "ClassTemplate.each(java.lang.String) #1/#1 '[1]' PASSED",
+                        "ClassTemplate.each(java.lang.String) #1/#2 '[2]' PASSED",
+                        "ClassTemplate.each(java.lang.String) #2/#1 '[1]' PASSED",
+                        "ClassTemplate.each(java.lang.String) #2/#2 '[2]' PASSED",
                         "ClassTemplate.each(java.lang.String) PASSED",
                         "ClassTemplate.one() #1 'one()' PASSED",
                         "ClassTemplate.one() #2 'one()' FAILED AssertionFailedError: expected: <1>"
                                 + " but was: <2>",
                         "ClassTemplate.one() FAILED (1 of 2 invocations failed, first #2)"),
-                results.stream().map(line -> line.replace("text=", "text = ")).toList());
+                results.stream()
+                        // Each version displays arguments in its own way.
+                        .map(line -> line.replaceAll("(\\[\\d]) [^']*'", "$1'"))
+                        .toList());
     }
 
     @Test

@@ -70,17 +70,26 @@ class TestNgTest {
     @ParameterizedTest
     @ValueSource(strings = {"testng6", "testng7"})
     void failingConfigurationErrsTheTests(String classpath) throws Exception {
-        assertEquals(
-                List.of(
-                        "NgConfigurationFails.each(int) ERRORED (its configuration failed)"
-                                + " IllegalStateException: no database",
-                        "NgConfigurationFails.one() ERRORED (its configuration failed)"
-                                + " IllegalStateException: no database",
-                        "class NgConfigurationFails IllegalStateException: no database"),
+        List<String> results =
                 testng(classpath)
                         .whole("testng.NgConfigurationFails", "one()", "each(int)")
                         .run()
-                        .sortedResults());
+                        .results();
+        assertEquals(
+                "class NgConfigurationFails IllegalStateException: no database", results.get(0));
+        assertEquals(1, results.stream().filter(line -> line.startsWith("class ")).count());
+        assertTrue(
+                results.contains(
+                        "NgConfigurationFails.one() ERRORED (its configuration failed)"
+                                + " IllegalStateException: no database"),
+                results::toString);
+        // TestNG 7 asks the data provider nevertheless, TestNG 6 doesn't.
+        assertEquals(
+                1,
+                results.stream()
+                        .filter(line -> line.startsWith("NgConfigurationFails.each(int) ERRORED ("))
+                        .count(),
+                results::toString);
     }
 
     @ParameterizedTest

@@ -114,7 +114,7 @@ public final class UnitReport {
     public void endUnstarted(TestName test, Result result) {
         TestState state = state(test);
         synchronized (state) {
-            if (state.invocations.isEmpty() && !state.announced) {
+            if (state.invocations.isEmpty() && !state.announced && !state.finished) {
                 finish(state, result, System.currentTimeMillis(), 0);
             }
         }
@@ -124,7 +124,7 @@ public final class UnitReport {
     public void endUnstartedInvocation(TestName test, String id, String name, Result result) {
         TestState state = state(test);
         synchronized (state) {
-            if (!state.hasBelow(id)) {
+            if (!state.hasBelow(id) && !state.finished) {
                 invocation(state, id, name, result, System.currentTimeMillis(), 0);
             }
         }

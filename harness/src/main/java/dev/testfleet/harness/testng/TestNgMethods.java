@@ -33,8 +33,14 @@ final class TestNgMethods {
 
     static TestName name(ITestNGMethod method) {
         return new TestName(
-                method.getRealClass().getName(),
-                MethodNames.of(method.getConstructorOrMethod().getMethod()));
+                className(method), MethodNames.of(method.getConstructorOrMethod().getMethod()));
+    }
+
+    /** The class that TestNG runs; the method may be inherited from another one. */
+    static String className(ITestNGMethod method) {
+        return method.getTestClass() == null
+                ? method.getRealClass().getName()
+                : method.getTestClass().getName();
     }
 
     /** Whether TestNG may call the method several times for one instance of its class. */
@@ -46,7 +52,7 @@ final class TestNgMethods {
         if (hasDataProvider(code)) {
             return true;
         }
-        for (Class<?> at = method.getRealClass(); at != null; at = at.getSuperclass()) {
+        for (Class<?> at = code.getDeclaringClass(); at != null; at = at.getSuperclass()) {
             if (hasDataProvider(at)) {
                 return true;
             }

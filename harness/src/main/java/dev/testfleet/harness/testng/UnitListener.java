@@ -83,7 +83,7 @@ final class UnitListener implements ITestListener, IConfigurationListener {
         synchronized (this) {
             configurationFailure = thrown;
         }
-        report.classFailed(result.getMethod().getRealClass().getName(), thrown);
+        report.classFailed(TestNgMethods.className(result.getMethod()), thrown);
     }
 
     @Override
