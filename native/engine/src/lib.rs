@@ -13,3 +13,5 @@ pub mod plan;
 pub mod report;
 pub mod run;
 pub mod session;
+#[cfg(test)]
+mod test_request;

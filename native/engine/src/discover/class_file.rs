@@ -181,10 +181,7 @@ impl Method {
     }
 }
 
-fn read_method<'a>(
-    pool: &ConstantPool<'a>,
-    method: &noak::reader::Method<'a>,
-) -> Result<Method, Unreadable> {
+fn read_method<'a>(pool: &ConstantPool<'a>, method: &noak::reader::Method<'a>) -> Result<Method, Unreadable> {
     let mut annotations = Vec::new();
     for attribute in method.attributes() {
         let attribute = attribute?;

@@ -40,10 +40,6 @@ impl Container {
         Self { path, kind: OnceLock::new(), classes: Mutex::default() }
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     fn kind(&self) -> Result<&Kind> {
         self.kind.get_or_init(|| open(&self.path)).as_ref().map_err(Clone::clone)
     }

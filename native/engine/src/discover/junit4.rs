@@ -211,8 +211,7 @@ fn categories(annotation: Option<&Annotation>) -> impl Iterator<Item = String> +
 }
 
 fn junit3_tests(class: &ClassFile, chain: &[Arc<ClassFile>]) -> Vec<FoundTest> {
-    let class_categories: Vec<String> =
-        categories(chain.iter().find_map(|class| class.annotation(CATEGORY))).collect();
+    let class_categories: Vec<String> = categories(chain.iter().find_map(|class| class.annotation(CATEGORY))).collect();
     let mut names = HashSet::new();
     chain
         .iter()

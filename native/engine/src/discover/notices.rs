@@ -1,7 +1,7 @@
 //! The wording of what discovery tells the user.
 
-use super::{Discovery, Notice};
 use super::engines::Engines;
+use super::{Discovery, Notice};
 use testfleet_protocol::request::RunRequest;
 use testfleet_protocol::test::TaskPath;
 use testfleet_protocol::{Failure, FailureCode};
@@ -12,8 +12,12 @@ pub(super) fn about_engines(task: &TaskPath, engines: &Engines) -> Vec<Notice> {
         .others
         .iter()
         .map(|class| Notice {
-            text: format!("{task}: the tests of the engine {class} are not run: class files do not tell which they are"),
-            hint: Some("run them with Gradle's own test task; excludeEngines in useJUnitPlatform { } silences this".to_owned()),
+            text: format!(
+                "{task}: the tests of the engine {class} are not run: class files do not tell which they are"
+            ),
+            hint: Some(
+                "run them with Gradle's own test task; excludeEngines in useJUnitPlatform { } silences this".to_owned(),
+            ),
         })
         .collect();
     if engines.none {
@@ -35,10 +39,7 @@ pub(super) fn unknown_tests(task: &TaskPath, class: &str, why: &str) -> Notice {
 
 /// A class whose tests are a guess.
 pub(super) fn guessed_tests(task: &TaskPath, class: &str, why: &str) -> Notice {
-    Notice {
-        text: format!("{task}: {class}: {why}; its test... methods are what is planned"),
-        hint: None,
-    }
+    Notice { text: format!("{task}: {class}: {why}; its test... methods are what is planned"), hint: None }
 }
 
 /// A `@Nested` class that extends a class around it.

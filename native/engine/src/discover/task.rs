@@ -8,7 +8,7 @@ use super::engines::Engines;
 use super::found::FoundTest;
 use super::junit4::JUnit4Class;
 use super::selection::Selection;
-use super::{DiscoveredTask, FoundBy, Notice, TestClass, jupiter, junit4, notices, testng};
+use super::{DiscoveredTask, FoundBy, Notice, TestClass, junit4, jupiter, notices, testng};
 use noak::AccessFlags;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -108,7 +108,10 @@ impl<'a> Search<'a> {
                 continue;
             }
             hashes.insert(class.name.clone(), class.sha256);
-            if filter.accepts(path) && !is_anonymous(&class.name) && self.selection.patterns.may_include_class(&class.name) {
+            if filter.accepts(path)
+                && !is_anonymous(&class.name)
+                && self.selection.patterns.may_include_class(&class.name)
+            {
                 candidates.push(class);
             }
         }
