@@ -98,7 +98,7 @@ impl Aggregate {
             }
             RunEvent::WorkerEnded { worker, failure, at_ms } => {
                 let record = self.workers.entry(*worker).or_default();
-                record.failure = failure.as_ref().map(ToString::to_string);
+                record.failure = failure.as_ref().map(ToString::to_string).or(record.failure.take());
                 record.ended_at_ms = Some(*at_ms);
             }
             RunEvent::JvmStarted { worker, at_ms, task: _, pid: _ } => {
@@ -120,9 +120,8 @@ impl Aggregate {
                     }
                 }
             }
-            RunEvent::UnitFinished { unit, worker, attempt, handed_back, at_ms } => {
-                let record = self.workers.entry(*worker).or_default();
-                record.unit_done(unit, *attempt, handed_back.len(), *at_ms);
+            RunEvent::UnitFinished { unit, worker, attempt, at_ms, handed_back: _ } => {
+                self.workers.entry(*worker).or_default().unit_done(unit, *attempt, *at_ms);
             }
             RunEvent::TestStarted { test, worker, attempt, at_ms, unit: _ } => {
                 let attempt = self.test(test).attempt(*attempt);
@@ -153,6 +152,16 @@ impl Aggregate {
     /// A unit of the plan.
     pub(super) fn unit(&self, id: &UnitId) -> Option<&UnitRecord> {
         self.unit_index.get(id).map(|&at| &self.units[at])
+    }
+
+    /// What the plan expected of the tests of a unit that ended in an attempt: their share of its estimate.
+    pub(super) fn estimate_ms(&self, unit: &UnitRecord, attempt: Attempt) -> u64 {
+        let ended = |test: &&usize| {
+            let attempts = &self.tests[**test].attempts;
+            attempts.iter().any(|known| known.number == attempt && known.finished.is_some())
+        };
+        let ended = unit.tests.iter().filter(ended).count() as u64;
+        unit.estimate_ms * ended / (unit.tests.len() as u64).max(1)
     }
 
     /// Tests that the run said it would run and never mentioned again.

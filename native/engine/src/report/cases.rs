@@ -33,17 +33,6 @@ impl CaseResult<'_> {
     pub(super) fn is_bad(&self) -> bool {
         matches!(self, Self::Failed(_) | Self::Errored(_) | Self::Lost { .. })
     }
-
-    /// The word for it.
-    pub(super) fn verdict(&self) -> Verdict {
-        match self {
-            Self::Passed => Verdict::Passed,
-            Self::Skipped { .. } => Verdict::Skipped,
-            Self::Failed(_) => Verdict::Failed,
-            Self::Errored(_) => Verdict::Errored,
-            Self::Lost { .. } => Verdict::Lost,
-        }
-    }
 }
 
 /// The test's entries. Invocations stand for the test they belong to; the test itself has an entry

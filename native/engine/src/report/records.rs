@@ -163,8 +163,6 @@ pub(super) struct Span {
     pub(super) attempt: Attempt,
     pub(super) from_ms: u64,
     pub(super) to_ms: u64,
-    /// Tests without a result that went back to the queue.
-    pub(super) handed_back: usize,
 }
 
 impl Span {
@@ -183,12 +181,12 @@ impl WorkerRecord {
         self.in_hand.push((unit, attempt, at_ms));
     }
 
-    pub(super) fn unit_done(&mut self, unit: &UnitId, attempt: Attempt, handed_back: usize, at_ms: u64) {
+    pub(super) fn unit_done(&mut self, unit: &UnitId, attempt: Attempt, at_ms: u64) {
         let held = self.in_hand.iter().position(|(id, number, _)| id == unit && *number == attempt);
         let assigned_at_ms = held.map_or(at_ms, |at| self.in_hand.remove(at).2);
         let from_ms = assigned_at_ms.max(self.free_since_ms).min(at_ms);
         self.free_since_ms = self.free_since_ms.max(at_ms);
-        self.spans.push(Span { unit: unit.clone(), attempt, from_ms, to_ms: at_ms, handed_back });
+        self.spans.push(Span { unit: unit.clone(), attempt, from_ms, to_ms: at_ms });
     }
 }
 

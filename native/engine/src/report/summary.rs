@@ -79,7 +79,7 @@ pub struct CaseCounts {
 pub struct Prediction {
     /// The longest of the plan's groups.
     pub longest_group_ms: u64,
-    /// Sum of the estimates of the units that ran.
+    /// Sum of [`UnitSummary::estimate_ms`].
     pub estimated_work_ms: u64,
     /// What these units took.
     pub actual_work_ms: u64,
@@ -228,7 +228,7 @@ pub struct UnitSummary {
     pub from_ms: u64,
     /// How long it took.
     pub duration_ms: u64,
-    /// What the plan expected.
+    /// What the plan expected of the tests that ended in this try: their share of the unit's estimate.
     pub estimate_ms: u64,
 }
 
@@ -266,3 +266,6 @@ pub fn write_summary(summary: &Summary, reports_dir: &Path) -> Result<PathBuf> {
 fn is_zero(n: &u64) -> bool {
     *n == 0
 }
+
+#[cfg(test)]
+mod tests;

@@ -196,7 +196,7 @@ fn units(aggregate: &Aggregate) -> Vec<UnitSummary> {
                 worker,
                 from_ms: span.from_ms.saturating_sub(start),
                 duration_ms: span.length_ms(),
-                estimate_ms: planned.map_or(0, |unit| unit.estimate_ms),
+                estimate_ms: planned.map_or(0, |unit| aggregate.estimate_ms(unit, span.attempt)),
             });
         }
     }
