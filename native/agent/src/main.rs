@@ -1,2 +1,110 @@
-//! Agent
-fn main() {}
+//! Main process of every worker: supervises the harness JVM and sends its results to the coordinator.
+//!
+//! Whatever ends the agent (it was told to finish, the coordinator is gone, SIGTERM), the JVM, what tests
+//! started and the worker's temporary folder go with it.
+
+mod args;
+mod coordinator;
+mod jvm;
+mod launch;
+mod leftovers;
+mod spool;
+mod supervisor;
+
+use args::Args;
+use clap::Parser;
+use coordinator::Coordinator;
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+use supervisor::{Ending, Supervisor};
+use testfleet_protocol::agent::AgentMessage;
+use testfleet_protocol::bundle::Bundle;
+use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// How long the last message may take to reach a coordinator that no longer reads.
+const LAST_MESSAGE: Duration = Duration::from_secs(2);
+
+fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let args = Args::parse();
+    leftovers::adopt_orphans();
+    let temp = args.temp.clone();
+    let ended = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => {
+            let ended = runtime.block_on(work(args));
+            // A thread may still wait for standard input: that must not keep the agent.
+            runtime.shutdown_background();
+            ended
+        }
+        Err(error) => Err(Failure::new(FailureCode::Internal, "failed to start the agent's threads").cause(&error)),
+    };
+    leftovers::kill_descendants();
+    leftovers::remove_folder(&temp);
+    match ended {
+        Ok(Ending::Finished | Ending::Stopped) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::error!("{failure}");
+            ExitCode::from(failure.code.exit_code())
+        }
+    }
+}
+
+async fn work(args: Args) -> Result<Ending> {
+    let signals =
+        |error: std::io::Error| Failure::new(FailureCode::Internal, "failed to listen for signals").cause(&error);
+    let mut terminated = signal(SignalKind::terminate()).map_err(signals)?;
+    // Ctrl-C in a terminal reaches the agents too; what it means is the coordinator's to say.
+    let _interrupted = signal(SignalKind::interrupt()).map_err(signals)?;
+    let mut coordinator = Coordinator::new(tokio::io::stdin(), tokio::io::stdout());
+    coordinator
+        .send(AgentMessage::Hello {
+            protocol: VERSION,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned()),
+            pid: std::process::id(),
+        })
+        .await?;
+    let ended = tokio::select! {
+        ended = supervise(args, &mut coordinator) => ended,
+        _ = terminated.recv() => Ok(Ending::Stopped),
+    };
+    if let Err(failure) = &ended {
+        coordinator.send(AgentMessage::Failed { failure: failure.clone() }).await?;
+        // Too late is told by the end of the agent itself.
+        let _ = tokio::time::timeout(LAST_MESSAGE, coordinator.all_acknowledged()).await;
+    }
+    ended
+}
+
+async fn supervise(args: Args, coordinator: &mut Coordinator) -> Result<Ending> {
+    let tmp = args.temp.join("tmp");
+    fs::create_dir_all(&tmp).map_err(|error| Failure::io("create", &tmp, &error))?;
+    let bundle = read_bundle(&args.bundle)?;
+    Supervisor::new(args, bundle, tmp).work(coordinator).await
+}
+
+fn read_bundle(path: &Path) -> Result<Bundle> {
+    let json = fs::read(path).map_err(|error| Failure::io("read", path, &error))?;
+    let bundle: Bundle = serde_json::from_slice(&json).map_err(|error| {
+        Failure::new(FailureCode::WorkerBroken, format!("failed to understand {}", path.display()))
+            .cause(&error)
+            .hint("make it anew with `./gradlew prepare` of the same Testfleet release")
+    })?;
+    if bundle.protocol != VERSION {
+        return Err(Failure::new(
+            FailureCode::ProtocolVersion,
+            format!(
+                "failed to use {}: it has protocol version {}, this agent speaks {VERSION}",
+                path.display(),
+                bundle.protocol
+            ),
+        )
+        .hint("make it anew with `./gradlew prepare` of the same Testfleet release"));
+    }
+    Ok(bundle)
+}

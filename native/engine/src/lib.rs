@@ -7,7 +7,11 @@
 pub mod backend;
 pub mod bundle;
 pub mod discover;
+mod document;
+mod hash;
 pub mod plan;
 pub mod report;
 pub mod run;
 pub mod session;
+#[cfg(test)]
+mod test_request;

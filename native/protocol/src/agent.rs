@@ -96,11 +96,15 @@ pub enum AgentMessage {
         /// the class they belong to.
         failures: Vec<ClassFailure>,
     },
-    /// The harness JVM ended without being told to, or could not start. Tests of the units in hand without
-    /// `TestFinished` did not complete; those of [`AgentMessage::TestStarted`] were running.
+    /// The harness JVM ended without being told to, or could not start. The unit that it ran is no longer in the
+    /// agent's hands: its tests of [`AgentMessage::TestStarted`] without `TestFinished` were running, the others did not
+    /// start. Units that wait behind it stay with the agent and run in a fresh JVM.
     JvmDied {
         /// Of which profile.
         task: TaskPath,
+        /// The unit that it ran or was started for; `None` when it was idle.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unit: Option<UnitAttempt>,
         /// Its process id; `None` when it never started.
         pid: Option<u32>,
         /// Exit code or signal, in words, with the last lines that it wrote.
@@ -113,6 +117,16 @@ pub enum AgentMessage {
         /// Why.
         failure: Failure,
     },
+}
+
+/// One try at a unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnitAttempt {
+    /// Which unit.
+    pub unit: UnitId,
+    /// Which try.
+    pub attempt: Attempt,
 }
 
 /// A failure outside of any test.

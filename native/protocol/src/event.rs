@@ -122,7 +122,7 @@ pub enum RunEvent {
     JvmDied {
         /// Where.
         worker: u32,
-        /// Its process id.
+        /// Its process id; 0 when it never started.
         pid: u32,
         /// Exit code or signal, in words, with the last lines it wrote.
         reason: String,
@@ -181,7 +181,7 @@ pub enum RunEvent {
         /// What; bytes that are no UTF-8 were replaced.
         text: String,
     },
-    /// A try at a test ended. Exactly one for each `UnitAssigned` and test that is not handed back.
+    /// A try at a test ended. Exactly one for each `UnitAssigned` and test that is neither handed back nor lost.
     TestFinished {
         /// Which.
         test: TestId,

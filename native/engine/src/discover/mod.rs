@@ -1,1 +1,123 @@
 //! Class directories and jars to test classes.
+//!
+//! Class files are parsed where they lie; nothing is loaded, unpacked or run. The rules are those of
+//! the frameworks that the Test tasks name; docs/discovery.md says what class files can't tell.
+
+mod annotation;
+mod ant_pattern;
+mod class_file;
+mod classpath;
+mod container;
+mod engines;
+mod found;
+mod junit4;
+mod jupiter;
+mod notices;
+mod selection;
+mod tags;
+mod task;
+mod test_patterns;
+mod testng;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use testfleet_protocol::Result;
+use testfleet_protocol::request::RunRequest;
+use testfleet_protocol::test::{TaskPath, TestName};
+
+/// All tests of a build.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Discovery {
+    /// In the order of the request.
+    pub tasks: Vec<DiscoveredTask>,
+    /// What the user should know.
+    pub notices: Vec<Notice>,
+}
+
+/// The tests of one Test task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DiscoveredTask {
+    /// Which task.
+    pub task: TaskPath,
+    /// Class files that its patterns let in.
+    pub searched: u64,
+    /// Classes with tests that the filters leave, by name.
+    pub classes: Vec<TestClass>,
+}
+
+/// A class that a worker can be told to run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TestClass {
+    /// Binary name of the top-level test class (or static nested one) that the framework is told to run.
+    pub class: String,
+    /// Whose rules found it.
+    pub framework: FoundBy,
+    /// Tests that the filters leave, sorted.
+    pub tests: Vec<TestName>,
+    /// No filter took a test away.
+    pub whole_class: bool,
+    /// SHA-256 in hex of the class files that it consists of: its own, those nested in it, and its ancestors.
+    pub sha256: String,
+}
+
+/// By whose rules a class was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FoundBy {
+    /// JUnit Jupiter.
+    Jupiter,
+    /// JUnit 4's `@Test`.
+    #[serde(rename = "junit4")]
+    JUnit4,
+    /// JUnit 3's `TestCase`.
+    #[serde(rename = "junit3")]
+    JUnit3,
+    /// JUnit 4's `Suite` or `Enclosed`.
+    Suite,
+    /// TestNG.
+    #[serde(rename = "testng")]
+    TestNg,
+}
+
+/// Something that the user should know, though discovery goes on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Notice {
+    /// What.
+    pub text: String,
+    /// What the user can do about it.
+    pub hint: Option<String>,
+}
+
+impl Discovery {
+    /// How many tests there are.
+    pub fn test_count(&self) -> usize {
+        self.tasks.iter().flat_map(|task| &task.classes).map(|class| class.tests.len()).sum()
+    }
+}
+
+/// Finds the tests of all Test tasks of a build.
+///
+/// # Errors
+/// `BrokenClassFile` for a class file or jar that is needed and can't be read, `InvalidRequest` for a tag
+/// expression that is none, `NoTests` when `--tests` patterns select nothing.
+pub fn discover(request: &RunRequest) -> Result<Discovery> {
+    let containers = container::Containers::default();
+    let found: Vec<_> = request
+        .tasks
+        .par_iter()
+        .map(|task| task::discover(task, &request.options.tests, &containers))
+        .collect::<Result<_>>()?;
+    let mut discovery = Discovery::default();
+    for (task, notices) in found {
+        discovery.tasks.push(task);
+        discovery.notices.extend(notices);
+    }
+    if !request.options.tests.is_empty() && discovery.test_count() == 0 {
+        return Err(notices::no_match(request, &discovery));
+    }
+    Ok(discovery)
+}

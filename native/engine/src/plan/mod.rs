@@ -1,1 +1,96 @@
 //! Timings, estimates, units and groups.
+//!
+//! Everything here is a pure function of its inputs, apart from reading and writing the two documents:
+//! equal inputs give equal plans, byte for byte, in whatever order classes and tasks come. See docs/planning.md.
+
+mod estimate;
+mod fingerprint;
+mod group;
+#[cfg(test)]
+mod property_tests;
+mod timings;
+mod units;
+
+pub use fingerprint::fits;
+pub use group::PROFILE_SWITCH_MS;
+pub use timings::Timings;
+
+use crate::discover::Discovery;
+use crate::document;
+use std::path::Path;
+use testfleet_protocol::plan::{Fingerprints, Plan};
+use testfleet_protocol::request::RunRequest;
+use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
+
+const DOCUMENT: document::Kind =
+    document::Kind { what: "plan", broken: FailureCode::PlanOutdated, hint: "make a new one: ./gradlew prepare" };
+
+/// Makes units of the discovered tests and spreads them over groups.
+///
+/// # Errors
+/// `NoTests` when there is not one test, `InvalidRequest` for no workers.
+pub fn plan(discovery: &Discovery, timings: &Timings, request: &RunRequest) -> Result<Plan> {
+    if request.options.workers == 0 {
+        return Err(Failure::new(FailureCode::InvalidRequest, "failed to plan for 0 workers")
+            .hint("ask for at least one: --workers 4, or testfleet { workers = 4 }"));
+    }
+    if discovery.test_count() == 0 {
+        return Err(no_tests(discovery, request));
+    }
+    let units = units::make(discovery, timings, request.options.split);
+    let groups = group::spread(&units, request.options.workers);
+    Ok(Plan {
+        protocol: VERSION,
+        workers: request.options.workers,
+        made_from: Fingerprints {
+            code: fingerprint::code(discovery)?,
+            options: fingerprint::options(request)?,
+            timings: timings.fingerprint()?,
+        },
+        units,
+        groups,
+    })
+}
+
+/// Reads a plan.
+///
+/// # Errors
+/// `PlanMissing` when there is none, `ProtocolVersion` for one of another version, `PlanOutdated` for one
+/// that is damaged or only half there.
+pub fn read_plan(path: &Path) -> Result<Plan> {
+    DOCUMENT.read(path)?.ok_or_else(|| {
+        Failure::new(FailureCode::PlanMissing, format!("failed to find a plan at {}", path.display()))
+            .hint("make one: ./gradlew prepare")
+    })
+}
+
+/// Writes a plan, whole or not at all.
+///
+/// # Errors
+/// `Io` when the file can't be written.
+pub fn write_plan(plan: &Plan, path: &Path) -> Result<()> {
+    document::write(path, &document::bytes(plan)?)
+}
+
+fn no_tests(discovery: &Discovery, request: &RunRequest) -> Failure {
+    let searched: u64 = discovery.tasks.iter().map(|task| task.searched).sum();
+    let mut failure = Failure::new(FailureCode::NoTests, "failed to find a test to run").cause_text(format!(
+        "{searched} classes of {} were searched",
+        match request.tasks.as_slice() {
+            [] => "no Test task".to_owned(),
+            tasks => tasks.iter().map(|task| task.path.0.as_str()).collect::<Vec<_>>().join(", "),
+        }
+    ));
+    for task in &request.tasks {
+        let filters = fingerprint::filters(task);
+        if !filters.is_empty() {
+            failure = failure.cause_text(format!("{} filters by {}", task.path, filters.join(", ")));
+        }
+    }
+    let notices = discovery.notices.iter().map(|notice| notice.text.clone());
+    notices.fold(failure, Failure::cause_text).hint(if searched == 0 {
+        "does the build have tests, and are they compiled? look at testClassesDirs, include and exclude of its Test tasks"
+    } else {
+        "look at the framework that the Test tasks use (useJUnitPlatform(), useJUnit(), useTestNG()) and at their filters"
+    })
+}

@@ -1,1 +1,71 @@
 //! The run: state machine, driver, journal.
+//!
+//! [`decide`](decide::decide) turns inputs into events and commands, [`State`] is the fold of the events, [`run`] connects
+//! both to a [`Backend`]. The rules are in docs/run.md.
+
+pub mod decide;
+mod driver;
+mod endings;
+mod job;
+mod journal;
+mod link;
+mod queue;
+mod replay;
+#[cfg(test)]
+mod scenarios;
+#[cfg(test)]
+mod simulation;
+mod state;
+
+pub use driver::run;
+pub use journal::{JournalWriter, read_journal};
+pub use replay::{RanUnit, units_run_by};
+pub use state::State;
+
+#[cfg(doc)]
+use crate::backend::Backend;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use testfleet_protocol::Failure;
+use testfleet_protocol::plan::{Plan, UnitId};
+use testfleet_protocol::test::Verdict;
+
+/// What to run, and where its record goes.
+#[derive(Debug, Clone)]
+pub struct RunInput {
+    /// Names the run.
+    pub run: String,
+    /// Whose units run.
+    pub plan: Arc<Plan>,
+    /// SHA-256 in hex of `plan.json`.
+    pub plan_sha256: String,
+    /// Which units, and in which order.
+    pub queue: Queue,
+    /// Numbers of the workers to start. No more are started than there are units.
+    pub workers: Vec<u32>,
+    /// The file to record the run in; replaced if it exists.
+    pub journal: PathBuf,
+}
+
+/// Which units run, and in which order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Queue {
+    /// All units of the plan, handed out as docs/run.md says: longest first, by preference of the profile that is live.
+    Dynamic,
+    /// These units on one worker, in exactly this order.
+    Fixed(Vec<UnitId>),
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunSummary {
+    /// The worst verdict that counts.
+    pub verdict: Verdict,
+    /// Tests by verdict, tests that were reported without being planned included.
+    pub counts: BTreeMap<Verdict, u64>,
+    /// Whether it was cancelled.
+    pub cancelled: bool,
+    /// What went wrong around the tests: workers lost, JVMs that did not start. Their tests have their own verdicts.
+    pub problems: Vec<Failure>,
+}

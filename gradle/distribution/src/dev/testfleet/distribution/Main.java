@@ -24,20 +24,29 @@ public final class Main {
     private final Path place;
     private final List<MavenJar> jars;
     private final Path standIns;
+    private final String recipe;
 
-    private Main(String version, URI url, Path place, List<MavenJar> jars, Path standIns) {
+    private Main(
+            String version,
+            URI url,
+            Path place,
+            List<MavenJar> jars,
+            Path standIns,
+            String recipe) {
         this.version = version;
         this.url = url;
         this.place = place;
         this.jars = jars;
         this.standIns = standIns;
+        this.recipe = recipe;
     }
 
     /**
      * Fills the place, or ends with {@link #URL_IS_REACHABLE}.
      *
      * @param arguments version, URL of the official distribution, the wrapper's place for it,
-     *     Gradle user home, list of jars, folder of the stand-ins
+     *     Gradle user home, list of jars, folder of the stand-ins, checksum of all that a home is
+     *     made from
      */
     public static void main(String[] arguments) {
         try {
@@ -53,7 +62,8 @@ public final class Main {
                             url,
                             Path.of(arguments[2]).toAbsolutePath(),
                             MavenJar.readAll(Path.of(arguments[4])),
-                            Path.of(arguments[5]))
+                            Path.of(arguments[5]),
+                            arguments[6])
                     .install(obstacle.get());
             System.exit(0); // a name look-up that never ends must not keep the program alive
         } catch (IOException | IllegalStateException failure) {
@@ -69,6 +79,7 @@ public final class Main {
     private void install(String obstacle) throws IOException {
         String zip = Path.of(url.getPath()).getFileName().toString();
         Path marker = place.resolve(zip + ".ok");
+        Path stamp = place.resolve(zip + ".assembled");
         Files.createDirectories(place);
         // The wrapper's own lock file: a wrapper that starts meanwhile, say in an IDE, waits.
         Path lockFile = place.resolve(zip + ".lck");
@@ -76,17 +87,23 @@ public final class Main {
                         FileChannel.open(
                                 lockFile, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
                 FileLock lock = lock(channel)) {
-            if (Files.exists(marker)) {
+            if (Files.exists(marker) && (!Files.exists(stamp) || isCurrent(stamp))) {
                 return;
             }
+            Files.deleteIfExists(marker);
             System.err.printf(
                     "Gradle %s can't be downloaded here (%s); putting it together from Maven"
                             + " Central, once (about a minute)%n",
                     version, obstacle);
             assemble();
+            Files.writeString(stamp, recipe);
             Files.createFile(marker);
             System.err.printf("Gradle %s is ready in %s%n", version, place);
         }
+    }
+
+    private boolean isCurrent(Path stamp) throws IOException {
+        return Files.readString(stamp).equals(recipe);
     }
 
     private FileLock lock(FileChannel channel) throws IOException {

@@ -1,0 +1,66 @@
+package dev.testfleet.harness;
+
+import dev.testfleet.harness.wire.FrameInput;
+import dev.testfleet.harness.wire.ToHarness;
+
+import java.io.IOException;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+
+/**
+ * Reads what the agent says while tests run, so that the next unit is at hand when one ends and the
+ * agent's end is seen at any moment.
+ */
+final class Inbox implements Runnable {
+    private final BlockingQueue<Item> items = new LinkedBlockingQueue<>();
+    private final FrameInput in;
+    private final Runnable agentGone;
+
+    private Inbox(FrameInput in, Runnable agentGone) {
+        this.in = in;
+        this.agentGone = agentGone;
+    }
+
+    static BlockingQueue<Item> read(FrameInput in, Runnable agentGone) {
+        Inbox inbox = new Inbox(in, agentGone);
+        Thread thread = new Thread(inbox, "testfleet-inbox");
+        thread.setDaemon(true);
+        thread.setContextClassLoader(null);
+        thread.start();
+        return inbox.items;
+    }
+
+    @Override
+    public void run() {
+        try {
+            for (byte[] payload = in.next(); payload != null; payload = in.next()) {
+                items.add(new Item(ToHarness.decode(payload), null));
+            }
+            agentGone.run();
+        } catch (IOException e) {
+            items.add(new Item(null, e));
+        }
+    }
+
+    /** A message, or why there will be none any more. */
+    static final class Item {
+        private final ToHarness message;
+        private final IOException failure;
+
+        private Item(ToHarness message, IOException failure) {
+            this.message = message;
+            this.failure = failure;
+        }
+
+        ToHarness message() throws HarnessFault {
+            if (failure != null) {
+                throw new HarnessFault(
+                        failure.getMessage(),
+                        "agent and harness must come from the same Testfleet version, and nothing"
+                                + " else may write to their pipes",
+                        failure);
+            }
+            return message;
+        }
+    }
+}

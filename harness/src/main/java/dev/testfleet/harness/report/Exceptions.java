@@ -1,0 +1,48 @@
+package dev.testfleet.harness.report;
+
+import dev.testfleet.harness.wire.Thrown;
+
+import java.io.PrintWriter;
+
+/** Describes exceptions, hostile ones too: their methods are test code and may throw anything. */
+public final class Exceptions {
+    private Exceptions() {}
+
+    /** Never throws because of what the exception's own methods do. */
+    public static Thrown describe(Throwable thrown) {
+        return new Thrown(thrown.getClass().getName(), message(thrown), stack(thrown));
+    }
+
+    /** The exception's message, bounded; empty when it has none. */
+    public static String message(Throwable thrown) {
+        try {
+            String message = thrown.getMessage();
+            return message == null ? "" : BoundedText.bound(message);
+        } catch (Throwable hostile) {
+            return "(its getMessage() threw " + hostile.getClass().getName() + ")";
+        }
+    }
+
+    private static String stack(Throwable thrown) {
+        BoundedText text = new BoundedText();
+        try (PrintWriter out = new PrintWriter(text)) {
+            thrown.printStackTrace(out);
+        } catch (Throwable hostile) {
+            return stackByHand(thrown, hostile);
+        }
+        return text.toString();
+    }
+
+    private static String stackByHand(Throwable thrown, Throwable hostile) {
+        StringBuilder text = new StringBuilder(thrown.getClass().getName());
+        text.append(" (printing it threw ").append(hostile.getClass().getName()).append(")\n");
+        try {
+            for (StackTraceElement frame : thrown.getStackTrace()) {
+                text.append("\tat ").append(frame).append('\n');
+            }
+        } catch (Throwable alsoHostile) {
+            text.append("\t(its stack trace can't be read)\n");
+        }
+        return BoundedText.bound(text.toString());
+    }
+}

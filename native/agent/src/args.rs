@@ -1,0 +1,42 @@
+//! The agent's command line.
+
+use clap::Parser;
+use std::path::PathBuf;
+use testfleet_protocol::path::Roots;
+
+/// Main process of a Testfleet worker; started by a backend, speaks on its standard streams.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "testfleet-agent", version)]
+pub(crate) struct Args {
+    /// bundle.json
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: PathBuf,
+    /// This worker's number, from 1
+    #[arg(long, value_name = "N")]
+    pub(crate) worker: u32,
+    /// How many workers the plan was made for
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: u32,
+    /// A named root
+    #[arg(long = "root", value_name = "NAME=DIR", value_parser = parse_root)]
+    pub(crate) roots: Vec<(String, PathBuf)>,
+    /// This worker's own folder: made by the agent, removed at its end
+    #[arg(long, value_name = "DIR")]
+    pub(crate) temp: PathBuf,
+    /// Suspend each harness JVM until a debugger attaches to port 5005
+    #[arg(long)]
+    pub(crate) debug_jvm: bool,
+}
+
+impl Args {
+    pub(crate) fn roots(&self) -> Roots {
+        Roots::new(self.roots.clone())
+    }
+}
+
+fn parse_root(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, dir)) if !name.is_empty() && dir.starts_with('/') => Ok((name.to_owned(), PathBuf::from(dir))),
+        _ => Err("it reads NAME=/ABSOLUTE/FOLDER".to_owned()),
+    }
+}

@@ -1,0 +1,141 @@
+//! The command line of a harness JVM.
+
+use crate::args::Args;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use testfleet_protocol::bundle::{Bundle, Profile};
+use testfleet_protocol::path::Roots;
+use testfleet_protocol::{Failure, FailureCode, Result};
+
+const MAIN_CLASS: &str = "dev.testfleet.harness.Main";
+/// The port that Gradle's own `--debug-jvm` takes.
+const DEBUG: &str = "-agentlib:jdwp=transport=dt_socket,server=y,suspend=y,address=5005";
+
+/// What is to be started.
+#[derive(Debug)]
+pub(crate) struct Launch {
+    pub(crate) program: PathBuf,
+    pub(crate) args: Vec<String>,
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) working_dir: PathBuf,
+}
+
+/// Places and numbers of this worker.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) args: &'a Args,
+    /// `java.io.tmpdir` and `TMPDIR`.
+    pub(crate) tmp: &'a Path,
+    /// Folder of this one JVM, for its argument file and pipes.
+    pub(crate) control: &'a Path,
+}
+
+impl Launch {
+    /// The command for `profile`, whose harness is to talk over `pipes` (commands, results).
+    ///
+    /// # Errors
+    /// [`FailureCode::JvmStart`] when the JVM or the working directory is not there.
+    pub(crate) fn new(bundle: &Bundle, profile: &Profile, place: &Place<'_>, pipes: [&Path; 2]) -> Result<Self> {
+        let home = java_home(profile, place.args)?;
+        let roots = place.args.roots().with("jdk", &home).with("temp", place.tmp);
+        let expand = |text: &str| expand(text, &roots, place.args);
+        let working_dir = PathBuf::from(expand(&profile.working_dir));
+        if !working_dir.is_dir() {
+            return Err(Failure::new(
+                FailureCode::JvmStart,
+                format!(
+                    "failed to start a JVM for {}: its working directory {} does not exist",
+                    profile.task,
+                    working_dir.display()
+                ),
+            )
+            .hint("make the folder before the tests run, or set workingDir of the Test task"));
+        }
+        let program = home.join("bin/java");
+        if !program.exists() {
+            return Err(Failure::new(
+                FailureCode::JvmStart,
+                format!("failed to start a JVM for {}: {} does not exist", profile.task, program.display()),
+            )
+            .hint("install that JDK, or choose another launcher for the Test task"));
+        }
+        let class_path = std::iter::once(&bundle.harness_jar)
+            .chain(&profile.classpath)
+            .map(|entry| expand(entry))
+            .collect::<Vec<_>>()
+            .join(":");
+        let mut environment: BTreeMap<_, _> =
+            profile.environment.iter().map(|(name, value)| (name.clone(), expand(value))).collect();
+        environment.insert("TESTFLEET_WORKER".to_owned(), place.args.worker.to_string());
+        environment.insert("TESTFLEET_WORKERS".to_owned(), place.args.workers.to_string());
+        environment.entry("TMPDIR".to_owned()).or_insert_with(|| place.tmp.display().to_string());
+        let mut jvm_args: Vec<String> = profile.jvm_args.iter().map(|arg| expand(arg)).collect();
+        if place.args.debug_jvm {
+            jvm_args.push(DEBUG.to_owned());
+        }
+        let mut args;
+        if profile.java_version >= 9 {
+            // An argument file takes class paths longer than the 128 KiB that Linux allows for one argument.
+            jvm_args.extend(["-cp".to_owned(), class_path]);
+            let file = place.control.join("args");
+            fs::write(&file, argument_file(&jvm_args)).map_err(|error| Failure::io("write", &file, &error))?;
+            args = vec![format!("@{}", file.display())];
+        } else {
+            environment.insert("CLASSPATH".to_owned(), class_path);
+            args = jvm_args;
+        }
+        args.push(MAIN_CLASS.to_owned());
+        args.extend(pipes.map(|pipe| pipe.display().to_string()));
+        Ok(Self { program, args, environment, working_dir })
+    }
+}
+
+/// The profile's own JVM on the machine that made the bundle; elsewhere the one that the worker brings.
+fn java_home(profile: &Profile, args: &Args) -> Result<PathBuf> {
+    profile
+        .java_home
+        .as_ref()
+        .map(PathBuf::from)
+        .or_else(|| args.roots().get("jdk").map(Path::to_owned))
+        .or_else(|| std::env::var_os("JAVA_HOME").map(PathBuf::from))
+        .ok_or_else(|| {
+            Failure::new(FailureCode::JvmStart, format!("failed to find a JVM for {}", profile.task))
+                .hint("set JAVA_HOME for the worker, or start its agent with --root jdk=FOLDER")
+        })
+}
+
+fn expand(text: &str, roots: &Roots, args: &Args) -> String {
+    roots.expand(text).replace("{worker}", &args.worker.to_string()).replace("{workers}", &args.workers.to_string())
+}
+
+/// The text of a `java @file`: one quoted argument a line, as "java Command-Line Argument Files" has it.
+fn argument_file(args: &[String]) -> String {
+    let mut text = String::new();
+    for arg in args {
+        text.push('"');
+        for c in arg.chars() {
+            match c {
+                '\\' => text.push_str("\\\\"),
+                '"' => text.push_str("\\\""),
+                '\n' => text.push_str("\\n"),
+                '\r' => text.push_str("\\r"),
+                '\t' => text.push_str("\\t"),
+                c => text.push(c),
+            }
+        }
+        text.push_str("\"\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_quoted_for_javas_own_reader() {
+        let args = ["-Da=b c".to_owned(), "-Dq=\"x\\y\"\n".to_owned(), String::new()];
+        assert_eq!(argument_file(&args), "\"-Da=b c\"\n\"-Dq=\\\"x\\\\y\\\"\\n\"\n\"\"\n");
+    }
+}

@@ -1,0 +1,100 @@
+//! What may be left when a worker ends: processes that tests started, and the worker's folder.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+/// How often the process table is read again for processes that were being started meanwhile.
+const ROUNDS: usize = 5;
+
+/// Makes this process the parent of descendants whose own parent ended, so that
+/// [`kill_descendants`] finds them. Where the system can't, they stay orphans.
+pub(crate) fn adopt_orphans() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
+        tracing::debug!("orphans can't be adopted: {error}");
+    }
+}
+
+/// Kills everything that this process and its children started.
+pub(crate) fn kill_descendants() {
+    for _ in 0..ROUNDS {
+        let found = descendants(std::process::id());
+        if found.is_empty() {
+            return;
+        }
+        for pid in found {
+            // An error says that it is gone already.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+}
+
+/// Live processes below `root`, from /proc; empty where there is none.
+fn descendants(root: u32) -> Vec<i32> {
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for entry in processes.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let Some((state, parent)) =
+            fs::read_to_string(entry.path().join("stat")).ok().and_then(|stat| state_and_parent(&stat))
+        else {
+            continue;
+        };
+        if state != 'Z' {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    let mut found = Vec::new();
+    let mut next = i32::try_from(root).map(|root| vec![root]).unwrap_or_default();
+    while let Some(pid) = next.pop() {
+        for child in children.remove(&pid).unwrap_or_default() {
+            found.push(child);
+            next.push(child);
+        }
+    }
+    found
+}
+
+/// From `pid (name) state parent ...`; the name may hold spaces and parentheses.
+fn state_and_parent(stat: &str) -> Option<(char, i32)> {
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?.chars().next()?;
+    Some((state, fields.next()?.parse().ok()?))
+}
+
+/// Removes the worker's folder, and the folder of the run when it was the last in it.
+pub(crate) fn remove_folder(temp: &Path) {
+    if let Err(error) = fs::remove_dir_all(temp)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!("failed to remove {}: {error}", temp.display());
+    }
+    if let Some(parent) = temp.parent() {
+        // Other workers' folders are in it, or their agents were faster.
+        let _ = fs::remove_dir(parent);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_parentheses_do_not_confuse() {
+        assert_eq!(state_and_parent("42 (a) b) S 7 42 42"), Some(('S', 7)));
+        assert_eq!(state_and_parent("garbage"), None);
+    }
+
+    #[test]
+    fn a_child_is_found() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        assert!(descendants(std::process::id()).contains(&pid));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!descendants(std::process::id()).contains(&pid));
+    }
+}

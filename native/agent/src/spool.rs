@@ -1,0 +1,61 @@
+//! Messages to the coordinator, kept until it has acknowledged them.
+
+use std::collections::VecDeque;
+use testfleet_protocol::agent::{AgentMessage, Envelope};
+use testfleet_protocol::{Failure, FailureCode, Result, frame};
+
+/// Numbers messages from 1 and keeps them until they are acknowledged.
+#[derive(Debug, Default)]
+pub(crate) struct Spool {
+    last: u64,
+    kept: VecDeque<(u64, Vec<u8>)>,
+}
+
+impl Spool {
+    /// Takes a message; returns its frame, ready to be written.
+    ///
+    /// # Errors
+    /// [`FailureCode::Internal`] when it can't be encoded.
+    pub(crate) fn push(&mut self, message: AgentMessage) -> Result<Vec<u8>> {
+        let envelope = Envelope { seq: self.last + 1, message };
+        let json = serde_json::to_vec(&envelope)
+            .map_err(|error| Failure::new(FailureCode::Internal, "failed to encode a message").cause(&error))?;
+        let mut bytes = Vec::with_capacity(json.len() + 4);
+        frame::encode(&json, &mut bytes)?;
+        self.last += 1;
+        self.kept.push_back((self.last, bytes.clone()));
+        Ok(bytes)
+    }
+
+    /// Forgets messages up to this number.
+    pub(crate) fn acknowledge(&mut self, seq: u64) {
+        while self.kept.front().is_some_and(|(kept, _)| *kept <= seq) {
+            self.kept.pop_front();
+        }
+    }
+
+    /// Whether everything was acknowledged.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_kept_until_they_are_acknowledged() {
+        let mut spool = Spool::default();
+        for _ in 0..3 {
+            spool
+                .push(AgentMessage::JvmStarted { task: testfleet_protocol::test::TaskPath(":test".into()), pid: 1 })
+                .unwrap();
+        }
+        spool.acknowledge(2);
+        assert!(!spool.is_empty());
+        assert_eq!(spool.kept.front().map(|(seq, _)| *seq), Some(3));
+        spool.acknowledge(3);
+        assert!(spool.is_empty());
+    }
+}

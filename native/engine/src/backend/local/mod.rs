@@ -1,0 +1,136 @@
+//! Workers as processes of this machine.
+
+mod leftovers;
+mod log;
+
+use super::{Backend, BoxFuture, Connection, WorkerProcess};
+use log::LogTail;
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use testfleet_protocol::{Failure, FailureCode, Result};
+use tokio::process::{Child, Command};
+
+/// What local workers need. There is no `Debug`: the environment holds secrets.
+pub struct LocalConfig {
+    /// The agent's program.
+    pub agent: PathBuf,
+    /// `bundle.json`
+    pub bundle: PathBuf,
+    /// Named roots and their directories.
+    pub roots: Vec<(String, PathBuf)>,
+    /// How many workers the run has, for `{workers}`.
+    pub workers_total: u32,
+    /// The whole environment in which agents and JVMs start. Never written or logged.
+    pub environment: BTreeMap<String, String>,
+    /// Names the run; part of the temp folders' names.
+    pub run: String,
+    /// Suspend each test JVM until a debugger attaches to port 5005.
+    pub debug_jvm: bool,
+}
+
+/// Starts agents as processes of this machine. They end with their coordinator: at the end of the pipe.
+pub struct LocalBackend {
+    config: LocalConfig,
+    temp: PathBuf,
+}
+
+impl LocalBackend {
+    /// A backend for one run.
+    pub fn new(config: LocalConfig) -> Self {
+        let base = config.environment.get("TMPDIR").filter(|dir| Path::new(dir).is_absolute());
+        let temp = Path::new(base.map_or("/tmp", String::as_str)).join(format!("tf-{}", config.run));
+        Self { config, temp }
+    }
+
+    /// The folder that holds the workers' own temp folders; gone when the last of them is.
+    pub fn temp(&self) -> &Path {
+        &self.temp
+    }
+
+    fn spawn(&self, worker: u32) -> Result<Connection> {
+        let config = &self.config;
+        let temp = self.temp.join(format!("w{worker}"));
+        let mut command = Command::new(&config.agent);
+        command.arg("--bundle").arg(&config.bundle);
+        command.arg("--worker").arg(worker.to_string());
+        command.arg("--workers").arg(config.workers_total.to_string());
+        command.arg("--temp").arg(&temp);
+        for (name, dir) in &config.roots {
+            let mut root = std::ffi::OsString::from(format!("{name}="));
+            root.push(dir);
+            command.arg("--root").arg(root);
+        }
+        if config.debug_jvm {
+            command.arg("--debug-jvm");
+        }
+        command.env_clear().envs(&config.environment);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Of its own group, so that Ctrl-C in the terminal reaches the coordinator alone, which ends its agents in order.
+        command.process_group(0);
+        let mut child = command.spawn().map_err(|error| {
+            Failure::new(FailureCode::WorkerBroken, format!("failed to start the agent {}", config.agent.display()))
+                .cause(&error)
+                .hint("it comes with the plugin; it must be executable on this machine")
+        })?;
+        let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(Failure::new(FailureCode::Internal, "failed to connect to an agent: it has no pipes"));
+        };
+        Ok(Connection {
+            from_agent: Box::new(stdout),
+            to_agent: Box::new(stdin),
+            process: Box::new(LocalProcess { child, temp, log: LogTail::follow(worker, stderr) }),
+        })
+    }
+}
+
+impl Backend for LocalBackend {
+    fn name(&self) -> &str {
+        "local"
+    }
+
+    fn start(&self, worker: u32) -> BoxFuture<'_, Result<Connection>> {
+        Box::pin(async move { self.spawn(worker) })
+    }
+}
+
+struct LocalProcess {
+    child: Child,
+    temp: PathBuf,
+    log: LogTail,
+}
+
+impl WorkerProcess for LocalProcess {
+    fn wait(&mut self) -> BoxFuture<'_, String> {
+        Box::pin(async move {
+            let how = match self.child.wait().await {
+                Ok(status) => in_words(status),
+                Err(error) => format!("ended in a way that can't be told: {error}"),
+            };
+            // An agent that could clean up has done so; one that was killed could not.
+            leftovers::remove(&self.temp).await;
+            match self.log.lines().await {
+                lines if lines.is_empty() => how,
+                lines => format!("{how}; the last lines of its log:\n{}", lines.join("\n")),
+            }
+        })
+    }
+
+    fn kill(&mut self) {
+        // It fails only for a process that has ended.
+        let _ = self.child.start_kill();
+    }
+}
+
+fn in_words(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("ended with exit code {code}"),
+        (None, Some(signal)) => match nix::sys::signal::Signal::try_from(signal) {
+            Ok(name) => format!("was killed by signal {signal} ({name})"),
+            Err(_) => format!("was killed by signal {signal}"),
+        },
+        (None, None) => format!("ended ({status})"),
+    }
+}

@@ -1,0 +1,163 @@
+//! Bundles of small builds on disk.
+
+use super::*;
+use crate::test_request;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use testfleet_protocol::plan::{EstimateSource, Fingerprints, Unit, UnitId};
+
+/// A build with a class directory, a resource directory that is not there, a released jar and a snapshot.
+struct Build {
+    folder: tempfile::TempDir,
+    request: RunRequest,
+}
+
+impl Build {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_owned();
+        let write = |path: &str, text: &str| {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+        };
+        write("p/build/testfleet/harness.jar", "harness");
+        write("p/build/testfleet/agent", "agent");
+        write("p/build/testfleet/plan.json", "{}");
+        fs::set_permissions(root.join("p/build/testfleet/agent"), fs::Permissions::from_mode(0o755)).unwrap();
+        write("p/classes/com/acme/FooTest.class", "foo");
+        write("p/classes/com/acme/Bar.class", "bar");
+        write("p/lib/own.jar", "own");
+        write("g/caches/a-1.0.jar", "a");
+        write("g/caches/b-1.0-SNAPSHOT.jar", "b");
+        write("p/data/input.txt", "input");
+        let mut request = test_request::empty();
+        request.roots = [("project", "p"), ("build", "p/build/testfleet"), ("gradleHome", "g")]
+            .map(|(name, dir)| (name.to_owned(), root.join(dir)))
+            .into();
+        request.harness_jar = root.join("p/build/testfleet/harness.jar");
+        request.agent = root.join("p/build/testfleet/agent");
+        let mut task = test_request::task(":test");
+        task.working_dir = root.join("p");
+        task.classpath =
+            ["p/classes", "p/resources", "p/lib/own.jar", "g/caches/a-1.0.jar", "g/caches/b-1.0-SNAPSHOT.jar"]
+                .map(|path| root.join(path))
+                .into();
+        task.declared_inputs = vec![root.join("p/data"), root.join("p/absent.txt")];
+        task.jvm_args = vec![format!("-javaagent:{}/lib/own.jar", root.join("p").display()), "-XX:+UseSerialGC".into()];
+        task.system_properties =
+            [("port", "90{worker}".to_owned()), ("data", root.join("p/data").display().to_string())]
+                .map(|(name, value)| (name.to_owned(), value))
+                .into();
+        task.environment = [("TOOLS".to_owned(), "/usr/lib/jvm/17/bin".to_owned())].into();
+        task.max_heap = Some("512m".into());
+        task.default_charset = Some("UTF-8".into());
+        request.tasks = vec![task, test_request::task(":unplanned:test")];
+        Self { folder, request }
+    }
+
+    fn bundle(&self) -> Result<Bundle> {
+        bundle(&self.request, &plan())
+    }
+
+    fn roots(&self) -> Roots {
+        Roots::new(self.request.roots.clone())
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+}
+
+fn plan() -> Plan {
+    let unit = Unit {
+        id: UnitId("u1".into()),
+        task: TaskPath(":test".into()),
+        class: "com.acme.FooTest".into(),
+        whole_class: true,
+        tests: vec![],
+        estimate_ms: 1,
+        estimate_source: EstimateSource::Guess,
+    };
+    let made_from = Fingerprints { code: String::new(), options: String::new(), timings: String::new() };
+    Plan { protocol: VERSION, workers: 1, made_from, units: vec![unit], groups: vec![] }
+}
+
+#[test]
+fn a_bundle_names_what_workers_need_wherever_the_clone_lies() {
+    let (one, other) = (Build::new(), Build::new());
+    let bundle = one.bundle().unwrap();
+    assert_eq!(bundle, other.bundle().unwrap());
+    insta::assert_snapshot!(String::from_utf8(document::bytes(&bundle).unwrap()).unwrap());
+}
+
+#[test]
+fn what_is_written_is_read_again() {
+    let build = Build::new();
+    let bundle = build.bundle().unwrap();
+    let path = build.at("p/build/testfleet/bundle.json");
+    write_bundle(&bundle, &path).unwrap();
+    assert_eq!(read_bundle(&path).unwrap(), bundle);
+    fs::write(&path, "{\"protocol\": 1").unwrap();
+    assert!(read_bundle(&path).unwrap_err().hint.unwrap().contains("prepare"));
+}
+
+#[test]
+fn a_missing_jar_and_a_path_outside_the_roots_are_failures_with_hints() {
+    let mut build = Build::new();
+    fs::remove_file(build.at("p/lib/own.jar")).unwrap();
+    let failure = build.bundle().unwrap_err();
+    assert_eq!(failure.code, FailureCode::MissingClasspathEntry);
+    assert!(failure.message.contains("own.jar") && failure.causes[0].contains(":test") && failure.hint.is_some());
+    build.request.tasks[0].classpath = vec![PathBuf::from("/usr/bin")];
+    assert_eq!(build.bundle().unwrap_err().code, FailureCode::PathOutsideRoots);
+}
+
+#[test]
+fn a_file_changed_added_or_renamed_changes_its_directorys_hash() {
+    let build = Build::new();
+    let classes = build.at("p/classes");
+    let first = digest::of(&classes).unwrap();
+    fs::write(classes.join("New.class"), "").unwrap();
+    let added = digest::of(&classes).unwrap();
+    fs::rename(classes.join("New.class"), classes.join("Newer.class")).unwrap();
+    let renamed = digest::of(&classes).unwrap();
+    fs::write(classes.join("Newer.class"), "x").unwrap();
+    let changed = digest::of(&classes).unwrap();
+    let hashes: BTreeSet<_> = [&first, &added, &renamed, &changed].map(|digest| digest.sha256.clone()).into();
+    assert_eq!(hashes.len(), 4);
+    assert_eq!(changed.size, first.size + 1);
+}
+
+#[test]
+fn a_materialised_bundle_holds_everything_and_follows_the_build() {
+    let build = Build::new();
+    let dest = build.at("p/build/testfleet/image");
+    let written = materialise(&build.bundle().unwrap(), &build.roots(), &dest).unwrap();
+    assert!(written.profiles.iter().all(|profile| profile.java_home.is_none()));
+    assert_eq!(read_bundle(&dest.join("bundle.json")).unwrap(), written);
+    assert!(dest.join("plan.json").is_file());
+    let moved = Roots::new(["project", "build", "gradleHome"].map(|name| (name.to_owned(), dest.join(name))));
+    for entry in &written.entries {
+        assert_eq!(digest::of(&moved.resolve(&entry.path)).unwrap().sha256, entry.sha256, "{}", entry.path);
+    }
+    let agent = dest.join("build/agent");
+    assert_eq!(fs::metadata(&agent).unwrap().permissions().mode() & 0o111, 0o111);
+
+    let before = fs::metadata(dest.join("project/lib/own.jar")).unwrap().modified().unwrap();
+    fs::remove_file(build.at("p/classes/com/acme/Bar.class")).unwrap();
+    fs::write(build.at("p/classes/com/acme/FooTest.class"), "new").unwrap();
+    materialise(&build.bundle().unwrap(), &build.roots(), &dest).unwrap();
+    assert!(!dest.join("project/classes/com/acme/Bar.class").exists());
+    assert_eq!(fs::read_to_string(dest.join("project/classes/com/acme/FooTest.class")).unwrap(), "new");
+    assert_eq!(fs::metadata(dest.join("project/lib/own.jar")).unwrap().modified().unwrap(), before);
+}
+
+#[test]
+fn an_entry_that_points_out_of_the_folder_is_refused() {
+    let build = Build::new();
+    let mut bundle = build.bundle().unwrap();
+    bundle.entries[0].path = "${project}/../../escape".into();
+    let failure = materialise(&bundle, &build.roots(), &build.at("image")).unwrap_err();
+    assert_eq!(failure.code, FailureCode::PathOutsideRoots);
+}

@@ -1,0 +1,168 @@
+//! Annotations with their values, from the bytes of a `RuntimeVisibleAnnotations` attribute
+//! (Java Virtual Machine Specification 4.7.16).
+//!
+//! Read by hand, because noak reads nested values by recursion without a limit: a hostile file
+//! would overflow the stack and take the whole process with it.
+
+use super::class_file::{text, type_name};
+use noak::error::DecodeError;
+use noak::reader::cpool::{self, ConstantPool};
+
+/// Deeper nesting than this is no annotation that a compiler writes.
+const MAX_DEPTH: u32 = 32;
+
+/// Why a class file can't be read.
+#[derive(Debug)]
+pub(crate) enum Unreadable {
+    /// Its structure is damaged.
+    Structure(DecodeError),
+    /// An annotation is.
+    Annotation,
+}
+
+impl std::fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Structure(error) => write!(f, "it is no class file, or a damaged one: {error}"),
+            Self::Annotation => f.write_str("it is damaged: an annotation ends too early or nests too deeply"),
+        }
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+impl From<DecodeError> for Unreadable {
+    fn from(error: DecodeError) -> Self {
+        Self::Structure(error)
+    }
+}
+
+/// An annotation on a class or method.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Annotation {
+    /// Binary name of the annotation's type.
+    pub(crate) type_name: String,
+    /// Elements that are written out, in the order of the file; defaults are not.
+    pub(crate) elements: Vec<(String, Value)>,
+}
+
+/// The value of an annotation's element.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Value {
+    Text(String),
+    /// Type name of a class literal.
+    Class(String),
+    Bool(bool),
+    Annotation(Annotation),
+    List(Vec<Value>),
+    /// A number, character or enum constant: no rule asks for one.
+    Other,
+}
+
+impl Annotation {
+    pub(crate) fn element(&self, name: &str) -> Option<&Value> {
+        self.elements.iter().find(|(element, _)| element == name).map(|(_, value)| value)
+    }
+
+    /// The texts of an element that is a text or a list of texts.
+    pub(crate) fn texts(&self, name: &str) -> Vec<&str> {
+        self.flat(name)
+            .filter_map(|value| match value {
+                Value::Text(text) => Some(text.as_str()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The class names of an element that is a class or a list of classes.
+    pub(crate) fn classes(&self, name: &str) -> Vec<&str> {
+        self.flat(name)
+            .filter_map(|value| match value {
+                Value::Class(name) => Some(name.as_str()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The annotations of a container annotation's `value`.
+    pub(crate) fn contained(&self) -> impl Iterator<Item = &Annotation> {
+        self.flat("value").filter_map(|value| match value {
+            Value::Annotation(annotation) => Some(annotation),
+            _ => None,
+        })
+    }
+
+    fn flat(&self, name: &str) -> impl Iterator<Item = &Value> {
+        match self.element(name) {
+            Some(Value::List(values)) => values.as_slice(),
+            Some(value) => std::slice::from_ref(value),
+            None => &[],
+        }
+        .iter()
+    }
+}
+
+/// All annotations of an attribute's content.
+pub(super) fn read_all(pool: &ConstantPool<'_>, content: &[u8]) -> Result<Vec<Annotation>, Unreadable> {
+    let mut reader = Reader { pool, rest: content };
+    (0..reader.u16()?).map(|_| reader.annotation(0)).collect()
+}
+
+struct Reader<'p, 'a> {
+    pool: &'p ConstantPool<'a>,
+    rest: &'p [u8],
+}
+
+impl Reader<'_, '_> {
+    fn u8(&mut self) -> Result<u8, Unreadable> {
+        let (first, rest) = self.rest.split_first().ok_or(Unreadable::Annotation)?;
+        self.rest = rest;
+        Ok(*first)
+    }
+
+    fn u16(&mut self) -> Result<u16, Unreadable> {
+        Ok(u16::from_be_bytes([self.u8()?, self.u8()?]))
+    }
+
+    fn text(&mut self) -> Result<String, Unreadable> {
+        let index = cpool::Index::<cpool::Utf8<'_>>::new(self.u16()?)?;
+        Ok(text(self.pool.retrieve(index)?))
+    }
+
+    fn annotation(&mut self, depth: u32) -> Result<Annotation, Unreadable> {
+        if depth > MAX_DEPTH {
+            return Err(Unreadable::Annotation);
+        }
+        let type_name = type_name(&self.text()?);
+        let elements = (0..self.u16()?)
+            .map(|_| Ok((self.text()?, self.value(depth + 1)?)))
+            .collect::<Result<Vec<_>, Unreadable>>()?;
+        Ok(Annotation { type_name, elements })
+    }
+
+    fn value(&mut self, depth: u32) -> Result<Value, Unreadable> {
+        if depth > MAX_DEPTH {
+            return Err(Unreadable::Annotation);
+        }
+        Ok(match self.u8()? {
+            b's' => Value::Text(self.text()?),
+            b'c' => Value::Class(type_name(&self.text()?)),
+            b'Z' => {
+                let index = cpool::Index::<cpool::Integer>::new(self.u16()?)?;
+                Value::Bool(self.pool.get(index)?.value != 0)
+            }
+            b'B' | b'C' | b'D' | b'F' | b'I' | b'J' | b'S' => {
+                self.u16()?;
+                Value::Other
+            }
+            b'e' => {
+                self.u16()?;
+                self.u16()?;
+                Value::Other
+            }
+            b'@' => Value::Annotation(self.annotation(depth + 1)?),
+            b'[' => Value::List((0..self.u16()?).map(|_| self.value(depth + 1)).collect::<Result<_, _>>()?),
+            _ => return Err(Unreadable::Annotation),
+        })
+    }
+}

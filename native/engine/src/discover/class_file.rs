@@ -1,0 +1,289 @@
+//! One class file: what test frameworks can ask of a class by reflection, read without loading it.
+
+use super::annotation::{self, Annotation, Unreadable};
+use noak::reader::attributes::{AttributeContent, InnerClasses};
+use noak::reader::cpool::{self, ConstantPool};
+use noak::reader::{Attribute, Class, DecodeMany};
+use noak::{AccessFlags, MStr};
+use sha2::{Digest, Sha256};
+
+/// A class as its file describes it. Names are binary names with dots: `com.acme.FooTest$Inner`.
+#[derive(Debug, PartialEq)]
+pub(crate) struct ClassFile {
+    pub(crate) name: String,
+    pub(crate) superclass: Option<String>,
+    pub(crate) interfaces: Vec<String>,
+    /// As `Class.getModifiers()` gives them: for a member class those of its declaration.
+    pub(crate) flags: AccessFlags,
+    pub(crate) nesting: Nesting,
+    /// Binary names of the classes declared in this one, in the order of the file.
+    pub(crate) members: Vec<String>,
+    pub(crate) annotations: Vec<Annotation>,
+    pub(crate) methods: Vec<Method>,
+    pub(crate) sha256: [u8; 32],
+}
+
+/// Where a class is declared.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Nesting {
+    TopLevel,
+    Member {
+        outer: String,
+        simple_name: String,
+    },
+    /// In a method, or without a name.
+    Local,
+}
+
+/// A method or constructor.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Method {
+    pub(crate) name: String,
+    pub(crate) descriptor: String,
+    pub(crate) flags: AccessFlags,
+    pub(crate) annotations: Vec<Annotation>,
+}
+
+impl ClassFile {
+    /// Reads a class file. Never panics, whatever the bytes are.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let class = Class::new(bytes)?;
+        let pool = class.pool();
+        let name = class_name(pool, class.this_class())?;
+        let superclass = class.super_class().map(|index| class_name(pool, index)).transpose()?;
+        let interfaces =
+            class.interfaces().iter().map(|index| class_name(pool, index?)).collect::<Result<Vec<_>, Unreadable>>()?;
+        let methods =
+            class.methods().iter().map(|method| read_method(pool, &method?)).collect::<Result<Vec<_>, _>>()?;
+        let mut file = Self {
+            superclass,
+            interfaces,
+            flags: class.access_flags(),
+            nesting: Nesting::TopLevel,
+            members: Vec::new(),
+            annotations: Vec::new(),
+            methods,
+            sha256: Sha256::digest(bytes).into(),
+            name,
+        };
+        file.read_attributes(pool, class.attributes())?;
+        Ok(file)
+    }
+
+    fn read_attributes<'a>(
+        &mut self,
+        pool: &ConstantPool<'a>,
+        attributes: DecodeMany<'a, Attribute<'a>, u16>,
+    ) -> Result<(), Unreadable> {
+        for attribute in attributes {
+            let attribute = attribute?;
+            match pool.retrieve(attribute.name())?.as_bytes() {
+                b"RuntimeVisibleAnnotations" => self.annotations = annotation::read_all(pool, attribute.content())?,
+                b"InnerClasses" => {
+                    if let AttributeContent::InnerClasses(classes) = attribute.read_content(pool)? {
+                        self.read_inner_classes(pool, &classes)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn read_inner_classes<'a>(
+        &mut self,
+        pool: &ConstantPool<'a>,
+        classes: &InnerClasses<'a>,
+    ) -> Result<(), Unreadable> {
+        for class in classes.classes() {
+            let class = class?;
+            let inner = class_name(pool, class.inner_class())?;
+            let outer = class.outer_class().map(|index| class_name(pool, index)).transpose()?;
+            let simple_name = class.inner_name().map(|index| pool.retrieve(index).map(text)).transpose()?;
+            if inner == self.name {
+                self.flags = class.inner_access_flags();
+                self.nesting = match (outer, simple_name) {
+                    (Some(outer), Some(simple_name)) => Nesting::Member { outer, simple_name },
+                    _ => Nesting::Local,
+                };
+            } else if outer.as_deref() == Some(&self.name) && simple_name.is_some() {
+                self.members.push(inner);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn has(&self, flags: AccessFlags) -> bool {
+        self.flags.contains(flags)
+    }
+
+    /// A member class with an enclosing instance.
+    pub(crate) fn is_inner(&self) -> bool {
+        matches!(self.nesting, Nesting::Member { .. }) && !self.has(AccessFlags::STATIC)
+    }
+
+    /// `Class.getSimpleName()`
+    pub(crate) fn simple_name(&self) -> &str {
+        match &self.nesting {
+            Nesting::Member { simple_name, .. } => simple_name,
+            _ => self.name.rsplit('.').next().unwrap_or(&self.name),
+        }
+    }
+
+    /// The class that declares this one.
+    pub(crate) fn outer(&self) -> Option<&str> {
+        match &self.nesting {
+            Nesting::Member { outer, .. } => Some(outer),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn package(&self) -> &str {
+        self.name.rsplit_once('.').map_or("", |(package, _)| package)
+    }
+
+    /// The annotation of a type, if it stands on the class itself.
+    pub(crate) fn annotation(&self, type_name: &str) -> Option<&Annotation> {
+        self.annotations.iter().find(|annotation| annotation.type_name == type_name)
+    }
+}
+
+impl Method {
+    pub(crate) fn has(&self, flags: AccessFlags) -> bool {
+        self.flags.contains(flags)
+    }
+
+    /// The annotation of a type, if it stands on the method itself.
+    pub(crate) fn annotation(&self, type_name: &str) -> Option<&Annotation> {
+        self.annotations.iter().find(|annotation| annotation.type_name == type_name)
+    }
+
+    pub(crate) fn returns_void(&self) -> bool {
+        self.descriptor.ends_with(")V")
+    }
+
+    /// The parameters' part of the descriptor: `(ILjava/lang/String;)`.
+    pub(crate) fn parameters(&self) -> &str {
+        self.descriptor.rsplit_once(')').map_or("", |(parameters, _)| parameters)
+    }
+
+    pub(crate) fn has_no_parameters(&self) -> bool {
+        self.parameters() == "("
+    }
+
+    pub(crate) fn parameter_count(&self) -> usize {
+        type_names(self.parameters()).len()
+    }
+
+    /// `adds(int, java.lang.String[])`
+    pub(crate) fn signature(&self) -> String {
+        format!("{}({})", self.name, type_names(self.parameters()).join(", "))
+    }
+}
+
+fn read_method<'a>(pool: &ConstantPool<'a>, method: &noak::reader::Method<'a>) -> Result<Method, Unreadable> {
+    let mut annotations = Vec::new();
+    for attribute in method.attributes() {
+        let attribute = attribute?;
+        if pool.retrieve(attribute.name())?.as_bytes() == b"RuntimeVisibleAnnotations" {
+            annotations = annotation::read_all(pool, attribute.content())?;
+        }
+    }
+    Ok(Method {
+        name: text(pool.retrieve(method.name())?),
+        descriptor: text(pool.retrieve(method.descriptor())?),
+        flags: method.access_flags(),
+        annotations,
+    })
+}
+
+fn class_name<'a>(pool: &ConstantPool<'a>, index: cpool::Index<cpool::Class<'a>>) -> Result<String, Unreadable> {
+    Ok(text(pool.retrieve(index)?.name).replace('/', "."))
+}
+
+/// The text of a constant; unpaired surrogates, which Rust has no place for, are replaced.
+pub(super) fn text(constant: &MStr) -> String {
+    constant.to_str().map_or_else(|| constant.chars_lossy().collect(), str::to_owned)
+}
+
+/// Type names, as `Class.getTypeName()` writes them, of a sequence of field descriptors. Ends at
+/// the first thing that is none.
+fn type_names(descriptors: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut rest = descriptors.trim_start_matches('(');
+    while !rest.is_empty() {
+        let element = rest.trim_start_matches('[');
+        let dimensions = rest.len() - element.len();
+        let (name, after) = match element.chars().next() {
+            Some('L') => match element[1..].split_once(';') {
+                Some((name, after)) => (name.replace('/', "."), after),
+                None => break,
+            },
+            Some(letter) => match primitive(letter) {
+                Some(name) => (name.to_owned(), &element[1..]),
+                None => break,
+            },
+            None => break,
+        };
+        names.push(name + &"[]".repeat(dimensions.min(255)));
+        rest = after;
+    }
+    names
+}
+
+/// The type name of a field descriptor; the descriptor itself when it is none.
+pub(super) fn type_name(descriptor: &str) -> String {
+    type_names(descriptor).into_iter().next().unwrap_or_else(|| descriptor.to_owned())
+}
+
+fn primitive(letter: char) -> Option<&'static str> {
+    Some(match letter {
+        'B' => "byte",
+        'C' => "char",
+        'D' => "double",
+        'F' => "float",
+        'I' => "int",
+        'J' => "long",
+        'S' => "short",
+        'Z' => "boolean",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn signatures_are_written_as_java_source_names_types() {
+        let method = Method {
+            name: "adds".into(),
+            descriptor: "(I[[Ljava/lang/String;Lcom/acme/A$B;[J)V".into(),
+            flags: AccessFlags::PUBLIC,
+            annotations: vec![],
+        };
+        assert_eq!(method.signature(), "adds(int, java.lang.String[][], com.acme.A$B, long[])");
+        assert_eq!(method.parameter_count(), 4);
+        assert!(method.returns_void());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
+            let _ = ClassFile::parse(&bytes);
+        }
+
+        #[test]
+        fn bytes_that_begin_like_a_class_file_are_read_or_refused(
+            bytes in prop::collection::vec(prop_oneof![Just(0u8), Just(1), 0..20u8, any::<u8>()], 0..512),
+        ) {
+            let _ = ClassFile::parse(&[&[0xCA, 0xFE, 0xBA, 0xBE, 0, 0, 0, 52], &bytes[..]].concat());
+        }
+
+        #[test]
+        fn any_descriptor_has_type_names(text in "[(\\[LIVJ;/a-c)é]{0,20}") {
+            let _ = type_names(&text);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Which tests JUnit Jupiter finds in a class, by the rules of its engine 5.11.
+
+use super::class_file::{ClassFile, Method};
+use super::classpath::Classpath;
+use super::found::FoundTest;
+use noak::AccessFlags;
+use std::collections::HashSet;
+use std::sync::Arc;
+use testfleet_protocol::Result;
+use testfleet_protocol::test::TestName;
+
+const TEST: &str = "org.junit.jupiter.api.Test";
+const TEST_TEMPLATE: &str = "org.junit.jupiter.api.TestTemplate";
+const TEST_FACTORY: &str = "org.junit.jupiter.api.TestFactory";
+const NESTED: &str = "org.junit.jupiter.api.Nested";
+
+/// The tests of a class that Gradle hands to the launcher; empty when it is no test class.
+///
+/// # Errors
+/// When a class that had to be looked at is broken.
+pub(crate) fn find(classpath: &Classpath, class: &Arc<ClassFile>, cyclic: &mut Vec<String>) -> Result<Vec<FoundTest>> {
+    let mut tests = Vec::new();
+    if !class.has(AccessFlags::PRIVATE) && !class.has(AccessFlags::ABSTRACT) {
+        let mut finder = Finder { classpath, on_the_way: Vec::new(), tests: &mut tests, cyclic };
+        finder.visit(class, class.name.clone(), &[])?;
+    }
+    Ok(tests)
+}
+
+struct Finder<'a> {
+    classpath: &'a Classpath,
+    /// Actual names of the classes being visited, outermost first.
+    on_the_way: Vec<String>,
+    tests: &'a mut Vec<FoundTest>,
+    cyclic: &'a mut Vec<String>,
+}
+
+impl Finder<'_> {
+    /// `name` is how the class is called under the top-level class that is run.
+    fn visit(&mut self, class: &Arc<ClassFile>, name: String, outer_tags: &[String]) -> Result<()> {
+        if self.on_the_way.contains(&class.name) {
+            self.cyclic.push(class.name.clone());
+            return Ok(());
+        }
+        self.on_the_way.push(class.name.clone());
+        let mut tags = outer_tags.to_vec();
+        tags.extend(class_tags(self.classpath, class)?);
+        for method in methods_in_hierarchy(self.classpath, class)? {
+            if is_test(self.classpath, method.get())? {
+                let mut tags = tags.clone();
+                tags.extend(self.classpath.tags(&method.get().annotations)?);
+                self.tests.push(FoundTest {
+                    name: TestName { class: name.clone(), method: method.get().signature() },
+                    classes: self.on_the_way.iter().rev().cloned().collect(),
+                    method: method.get().name.clone(),
+                    tags,
+                });
+            }
+        }
+        for nested in nested_classes(self.classpath, class)? {
+            let nested_name = format!("{name}${}", nested.simple_name());
+            self.visit(&nested, nested_name, &tags)?;
+        }
+        self.on_the_way.pop();
+        Ok(())
+    }
+}
+
+fn is_test(classpath: &Classpath, method: &Method) -> Result<bool> {
+    if method.annotations.is_empty()
+        || method.flags.intersects(AccessFlags::STATIC | AccessFlags::PRIVATE | AccessFlags::ABSTRACT)
+    {
+        return Ok(false);
+    }
+    let types: &[&str] = if method.returns_void() { &[TEST, TEST_TEMPLATE] } else { &[TEST_FACTORY] };
+    classpath.has_any(&method.annotations, types)
+}
+
+/// `@Tag` is inherited from superclasses and taken from interfaces too.
+fn class_tags(classpath: &Classpath, class: &ClassFile) -> Result<Vec<String>> {
+    let mut tags = classpath.tags(&class.annotations)?;
+    for ancestor in ancestors(classpath, class)? {
+        tags.extend(classpath.tags(&ancestor.annotations)?);
+    }
+    Ok(tags)
+}
+
+/// All known superclasses and interfaces.
+fn ancestors(classpath: &Classpath, class: &ClassFile) -> Result<Vec<Arc<ClassFile>>> {
+    let mut seen = HashSet::new();
+    let mut todo: Vec<String> = class.superclass.iter().chain(&class.interfaces).cloned().collect();
+    let mut found = Vec::new();
+    while let Some(name) = todo.pop() {
+        if !seen.insert(name.clone()) {
+            continue;
+        }
+        if let Some(ancestor) = classpath.class(&name)? {
+            todo.extend(ancestor.superclass.iter().chain(&ancestor.interfaces).cloned());
+            found.push(ancestor);
+        }
+    }
+    Ok(found)
+}
+
+/// `@Nested` member classes of a class, its superclasses and its interfaces.
+fn nested_classes(classpath: &Classpath, class: &Arc<ClassFile>) -> Result<Vec<Arc<ClassFile>>> {
+    let mut nested = Vec::new();
+    for declaring in std::iter::once(Arc::clone(class)).chain(ancestors(classpath, class)?) {
+        for member in &declaring.members {
+            if let Some(member) = classpath.class(member)?
+                && member.is_inner()
+                && !member.has(AccessFlags::PRIVATE)
+                && is_nested(classpath, &member)?
+                && !nested.iter().any(|known: &Arc<ClassFile>| known.name == member.name)
+            {
+                nested.push(member);
+            }
+        }
+    }
+    Ok(nested)
+}
+
+fn is_nested(classpath: &Classpath, class: &ClassFile) -> Result<bool> {
+    if classpath.has_any(&class.annotations, &[NESTED])? {
+        return Ok(true);
+    }
+    for ancestor in ancestors(classpath, class)? {
+        for annotation in &ancestor.annotations {
+            let meaning = classpath.meaning(&annotation.type_name)?;
+            let reaches_subclasses = meaning.inherited || ancestor.has(AccessFlags::INTERFACE);
+            if reaches_subclasses && meaning.types.contains(NESTED) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// A method and the class that declares it.
+struct MethodOf {
+    class: Arc<ClassFile>,
+    index: usize,
+}
+
+impl MethodOf {
+    fn get(&self) -> &Method {
+        &self.class.methods[self.index]
+    }
+}
+
+/// Methods as `ReflectionSupport.findMethods` sees them: inherited ones, unless overridden.
+fn methods_in_hierarchy(classpath: &Classpath, class: &Arc<ClassFile>) -> Result<Vec<MethodOf>> {
+    let mut chain = classpath.superclasses(class)?;
+    chain.insert(0, Arc::clone(class));
+    let mut visible = Vec::new();
+    for class in chain.iter().rev() {
+        for name in &class.interfaces {
+            add_interface(classpath, name, &mut visible, &mut HashSet::new())?;
+        }
+        add_declared(class, &mut visible);
+    }
+    Ok(visible)
+}
+
+fn add_interface(
+    classpath: &Classpath,
+    name: &str,
+    visible: &mut Vec<MethodOf>,
+    seen: &mut HashSet<String>,
+) -> Result<()> {
+    if !seen.insert(name.to_owned()) {
+        return Ok(());
+    }
+    let Some(interface) = classpath.class(name)? else { return Ok(()) };
+    for parent in &interface.interfaces {
+        add_interface(classpath, parent, visible, seen)?;
+    }
+    add_declared(&interface, visible);
+    Ok(())
+}
+
+fn add_declared(class: &Arc<ClassFile>, visible: &mut Vec<MethodOf>) {
+    let is_interface = class.has(AccessFlags::INTERFACE);
+    // A default method overrides those of parent interfaces, but never a superclass's method.
+    visible.retain(|upper| (is_interface && !upper.class.has(AccessFlags::INTERFACE)) || !is_overridden(upper, class));
+    for (index, method) in class.methods.iter().enumerate() {
+        if !method.has(AccessFlags::SYNTHETIC)
+            && !method.name.starts_with('<')
+            && !(is_interface && method.has(AccessFlags::ABSTRACT))
+        {
+            visible.push(MethodOf { class: Arc::clone(class), index });
+        }
+    }
+}
+
+/// Whether a class overrides a method of one of its ancestors.
+fn is_overridden(upper: &MethodOf, class: &ClassFile) -> bool {
+    let method = upper.get();
+    if method.flags.intersects(AccessFlags::PRIVATE | AccessFlags::STATIC | AccessFlags::FINAL) {
+        return false;
+    }
+    let package_private = !method.flags.intersects(AccessFlags::PUBLIC | AccessFlags::PROTECTED);
+    if package_private && upper.class.package() != class.package() {
+        return false;
+    }
+    class.methods.iter().any(|lower| {
+        lower.name == method.name
+            && lower.parameters() == method.parameters()
+            && !lower.has(AccessFlags::STATIC)
+            && !(class.has(AccessFlags::INTERFACE) && lower.has(AccessFlags::ABSTRACT))
+            && (!lower.has(AccessFlags::SYNTHETIC) || bridges_to_another(class, lower))
+    })
+}
+
+/// A bridge from a generic superclass's signature leads to a method with other parameters. (A bridge
+/// that only makes a method of a package-private class visible overrides nothing.)
+fn bridges_to_another(class: &ClassFile, bridge: &Method) -> bool {
+    class.methods.iter().any(|target| {
+        target.name == bridge.name
+            && !target.has(AccessFlags::SYNTHETIC)
+            && target.parameter_count() == bridge.parameter_count()
+    })
+}

@@ -1,0 +1,66 @@
+//! The wording of what discovery tells the user.
+
+use super::engines::Engines;
+use super::{Discovery, Notice};
+use testfleet_protocol::request::RunRequest;
+use testfleet_protocol::test::TaskPath;
+use testfleet_protocol::{Failure, FailureCode};
+
+/// Engines that class files don't tell about, or none at all.
+pub(super) fn about_engines(task: &TaskPath, engines: &Engines) -> Vec<Notice> {
+    let mut notices: Vec<Notice> = engines
+        .others
+        .iter()
+        .map(|class| Notice {
+            text: format!(
+                "{task}: the tests of the engine {class} are not run: class files do not tell which they are"
+            ),
+            hint: Some(
+                "run them with Gradle's own test task; excludeEngines in useJUnitPlatform { } silences this".to_owned(),
+            ),
+        })
+        .collect();
+    if engines.none {
+        notices.push(Notice {
+            text: format!("{task}: there is no test engine on the classpath, so nothing of it can run"),
+            hint: Some("add one: testRuntimeOnly 'org.junit.jupiter:junit-jupiter-engine:5.11.4'".to_owned()),
+        });
+    }
+    notices
+}
+
+/// A class whose tests are not known before it runs, and which is not run.
+pub(super) fn unknown_tests(task: &TaskPath, class: &str, why: &str) -> Notice {
+    Notice {
+        text: format!("{task}: {class} is not run: {why}"),
+        hint: Some("run it with Gradle's own test task, or exclude it".to_owned()),
+    }
+}
+
+/// A class whose tests are a guess.
+pub(super) fn guessed_tests(task: &TaskPath, class: &str, why: &str) -> Notice {
+    Notice { text: format!("{task}: {class}: {why}; its test... methods are what is planned"), hint: None }
+}
+
+/// A `@Nested` class that extends a class around it.
+pub(super) fn cyclic_nesting(task: &TaskPath, class: &str) -> Notice {
+    Notice {
+        text: format!("{task}: the nested class {class} contains itself by inheritance, which Jupiter refuses to run"),
+        hint: Some("let it extend another class".to_owned()),
+    }
+}
+
+/// `--tests` selected nothing.
+pub(super) fn no_match(request: &RunRequest, discovery: &Discovery) -> Failure {
+    let searched: u64 = discovery.tasks.iter().map(|task| task.searched).sum();
+    let tasks: Vec<&str> = discovery.tasks.iter().map(|task| task.task.0.as_str()).collect();
+    Failure::new(
+        FailureCode::NoTests,
+        format!("failed to find tests that match --tests {}", request.options.tests.join(" --tests ")),
+    )
+    .cause_text(format!("none of the {searched} classes of {} has one", tasks.join(", ")))
+    .hint(
+        "patterns are com.acme.FooTest, FooTest.method, com.acme.* or *Foo*; a pattern that begins with a \
+         lower-case letter is the whole name, package included",
+    )
+}

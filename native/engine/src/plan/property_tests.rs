@@ -1,0 +1,218 @@
+//! What holds for every plan.
+
+use super::*;
+use crate::discover::{DiscoveredTask, FoundBy, TestClass};
+use crate::test_request;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use testfleet_protocol::plan::{Unit, UnitId};
+use testfleet_protocol::request::Split;
+use testfleet_protocol::test::{TaskPath, TestId, TestName};
+
+/// Task number, class number, method number and its duration in milliseconds, if it ever ran.
+type Test = (u8, u8, u8, Option<u16>);
+
+fn tests() -> impl Strategy<Value = Vec<Test>> {
+    prop::collection::vec((0..3u8, 0..6u8, 0..4u8, prop::option::of(0..3000u16)), 1..60)
+}
+
+fn discovery(tests: &[Test]) -> (Discovery, Timings) {
+    let mut timings = Timings::default();
+    let mut tasks: BTreeMap<TaskPath, BTreeMap<String, BTreeSet<TestName>>> = BTreeMap::new();
+    for (task, class, method, duration) in tests {
+        let task = TaskPath(format!(":m{task}:test"));
+        let class = format!("com.acme{}.C{class}", class % 2);
+        let name = TestName { class: class.clone(), method: format!("t{method}()") };
+        if let Some(ms) = duration {
+            timings.record(&TestId { task: task.clone(), name: name.clone() }, Duration::from_millis(u64::from(*ms)));
+        }
+        tasks.entry(task).or_default().entry(class).or_default().insert(name);
+    }
+    let tasks = tasks
+        .into_iter()
+        .map(|(task, classes)| DiscoveredTask {
+            task,
+            searched: 0,
+            classes: classes
+                .into_iter()
+                .map(|(class, tests)| TestClass {
+                    sha256: class.clone(),
+                    class,
+                    framework: FoundBy::Jupiter,
+                    tests: tests.into_iter().collect(),
+                    whole_class: true,
+                })
+                .collect(),
+        })
+        .collect();
+    (Discovery { tasks, notices: vec![] }, timings)
+}
+
+fn request(workers: u32, split: Split) -> RunRequest {
+    let mut request = test_request::empty();
+    request.options.workers = workers;
+    request.options.split = split;
+    request
+}
+
+fn split() -> impl Strategy<Value = Split> {
+    prop_oneof![Just(Split::Class), Just(Split::Method)]
+}
+
+fn unit(number: usize, task: &str, estimate_ms: u64) -> Unit {
+    Unit {
+        id: UnitId(format!("u{number}")),
+        task: TaskPath(task.into()),
+        class: format!("C{number}"),
+        whole_class: true,
+        tests: vec![],
+        estimate_ms,
+        estimate_source: testfleet_protocol::plan::EstimateSource::Guess,
+    }
+}
+
+/// The shortest possible longest group, by trying all.
+fn optimum(estimates: &[u64], workers: usize) -> u64 {
+    fn place(rest: &[u64], loads: &mut Vec<u64>) -> u64 {
+        let Some((first, rest)) = rest.split_first() else { return loads.iter().copied().max().unwrap_or(0) };
+        (0..loads.len())
+            .map(|at| {
+                loads[at] += first;
+                let best = place(rest, loads);
+                loads[at] -= first;
+                best
+            })
+            .min()
+            .unwrap_or(0)
+    }
+    place(estimates, &mut vec![0; workers])
+}
+
+proptest! {
+    #[test]
+    fn every_test_is_in_one_unit_and_every_unit_in_one_group(tests in tests(), workers in 1..12u32, split in split()) {
+        let (discovery, timings) = discovery(&tests);
+        let plan = plan(&discovery, &timings, &request(workers, split)).unwrap();
+        let planned: Vec<TestId> = plan.units.iter().flat_map(|unit| unit.test_ids()).collect();
+        prop_assert_eq!(planned.len(), discovery.test_count());
+        prop_assert_eq!(planned.iter().collect::<BTreeSet<_>>().len(), planned.len());
+        let mut grouped: Vec<&UnitId> = plan.groups.iter().flat_map(|group| &group.units).collect();
+        let mut units: Vec<&UnitId> = plan.units.iter().map(|unit| &unit.id).collect();
+        grouped.sort();
+        units.sort();
+        prop_assert_eq!(grouped, units);
+        prop_assert_eq!(plan.groups.iter().map(|group| group.number).collect::<Vec<_>>(), (1..=workers).collect::<Vec<_>>());
+        prop_assert!(plan.units.iter().all(|unit| unit.estimate_ms > 0 && !unit.tests.is_empty()));
+        for (index, unit) in plan.units.iter().enumerate() {
+            prop_assert_eq!(&unit.id.0, &format!("u{}", index + 1));
+        }
+    }
+
+    #[test]
+    fn the_order_of_the_input_does_not_matter(tests in tests(), workers in 1..6u32, split in split(), turn in 0..60usize) {
+        let (first, timings) = discovery(&tests);
+        let mut second = first.clone();
+        second.tasks.reverse();
+        for task in &mut second.tasks {
+            let turn = turn % task.classes.len();
+            task.classes.rotate_left(turn);
+            task.classes.iter_mut().for_each(|class| class.tests.reverse());
+        }
+        let request = request(workers, split);
+        let first_plan = plan(&first, &timings, &request).unwrap();
+        let second_plan = plan(&second, &timings, &request).unwrap();
+        prop_assert_eq!(document::bytes(&first_plan).unwrap(), document::bytes(&second_plan).unwrap());
+        prop_assert!(fits(&first_plan, &second, &request).is_ok());
+    }
+
+    #[test]
+    fn a_group_is_charged_what_it_holds_and_starts_each_profile_once(tests in tests(), workers in 1..5u32) {
+        let (discovery, timings) = discovery(&tests);
+        let plan = plan(&discovery, &timings, &request(workers, Split::Class)).unwrap();
+        let by_id: BTreeMap<&UnitId, &Unit> = plan.units.iter().map(|unit| (&unit.id, unit)).collect();
+        for group in &plan.groups {
+            let units: Vec<&Unit> = group.units.iter().map(|id| by_id[id]).collect();
+            let profiles: BTreeSet<&TaskPath> = units.iter().map(|unit| &unit.task).collect();
+            let switches = units.windows(2).filter(|pair| pair[0].task != pair[1].task).count();
+            prop_assert_eq!(switches, profiles.len().saturating_sub(1));
+            let work: u64 = units.iter().map(|unit| unit.estimate_ms).sum();
+            prop_assert_eq!(group.estimate_ms, work + PROFILE_SWITCH_MS * switches as u64);
+        }
+    }
+
+    #[test]
+    fn the_longest_group_keeps_grahams_bound(estimates in prop::collection::vec(1..1000u64, 1..9), workers in 1..4u32) {
+        let units: Vec<Unit> =
+            estimates.iter().enumerate().map(|(index, ms)| unit(index + 1, ":test", *ms)).collect();
+        let longest = group::spread(&units, workers).iter().map(|group| group.estimate_ms).max().unwrap();
+        let best = optimum(&estimates, workers as usize);
+        // 4/3 - 1/(3m), in whole numbers.
+        let m = u64::from(workers);
+        prop_assert!(longest * 3 * m <= best * (4 * m - 1), "{longest} for {best}");
+    }
+
+    #[test]
+    fn any_bytes_are_a_plan_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plan.json");
+        std::fs::write(&path, &bytes).unwrap();
+        prop_assert!(read_plan(&path).is_err());
+    }
+
+    #[test]
+    fn a_plan_cut_anywhere_is_refused(tests in tests(), cut in 0.0..1.0f64) {
+        let (discovery, timings) = discovery(&tests);
+        let plan = plan(&discovery, &timings, &request(2, Split::Class)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plan.json");
+        write_plan(&plan, &path).unwrap();
+        prop_assert_eq!(&read_plan(&path).unwrap(), &plan);
+        let bytes = std::fs::read(&path).unwrap();
+        let end = ((bytes.len() - 2) as f64 * cut) as usize;
+        std::fs::write(&path, &bytes[..end]).unwrap();
+        let failure = read_plan(&path).unwrap_err();
+        prop_assert_eq!(failure.code, FailureCode::PlanOutdated);
+        prop_assert!(failure.hint.unwrap().contains("./gradlew prepare"));
+    }
+}
+
+#[test]
+fn profiles_stay_apart_when_a_switch_costs_more_than_it_saves() {
+    let units = [unit(1, ":a:test", 300), unit(2, ":b:test", 250), unit(3, ":b:test", 200)];
+    let groups = group::spread(&units, 2);
+    assert_eq!(groups[0].units, [UnitId("u1".into())]);
+    assert_eq!(groups[1].units, [UnitId("u2".into()), UnitId("u3".into())]);
+}
+
+#[test]
+fn an_outdated_plan_says_what_changed() {
+    let request = request(2, Split::Class);
+    let (before, timings) = discovery(&[(0, 0, 0, None), (0, 1, 0, None)]);
+    let made = plan(&before, &timings, &request).unwrap();
+    let (after, _) = discovery(&[(0, 0, 0, None), (0, 2, 0, None)]);
+    insta::assert_snapshot!(fits(&made, &after, &request).unwrap_err());
+    let mut edited = before.clone();
+    edited.tasks[0].classes[0].sha256 = "other".into();
+    insta::assert_snapshot!(fits(&made, &edited, &request).unwrap_err());
+    let mut filtered = request.clone();
+    filtered.options.tests = vec!["FooTest".into()];
+    insta::assert_snapshot!(fits(&made, &before, &filtered).unwrap_err());
+    let mut more_workers = request.clone();
+    more_workers.options.workers = 9;
+    fits(&made, &before, &more_workers).unwrap();
+}
+
+#[test]
+fn a_missing_plan_and_an_empty_test_set_say_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(read_plan(&folder.path().join("plan.json")).unwrap_err().code, FailureCode::PlanMissing);
+    let mut request = request(2, Split::Class);
+    request.tasks.push(test_request::task(":app:test"));
+    request.tasks[0].includes = vec!["**/*IT.class".into()];
+    let discovery = Discovery {
+        tasks: vec![DiscoveredTask { task: TaskPath(":app:test".into()), searched: 7, classes: vec![] }],
+        notices: vec![],
+    };
+    insta::assert_snapshot!(plan(&discovery, &Timings::default(), &request).unwrap_err());
+}

@@ -1,0 +1,265 @@
+//! The fold of a run's events: what every document is made from.
+
+use super::output::{Budget, ClassOutput, TestTail, bounded, shorten};
+use super::records::{JvmDeath, RunRecord, TestRecord, UnitRecord, WorkerRecord};
+use super::summary::{self, Summary};
+use std::collections::{BTreeMap, HashMap};
+use testfleet_protocol::event::{Attempt, RunEvent};
+use testfleet_protocol::plan::{Plan, UnitId};
+use testfleet_protocol::test::{Finished, Stream, TaskPath, TestId, Verdict};
+
+/// Longest reason that is kept: a dead JVM's holds what it last wrote.
+const REASON: usize = 16 * 1024;
+
+/// The fold of a run's events. Holds every result, and of each class's output the beginning and the
+/// end, so that its size is bounded by the number of tests and classes.
+#[derive(Debug)]
+pub struct Aggregate {
+    pub(super) build_name: Option<String>,
+    pub(super) run: RunRecord,
+    /// Those of the plan in its order, then those that were not planned.
+    pub(super) tests: Vec<TestRecord>,
+    pub(super) units: Vec<UnitRecord>,
+    pub(super) longest_group_ms: u64,
+    pub(super) workers: BTreeMap<u32, WorkerRecord>,
+    /// By task and class, nested classes by themselves.
+    pub(super) output: BTreeMap<(TaskPath, String), ClassOutput>,
+    test_index: HashMap<TestId, usize>,
+    unit_index: HashMap<UnitId, usize>,
+    budget: Budget,
+}
+
+impl Aggregate {
+    /// Nothing has happened yet.
+    pub fn new(plan: &Plan) -> Self {
+        let mut empty = Self {
+            build_name: None,
+            run: RunRecord::default(),
+            tests: Vec::new(),
+            units: Vec::with_capacity(plan.units.len()),
+            longest_group_ms: plan.groups.iter().map(|group| group.estimate_ms).max().unwrap_or(0),
+            workers: BTreeMap::new(),
+            output: BTreeMap::new(),
+            test_index: HashMap::new(),
+            unit_index: HashMap::with_capacity(plan.units.len()),
+            budget: Budget::default(),
+        };
+        for unit in &plan.units {
+            let tests = unit.test_ids().map(|id| empty.test_at(&id)).collect();
+            empty.unit_index.insert(unit.id.clone(), empty.units.len());
+            empty.units.push(UnitRecord {
+                id: unit.id.clone(),
+                task: unit.task.clone(),
+                class: unit.class.clone(),
+                estimate_ms: unit.estimate_ms,
+                tests,
+            });
+        }
+        empty
+    }
+
+    /// Gives the documents the build's name in their titles.
+    #[must_use]
+    pub fn named(mut self, build_name: impl Into<String>) -> Self {
+        self.build_name = Some(build_name.into());
+        self
+    }
+
+    /// What the run came to so far.
+    pub fn summary(&self) -> Summary {
+        summary::of(self)
+    }
+
+    /// Adds what an event says. Events of a worker or test that nothing is known of are taken as they come.
+    pub fn apply(&mut self, event: &RunEvent) {
+        self.apply_time(event);
+        match event {
+            RunEvent::RunStarted { run, plan, workers, units, tests, at_ms, protocol: _ } => {
+                self.run.id.clone_from(run);
+                self.run.plan.clone_from(plan);
+                self.run.workers = *workers;
+                self.run.units = *units;
+                self.run.tests = *tests;
+                self.run.started_at_ms = *at_ms;
+                if *tests == self.tests.len() as u64 {
+                    self.tests.iter_mut().for_each(|test| test.in_run = true);
+                }
+            }
+            RunEvent::WorkerStarted { worker, backend, at_ms } => {
+                let record = self.workers.entry(*worker).or_default();
+                record.backend.clone_from(backend);
+                record.started_at_ms = *at_ms;
+            }
+            RunEvent::WorkerReady { worker, host, pid, at_ms } => {
+                let record = self.workers.entry(*worker).or_default();
+                record.host.clone_from(host);
+                record.pid = *pid;
+                record.ready_at_ms = Some(*at_ms);
+            }
+            RunEvent::WorkerEnded { worker, failure, at_ms } => {
+                let record = self.workers.entry(*worker).or_default();
+                record.failure = failure.as_ref().map(ToString::to_string).or(record.failure.take());
+                record.ended_at_ms = Some(*at_ms);
+            }
+            RunEvent::JvmStarted { worker, at_ms, task: _, pid: _ } => {
+                let record = self.workers.entry(*worker).or_default();
+                record.jvm_starts += 1;
+                record.free_since_ms = record.free_since_ms.max(*at_ms);
+            }
+            RunEvent::JvmDied { worker, pid, reason, at_ms } => {
+                let mut reason = reason.clone();
+                shorten(&mut reason, REASON);
+                let death = JvmDeath { pid: *pid, reason, at_ms: *at_ms };
+                self.workers.entry(*worker).or_default().jvm_deaths.push(death);
+            }
+            RunEvent::UnitAssigned { unit, worker, attempt, at_ms } => {
+                self.workers.entry(*worker).or_default().assigned(unit.clone(), *attempt, *at_ms);
+                if let Some(&at) = self.unit_index.get(unit) {
+                    for &test in &self.units[at].tests {
+                        self.tests[test].in_run = true;
+                    }
+                }
+            }
+            RunEvent::UnitFinished { unit, worker, attempt, at_ms, handed_back: _ } => {
+                self.workers.entry(*worker).or_default().unit_done(unit, *attempt, *at_ms);
+            }
+            RunEvent::TestStarted { test, worker, attempt, at_ms, unit: _ } => {
+                let attempt = self.test(test).attempt(*attempt);
+                attempt.worker = Some(*worker);
+                attempt.started_at_ms = Some(*at_ms);
+            }
+            RunEvent::InvocationFinished { test, worker, attempt, invocation, finished } => {
+                let finished = self.bounded(finished);
+                let attempt = self.test(test).attempt(*attempt);
+                attempt.worker = Some(*worker);
+                attempt.invocations.push((invocation.clone(), finished));
+            }
+            RunEvent::TestFinished { test, worker, attempt, finished } => {
+                self.test_finished(test, *worker, *attempt, finished);
+            }
+            RunEvent::TestVerdict { test, verdict, reason } => self.test_verdict(test, *verdict, reason.as_deref()),
+            RunEvent::Output { test, class, task, worker, stream, text } => {
+                self.output(test.as_ref(), class, task, *worker, *stream, text);
+            }
+            RunEvent::CancelRequested { .. } => self.run.cancelled = true,
+            RunEvent::RunFinished { verdict, cancelled, counts: _, at_ms: _ } => {
+                self.run.verdict = Some(*verdict);
+                self.run.cancelled |= cancelled;
+            }
+        }
+    }
+
+    /// A unit of the plan.
+    pub(super) fn unit(&self, id: &UnitId) -> Option<&UnitRecord> {
+        self.unit_index.get(id).map(|&at| &self.units[at])
+    }
+
+    /// What the plan expected of the tests of a unit that ended in an attempt: their share of its estimate.
+    pub(super) fn estimate_ms(&self, unit: &UnitRecord, attempt: Attempt) -> u64 {
+        let ended = |test: &&usize| {
+            let attempts = &self.tests[**test].attempts;
+            attempts.iter().any(|known| known.number == attempt && known.finished.is_some())
+        };
+        let ended = unit.tests.iter().filter(ended).count() as u64;
+        unit.estimate_ms * ended / (unit.tests.len() as u64).max(1)
+    }
+
+    /// Tests that the run said it would run and never mentioned again.
+    pub(super) fn unaccounted(&self) -> u64 {
+        let known = self.tests.iter().filter(|test| test.in_run).count() as u64;
+        self.run.tests.saturating_sub(known)
+    }
+
+    fn apply_time(&mut self, event: &RunEvent) {
+        let at_ms = match event {
+            RunEvent::RunStarted { at_ms, .. }
+            | RunEvent::WorkerStarted { at_ms, .. }
+            | RunEvent::WorkerReady { at_ms, .. }
+            | RunEvent::WorkerEnded { at_ms, .. }
+            | RunEvent::JvmStarted { at_ms, .. }
+            | RunEvent::JvmDied { at_ms, .. }
+            | RunEvent::UnitAssigned { at_ms, .. }
+            | RunEvent::TestStarted { at_ms, .. }
+            | RunEvent::UnitFinished { at_ms, .. }
+            | RunEvent::CancelRequested { at_ms }
+            | RunEvent::RunFinished { at_ms, .. } => *at_ms,
+            RunEvent::InvocationFinished { .. }
+            | RunEvent::Output { .. }
+            | RunEvent::TestFinished { .. }
+            | RunEvent::TestVerdict { .. } => return,
+        };
+        self.run.last_at_ms = self.run.last_at_ms.max(at_ms);
+    }
+
+    fn test_at(&mut self, id: &TestId) -> usize {
+        if let Some(&at) = self.test_index.get(id) {
+            return at;
+        }
+        let at = self.tests.len();
+        self.test_index.insert(id.clone(), at);
+        self.tests.push(TestRecord::new(id.clone()));
+        at
+    }
+
+    fn test(&mut self, id: &TestId) -> &mut TestRecord {
+        let at = self.test_at(id);
+        let record = &mut self.tests[at];
+        record.in_run = true;
+        record
+    }
+
+    fn bounded(&mut self, finished: &Finished) -> Finished {
+        let mut kept = finished.clone();
+        kept.thrown = bounded(kept.thrown, &mut self.budget);
+        if let Some(reason) = &mut kept.reason {
+            shorten(reason, REASON);
+        }
+        kept
+    }
+
+    fn test_finished(&mut self, test: &TestId, worker: Option<u32>, attempt: Attempt, finished: &Finished) {
+        let finished = self.bounded(finished);
+        let attempt = self.test(test).attempt(attempt);
+        attempt.worker = worker.or(attempt.worker);
+        attempt.finished = Some(finished);
+    }
+
+    fn test_verdict(&mut self, test: &TestId, verdict: Verdict, reason: Option<&str>) {
+        let record = self.test(test);
+        record.verdict = Some(verdict);
+        record.reason = reason.map(|reason| {
+            let mut kept = reason.to_owned();
+            shorten(&mut kept, REASON);
+            kept
+        });
+        if !verdict.is_bad() && verdict != Verdict::Flaky {
+            let tail = std::mem::take(&mut record.tail);
+            tail.release(&mut self.budget);
+        }
+    }
+
+    fn output(&mut self, test: Option<&TestId>, class: &str, task: &TaskPath, worker: u32, stream: Stream, text: &str) {
+        let class = test.map_or(class, |test| &test.name.class);
+        if class.is_empty() {
+            self.workers.entry(worker).or_default().tail.push(text, &mut self.budget);
+            return;
+        }
+        let task = test.map_or(task, |test| &test.task);
+        let kept = self.output.entry((task.clone(), class.to_owned())).or_default();
+        kept.push(stream, text, &mut self.budget);
+        if let Some(test) = test {
+            let at = self.test_at(test);
+            let TestRecord { verdict, tail, .. } = &mut self.tests[at];
+            if verdict.is_none_or(|verdict| verdict.is_bad() || verdict == Verdict::Flaky) {
+                tail.push(text, &mut self.budget);
+            }
+        }
+    }
+}
+
+impl TestTail {
+    /// Nothing when the test wrote nothing.
+    pub(super) fn shown(&self) -> Option<String> {
+        Some(self.text()).filter(|text| !text.trim().is_empty())
+    }
+}

@@ -1,0 +1,276 @@
+//! What a person at the terminal reads while a run goes on and when it ends.
+
+mod bad;
+mod end;
+
+use super::records::is_bad;
+use super::summary::Summary;
+use super::words::{counted, printable, thousands, whole_seconds};
+use bad::{Trouble, indented};
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use testfleet_protocol::event::{Level, RunEvent};
+use testfleet_protocol::plan::Plan;
+use testfleet_protocol::test::{TestId, Verdict};
+
+/// Between two progress lines, in milliseconds.
+pub const PROGRESS_EVERY_MS: u64 = 10_000;
+/// A test that runs for longer is named, once.
+const SLOW_MS: u64 = 60_000;
+/// How many bad tests are shown with what went wrong as they come.
+const SHOWN_IN_FULL: u64 = 100;
+
+/// What the console can't know from events and plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsoleOptions {
+    /// Name of the build.
+    pub build_name: String,
+    /// How many workers are asked for.
+    pub workers: u32,
+}
+
+/// Words a run's events for a person. Keeps only what it needs for the lines to come.
+#[derive(Debug)]
+pub struct Console {
+    options: ConsoleOptions,
+    several_tasks: bool,
+    /// Of each planned test its share of its unit's estimate, in microseconds.
+    estimates: HashMap<TestId, u64>,
+    run: String,
+    tests: u64,
+    estimated_us: u64,
+    done: u64,
+    done_us: u64,
+    bad: u64,
+    started_at_ms: u64,
+    last_line_at_ms: u64,
+    running: HashMap<TestId, Running>,
+    /// Units in each worker's hands.
+    in_hand: BTreeMap<u32, u64>,
+    /// What went wrong in tests that have no verdict yet.
+    problems: HashMap<TestId, Trouble>,
+}
+
+#[derive(Debug)]
+struct Running {
+    worker: u32,
+    since_ms: u64,
+    named: bool,
+}
+
+type Lines = Vec<(Level, String)>;
+
+impl Console {
+    /// Before the first event.
+    pub fn new(plan: &Plan, options: ConsoleOptions) -> Self {
+        let mut estimates = HashMap::new();
+        for unit in &plan.units {
+            let share = unit.estimate_ms * 1_000 / (unit.tests.len() as u64).max(1);
+            estimates.extend(unit.test_ids().map(|test| (test, share.max(1))));
+        }
+        Self {
+            options,
+            several_tasks: plan.units.windows(2).any(|pair| pair[0].task != pair[1].task),
+            estimates,
+            run: String::new(),
+            tests: 0,
+            estimated_us: 0,
+            done: 0,
+            done_us: 0,
+            bad: 0,
+            started_at_ms: 0,
+            last_line_at_ms: 0,
+            running: HashMap::new(),
+            in_hand: BTreeMap::new(),
+            problems: HashMap::new(),
+        }
+    }
+
+    /// The lines that an event is worth, most often none.
+    pub fn on_event(&mut self, event: &RunEvent) -> Vec<(Level, String)> {
+        match event {
+            RunEvent::RunStarted { run, tests, units, workers, at_ms, .. } => {
+                self.run.clone_from(run);
+                self.tests = *tests;
+                self.started_at_ms = *at_ms;
+                self.last_line_at_ms = *at_ms;
+                let all = *tests == self.estimates.len() as u64;
+                self.estimated_us = if all { self.estimates.values().sum() } else { 0 };
+                vec![(Level::Lifecycle, self.first(*tests, *units, *workers))]
+            }
+            RunEvent::WorkerStarted { worker, backend, .. } => {
+                vec![(Level::Info, format!("Worker {worker} is being started ({})", printable(backend)))]
+            }
+            RunEvent::WorkerReady { worker, host, pid, .. } => {
+                vec![(Level::Info, format!("Worker {worker} is ready on {}, process {pid}", printable(host)))]
+            }
+            RunEvent::WorkerEnded { worker, failure, .. } => {
+                self.in_hand.remove(worker);
+                self.running.retain(|_, running| running.worker != *worker);
+                vec![match failure {
+                    Some(failure) => {
+                        (Level::Warn, format!("Worker {worker} broke down: {}", printable(&failure.to_string())))
+                    }
+                    None => (Level::Info, format!("Worker {worker} ended")),
+                }]
+            }
+            RunEvent::JvmStarted { worker, task, pid, .. } => {
+                vec![(Level::Info, format!("Worker {worker} runs a test JVM for {task}, process {pid}"))]
+            }
+            RunEvent::JvmDied { worker, reason, .. } => {
+                let reason = indented(reason, "    ");
+                vec![(Level::Warn, format!("The test JVM of worker {worker} died:\n{reason}"))]
+            }
+            RunEvent::UnitAssigned { worker, .. } => {
+                *self.in_hand.entry(*worker).or_default() += 1;
+                Vec::new()
+            }
+            RunEvent::UnitFinished { worker, .. } => {
+                if let Some(units) = self.in_hand.get_mut(worker) {
+                    *units = units.saturating_sub(1);
+                }
+                Vec::new()
+            }
+            RunEvent::TestStarted { test, worker, at_ms, .. } => {
+                let running = Running { worker: *worker, since_ms: *at_ms, named: false };
+                self.running.insert(test.clone(), running);
+                Vec::new()
+            }
+            RunEvent::InvocationFinished { test, worker, invocation, finished, .. } => {
+                if is_bad(finished.outcome) {
+                    self.problems.entry(test.clone()).or_default().invocation(
+                        &test.name.class,
+                        *worker,
+                        invocation,
+                        finished,
+                    );
+                }
+                Vec::new()
+            }
+            RunEvent::TestFinished { test, worker, finished, .. } => {
+                self.running.remove(test);
+                if is_bad(finished.outcome) {
+                    self.problems.entry(test.clone()).or_default().test(&test.name.class, *worker, finished);
+                }
+                Vec::new()
+            }
+            RunEvent::TestVerdict { test, verdict, reason } => self.verdict(test, *verdict, reason.as_deref()),
+            RunEvent::CancelRequested { .. } => {
+                vec![(Level::Warn, "Cancelled: workers are being stopped, results so far are kept".to_owned())]
+            }
+            RunEvent::Output { .. } | RunEvent::RunFinished { .. } => Vec::new(),
+        }
+    }
+
+    /// The progress line, when it is time for one, and tests that have been running for long. `now_ms` is by the clock
+    /// of the events.
+    pub fn tick(&mut self, now_ms: u64) -> Vec<(Level, String)> {
+        let mut lines = self.slow_tests(now_ms);
+        let is_time = now_ms >= self.last_line_at_ms.saturating_add(PROGRESS_EVERY_MS);
+        if !self.run.is_empty() && self.done < self.tests && is_time {
+            self.last_line_at_ms = now_ms;
+            lines.push((Level::Lifecycle, self.progress(now_ms)));
+        }
+        lines
+    }
+
+    /// What is said when all is over: verdict, counts, bad tests, what took longest, and where to look. `written` is what
+    /// [`super::write_all`] and the session wrote.
+    pub fn finish(&mut self, summary: &Summary, written: &[(String, PathBuf)]) -> Vec<(Level, String)> {
+        end::lines(summary, written, self.several_tasks)
+    }
+
+    fn first(&self, tests: u64, units: u64, workers: u32) -> String {
+        let workers = if workers == 0 { self.options.workers } else { workers };
+        let name = Some(printable(&self.options.build_name)).filter(|name| !name.is_empty());
+        let of = name.map(|name| format!(" of {name}")).unwrap_or_default();
+        format!(
+            "Running {}{of} in {} on {}",
+            counted(tests, "test", "tests"),
+            counted(units, "unit", "units"),
+            counted(workers.into(), "worker", "workers"),
+        )
+    }
+
+    fn progress(&self, now_ms: u64) -> String {
+        let share = self.share_done(now_ms);
+        let busy = self.in_hand.values().filter(|units| **units > 0).count();
+        let elapsed = now_ms.saturating_sub(self.started_at_ms);
+        let mut line = format!(
+            "[{:>3.0} %] {} of {}, {} failed, {busy} of {} busy, {} so far",
+            (share * 100.0).floor(),
+            thousands(self.done),
+            counted(self.tests, "test", "tests"),
+            if self.bad == 0 { "none".to_owned() } else { thousands(self.bad) },
+            counted(self.in_hand.len().max(busy) as u64, "worker", "workers"),
+            whole_seconds(elapsed),
+        );
+        // Before that, the start of workers and JVMs weighs too much.
+        if share >= 0.05 {
+            let left = elapsed as f64 * (1.0 - share) / share;
+            line.push_str(&format!(", about {} left", whole_seconds(left as u64)));
+        }
+        line
+    }
+
+    /// Of the estimated time when all planned tests run, else of the number of tests. A running test counts with the
+    /// time that it has run, up to what was expected of it.
+    fn share_done(&self, now_ms: u64) -> f64 {
+        let (done, all) = if self.estimated_us > 0 {
+            let so_far = |(test, running): (&TestId, &Running)| {
+                let elapsed_us = now_ms.saturating_sub(running.since_ms) * 1_000;
+                self.estimates.get(test).map_or(0, |estimate| elapsed_us.min(*estimate))
+            };
+            (self.done_us + self.running.iter().map(so_far).sum::<u64>(), self.estimated_us)
+        } else {
+            (self.done, self.tests)
+        };
+        if all == 0 { 0.0 } else { (done as f64 / all as f64).min(1.0) }
+    }
+
+    fn slow_tests(&mut self, now_ms: u64) -> Lines {
+        let mut slow: Vec<_> = self
+            .running
+            .iter_mut()
+            .filter(|(_, running)| !running.named && now_ms.saturating_sub(running.since_ms) >= SLOW_MS)
+            .collect();
+        slow.sort_by(|a, b| a.0.cmp(b.0));
+        let several = self.several_tasks;
+        let line = |(test, running): (&TestId, &mut Running)| {
+            running.named = true;
+            let since = whole_seconds(now_ms.saturating_sub(running.since_ms));
+            let text = format!("{} has been running for {since} on worker {}", title(test, several), running.worker);
+            (Level::Lifecycle, text)
+        };
+        slow.into_iter().map(line).collect()
+    }
+
+    fn verdict(&mut self, test: &TestId, verdict: Verdict, reason: Option<&str>) -> Lines {
+        self.running.remove(test);
+        let trouble = self.problems.remove(test).unwrap_or_default();
+        self.done += 1;
+        self.done_us += self.estimates.get(test).copied().unwrap_or(0);
+        if verdict == Verdict::Flaky {
+            let text = format!("{} FLAKY: it failed and passed in different attempts", title(test, self.several_tasks));
+            return vec![(Level::Warn, text)];
+        }
+        if !verdict.is_bad() {
+            return Vec::new();
+        }
+        self.bad += 1;
+        if self.bad > SHOWN_IN_FULL {
+            let more = format!("More than {SHOWN_IN_FULL} bad tests: the others are in the report at the end");
+            return if self.bad == SHOWN_IN_FULL + 1 { vec![(Level::Error, more)] } else { Vec::new() };
+        }
+        vec![(Level::Error, trouble.worded(&title(test, self.several_tasks), verdict, reason))]
+    }
+}
+
+/// `com.acme.FooTest > adds(int)`, with the Test task before it where there are several.
+fn title(test: &TestId, several_tasks: bool) -> String {
+    let name = if several_tasks { test.to_string() } else { test.name.to_string() };
+    printable(&name).replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests;

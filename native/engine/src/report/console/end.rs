@@ -1,0 +1,145 @@
+//! What is said when all is over.
+
+use crate::report::summary::{ClassSummary, Summary, TestSummary};
+use crate::report::words::{counted, duration, first_line, printable, thousands, verdict_word};
+use std::path::PathBuf;
+use testfleet_protocol::event::Level;
+use testfleet_protocol::test::Verdict;
+
+/// Bad tests of one verdict that are named.
+const NAMED: usize = 20;
+/// Longest classes that are named.
+const LONGEST: usize = 5;
+/// Workers whose replay is shown.
+const REPLAYS: usize = 3;
+/// Characters of what was thrown that are shown beside a name.
+const PROBLEM: usize = 160;
+
+/// All lines of the end.
+pub(super) fn lines(summary: &Summary, written: &[(String, PathBuf)], several_tasks: bool) -> Vec<(Level, String)> {
+    let mut lines = vec![(Level::Lifecycle, String::new())];
+    for verdict in [Verdict::Failed, Verdict::Errored, Verdict::Lost] {
+        lines.extend(named(summary, verdict, several_tasks).map(|text| (Level::Error, text)));
+    }
+    lines.extend(named(summary, Verdict::Flaky, several_tasks).map(|text| (Level::Warn, text)));
+    lines.extend(longest(summary, several_tasks).map(|text| (Level::Lifecycle, text)));
+    lines.push((headline_level(summary), headline(summary)));
+    lines.extend(replay(summary).map(|text| (Level::Lifecycle, text)));
+    lines.extend(reports(written).map(|text| (Level::Lifecycle, text)));
+    lines
+}
+
+fn headline_level(summary: &Summary) -> Level {
+    if summary.verdict.is_bad() || summary.cancelled { Level::Error } else { Level::Lifecycle }
+}
+
+/// `FAILED: 11,501 tests on 2 workers in 1 min 2 s: 11,480 passed, 12 skipped, 9 failed`
+fn headline(summary: &Summary) -> String {
+    let word = match (summary.cancelled, summary.verdict.is_bad()) {
+        (true, _) => "CANCELLED",
+        (false, true) => "FAILED",
+        (false, false) => "PASSED",
+    };
+    let counts: Vec<_> = summary.counts.iter().filter(|(_, n)| **n > 0).collect();
+    let each = counts.iter().map(|(verdict, n)| format!("{} {}", thousands(**n), verdict_word(**verdict)));
+    let invocations: usize = summary.tests.iter().map(|test| test.invocations.len()).sum();
+    let with = if invocations == 0 {
+        String::new()
+    } else {
+        format!(" ({})", counted(invocations as u64, "invocation", "invocations"))
+    };
+    format!(
+        "{word}: {}{with} in {} on {} in {}: {}",
+        counted(summary.total(), "test", "tests"),
+        counted(summary.classes.len() as u64, "class", "classes"),
+        counted(summary.workers.len() as u64, "worker", "workers"),
+        duration(summary.wall_ms),
+        if counts.is_empty() { "nothing ran".to_owned() } else { each.collect::<Vec<_>>().join(", ") },
+    )
+}
+
+fn named(summary: &Summary, verdict: Verdict, several_tasks: bool) -> Option<String> {
+    let tests: Vec<_> = summary.tests.iter().filter(|test| test.verdict == verdict).collect();
+    let count = summary.count(verdict);
+    if count == 0 {
+        return None;
+    }
+    let what = match verdict {
+        Verdict::Lost => ": planned, but no result came back, which fails the run",
+        Verdict::Flaky => ": failed and passed in different attempts",
+        _ => "",
+    };
+    let mut text = format!("{} {}{what}", counted(count, "test", "tests"), verdict_word(verdict).to_uppercase());
+    for test in tests.iter().take(NAMED) {
+        text.push_str(&format!("\n  {}", name(test, several_tasks)));
+        let why = test.problem.as_deref().or(test.reason.as_deref()).filter(|_| verdict != Verdict::Flaky);
+        if let Some(why) = why {
+            text.push_str(&format!("\n      {}", first_line(why, PROBLEM)));
+        }
+    }
+    let unnamed = count.saturating_sub(tests.len().min(NAMED) as u64);
+    if unnamed > 0 {
+        text.push_str(&format!("\n  and {} more", thousands(unnamed)));
+    }
+    text.push('\n');
+    Some(text)
+}
+
+fn name(test: &TestSummary, several_tasks: bool) -> String {
+    let task = if several_tasks { format!("{} ", test.task) } else { String::new() };
+    one_line(&format!("{task}{} > {}", test.class, test.method))
+}
+
+fn one_line(text: &str) -> String {
+    printable(text).replace('\n', " ")
+}
+
+fn longest(summary: &Summary, several_tasks: bool) -> Option<String> {
+    // A list of what takes milliseconds helps nobody.
+    let classes: Vec<_> = summary.classes.iter().filter(|class| class.duration_ms >= 1_000).take(LONGEST).collect();
+    if summary.classes.len() < 2 || classes.is_empty() {
+        return None;
+    }
+    let line = |class: &&ClassSummary| {
+        let task = if several_tasks { format!("{} ", class.task) } else { String::new() };
+        format!("\n  {:>11}  {}", duration(class.duration_ms), one_line(&format!("{task}{}", class.class)))
+    };
+    Some(format!("Longest classes:{}\n", classes.iter().map(line).collect::<String>()))
+}
+
+/// How to run again what the worker of a bad test ran, in its order.
+fn replay(summary: &Summary) -> Option<String> {
+    let mut workers: Vec<_> = summary.bad_tests().filter_map(|test| test.worker).collect();
+    workers.sort_unstable();
+    workers.dedup();
+    if workers.is_empty() || summary.run.is_empty() {
+        return None;
+    }
+    let run = one_line(&summary.run);
+    let call = |worker: &u32| format!("\n  ./gradlew runWorker -Pworker={worker} --from-run {run}");
+    let mut text = "To run again, in the same order, what a worker with a bad test ran:".to_owned();
+    text.extend(workers.iter().take(REPLAYS).map(call));
+    if workers.len() > REPLAYS {
+        let others = workers[REPLAYS..].iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+        text.push_str(&format!("\n  and so on for {others}"));
+    }
+    Some(text)
+}
+
+fn reports(written: &[(String, PathBuf)]) -> Option<String> {
+    let label = |what: &str| match what {
+        "html" => "Report".to_owned(),
+        "junit-xml" => "JUnit XML".to_owned(),
+        "summary" => "Summary".to_owned(),
+        "journal" => "Journal".to_owned(),
+        "timings" => "Timings".to_owned(),
+        other => one_line(other),
+    };
+    let line = |(what, path): &(String, PathBuf)| {
+        let scheme = if what == "html" { "file://" } else { "" };
+        format!("{:<10} {scheme}{}", format!("{}:", label(what)), one_line(&path.display().to_string()))
+    };
+    let mut lines: Vec<_> = written.iter().map(line).collect();
+    lines.sort_by_key(|line| !line.starts_with("Report:"));
+    Some(lines.join("\n")).filter(|text| !text.is_empty())
+}

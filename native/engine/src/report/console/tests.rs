@@ -1,0 +1,100 @@
+use super::*;
+use crate::report::test_support::{START, Script, events, finished, folded, id, plan, plan_of, thrown};
+use testfleet_protocol::test::Outcome;
+
+fn console(plan: &Plan) -> Console {
+    Console::new(plan, ConsoleOptions { build_name: "shop".into(), workers: 2 })
+}
+
+fn shown(lines: &[(Level, String)]) -> String {
+    lines
+        .iter()
+        .map(|(level, text)| format!("{:<10}| {}\n", format!("{level:?}"), text.replace('\n', "\n          | ")))
+        .collect()
+}
+
+fn written() -> Vec<(String, PathBuf)> {
+    [("junit-xml", "/shop/build/test-results/runParallel"), ("html", "/shop/build/reports/testfleet/index.html")]
+        .map(|(what, path)| (what.to_owned(), PathBuf::from(path)))
+        .into()
+}
+
+#[test]
+fn a_run_with_everything_in_it() {
+    let plan = plan();
+    let mut console = console(&plan);
+    let mut lines = Vec::new();
+    for (i, event) in events().iter().enumerate() {
+        lines.extend(console.on_event(event));
+        if i % 20 == 19 {
+            // A clock of its own, so that progress lines are among the others.
+            lines.extend(console.tick(START + 11_000 * (i as u64 / 20 + 1)));
+        }
+    }
+    lines.extend(console.finish(&folded(&plan, &events()).summary(), &written()));
+    insta::assert_snapshot!(shown(&lines));
+}
+
+#[test]
+fn a_green_run_is_short() {
+    let plan = plan_of(&[(":test", "a.FooTest", 1_000, &["t()"])]);
+    let mut script = Script::started(1, 1);
+    script.plain(&id(":test", "a.FooTest", "t()"), "u1", 1, 10, finished(Outcome::Passed, 10, 1));
+    script.over(Verdict::Passed, 1_400);
+    let mut console = console(&plan);
+    let mut lines: Vec<_> = script.events.iter().flat_map(|event| console.on_event(event)).collect();
+    lines.retain(|(level, _)| *level > Level::Info);
+    lines.extend(console.finish(&folded(&plan, &script.events).summary(), &written()));
+    insta::assert_snapshot!(shown(&lines));
+}
+
+#[test]
+fn progress_comes_at_most_every_ten_seconds_and_knows_what_is_left() {
+    let plan = plan_of(&[(":test", "a.Long", 30_000, &["t()"]), (":test", "a.Short", 10_000, &["t()", "u()"])]);
+    let mut script = Script::started(3, 2);
+    script.assign("u2", 1, 1, 5);
+    script.assign("u1", 2, 1, 5);
+    script.plain(&id(":test", "a.Short", "t()"), "u2", 1, 10, finished(Outcome::Passed, 10, 1));
+    script.start(&id(":test", "a.Long", "t()"), "u1", 2, 1, 10);
+    let mut console = console(&plan);
+    script.events.iter().for_each(|event| drop(console.on_event(event)));
+    let lines: Vec<_> = (0..=70).flat_map(|second| console.tick(START + second * 1_000)).collect();
+    insta::assert_snapshot!(shown(&lines));
+}
+
+#[test]
+fn a_flood_of_failures_is_bounded() {
+    let methods: Vec<_> = (0..500).map(|i| format!("t{i}()")).collect();
+    let methods: Vec<_> = methods.iter().map(String::as_str).collect();
+    let plan = plan_of(&[(":test", "a.FooTest", 1_000, &methods)]);
+    let mut script = Script::started(500, 1);
+    for method in &methods {
+        let mut failed = finished(Outcome::Failed, 10, 1);
+        failed.thrown = vec![thrown("a.Huge", &"line\n".repeat(10_000), "a.FooTest.t(FooTest.java:1)")];
+        script.plain(&id(":test", "a.FooTest", method), "u1", 1, 10, failed);
+    }
+    let mut console = console(&plan);
+    let mut lines: Vec<_> = script.events.iter().flat_map(|event| console.on_event(event)).collect();
+    lines.extend(console.finish(&folded(&plan, &script.events).summary(), &written()));
+    let length: usize = lines.iter().map(|(_, text)| text.len()).sum();
+    assert!(length < 30_000, "{length}");
+    assert!(lines.iter().any(|(_, text)| text.starts_with("More than 100 bad tests")));
+    assert!(lines.iter().any(|(_, text)| text.contains("and 480 more")));
+}
+
+#[test]
+fn foreign_text_can_not_steer_the_terminal() {
+    let test = id(":test", "a.Foo\u{1b}[2JTest", "evil\u{202e}\u{7}()\nBUILD SUCCESSFUL");
+    let plan = plan_of(&[(":test", "a.FooTest", 1_000, &["t()"])]);
+    let mut script = Script::started(1, 1);
+    let mut failed = finished(Outcome::Failed, 10, 1);
+    failed.thrown = vec![thrown("x\u{1b}]0;title\u{7}", "a\u{9b}31m\rb", "nowhere")];
+    script.plain(&test, "u1", 1, 10, failed);
+    let mut console = console(&plan);
+    let mut lines: Vec<_> = script.events.iter().flat_map(|event| console.on_event(event)).collect();
+    lines.extend(console.finish(&folded(&plan, &script.events).summary(), &[]));
+    for (_, text) in &lines {
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+        assert!(!text.lines().any(|line| line.starts_with("BUILD")), "{text:?}");
+    }
+}

@@ -1,0 +1,344 @@
+//! What the template shows, worded.
+
+use super::timeline::{Lane, lanes};
+use crate::report::Aggregate;
+use crate::report::cases::{CaseResult, cases, earlier_problems};
+use crate::report::output::shorten;
+use crate::report::records::TestRecord;
+use crate::report::summary::{Summary, UnitSummary, WorkerSummary};
+use crate::report::words::{counted, duration, duration_us, first_line, printable, thousands, utc, verdict_word};
+use askama::Template;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use testfleet_protocol::plan::Plan;
+use testfleet_protocol::test::{TaskPath, TestId, Verdict};
+
+/// Bad tests that are shown with stack traces; of the others the names are listed.
+const IN_FULL: usize = 150;
+/// Bad entries of one test that are shown.
+const ENTRIES: usize = 10;
+/// Bytes of a stack trace that are shown; JUnit XML has more.
+const STACK: usize = 12 * 1024;
+/// Bad tests that are open when the page opens.
+const OPEN: usize = 3;
+/// Bad tests beyond those in full that are listed by name.
+const LISTED: usize = 5_000;
+/// Rows about estimates that were far off, and how far that is at least, in milliseconds.
+const FAR_OFF: (usize, u64) = (8, 500);
+/// Characters of a name that are shown.
+const NAME: usize = 500;
+
+#[derive(Template)]
+#[template(path = "report.html")]
+pub(super) struct Page {
+    nonce: String,
+    title: String,
+    verdict: &'static str,
+    verdict_class: &'static str,
+    subtitle: String,
+    counts: Vec<Count>,
+    figures: Vec<Figure>,
+    bad: Vec<Bad>,
+    bad_count: String,
+    more_bad: Vec<String>,
+    more_bad_count: String,
+    unaccounted: u64,
+    unaccounted_text: String,
+    flaky: Vec<Bad>,
+    lanes: Vec<Lane>,
+    half_wall: String,
+    wall: String,
+    troubles: Vec<(String, String)>,
+    prediction: String,
+    workers: Vec<Worker>,
+    mispredicted: Vec<Mispredicted>,
+    classes: Vec<Class>,
+    footer: String,
+}
+
+struct Count {
+    class: &'static str,
+    n: String,
+}
+
+struct Figure {
+    label: &'static str,
+    value: String,
+}
+
+struct Bad {
+    class: &'static str,
+    name: String,
+    about: String,
+    message: String,
+    open: bool,
+    /// Heading and text.
+    parts: Vec<(String, String)>,
+    output: String,
+}
+
+struct Worker {
+    number: u32,
+    host: String,
+    units: String,
+    tests: String,
+    jvm_starts: u64,
+    ready: String,
+    predicted: String,
+    actual: String,
+}
+
+struct Mispredicted {
+    class: String,
+    predicted: String,
+    actual: String,
+}
+
+struct Class {
+    name: String,
+    tally: Vec<Count>,
+    time: String,
+    share: String,
+    tests: Vec<Test>,
+}
+
+struct Test {
+    /// Empty for passed tests, which are most.
+    class: &'static str,
+    name: String,
+    time: String,
+}
+
+impl Page {
+    pub(super) fn of(aggregate: &Aggregate, summary: &Summary, plan: &Plan, nonce: String) -> Self {
+        let several_tasks = summary.tasks.len() > 1;
+        let mut records: Vec<_> = aggregate.tests.iter().filter(|test| test.in_run).collect();
+        records.sort_by(|a, b| a.id.cmp(&b.id));
+        let (bad, more_bad) = bad_tests(&records, several_tasks);
+        let flaky = records.iter().filter(|test| test.verdict() == Verdict::Flaky).take(IN_FULL);
+        let (verdict, verdict_class) = match (summary.cancelled, summary.verdict.is_bad()) {
+            (true, _) => ("Cancelled", "flaky"),
+            (false, true) => ("Failed", "failed"),
+            (false, false) => ("Passed", "passed"),
+        };
+        let name = summary.build_name.as_deref().unwrap_or("Testfleet run");
+        Self {
+            nonce,
+            title: first_line(name, NAME),
+            verdict,
+            verdict_class,
+            subtitle: format!("Run {}, {} UTC", printable(&summary.run), utc(summary.started_at_ms).replace('T', " ")),
+            counts: counts(&summary.counts),
+            figures: figures(summary),
+            bad_count: thousands(summary.bad_tests().count() as u64 + summary.unaccounted),
+            more_bad_count: format!("{}, by name", counted(more_bad.len() as u64, "more bad test", "more bad tests")),
+            bad,
+            more_bad,
+            unaccounted: summary.unaccounted,
+            unaccounted_text: format!(
+                "{} planned but never heard of",
+                counted(summary.unaccounted, "more test was", "more tests were")
+            ),
+            flaky: flaky.map(|test| bad_test(test, several_tasks, false)).collect(),
+            lanes: lanes(aggregate, summary, several_tasks),
+            half_wall: duration(summary.wall_ms / 2),
+            wall: duration(summary.wall_ms),
+            troubles: troubles(aggregate),
+            prediction: prediction(summary, plan),
+            workers: workers(summary),
+            mispredicted: mispredicted(summary, several_tasks),
+            classes: classes(summary, &records, several_tasks),
+            footer: format!("Testfleet {}. Plan {}.", env!("CARGO_PKG_VERSION"), printable(&summary.plan)),
+        }
+    }
+}
+
+fn counts(counts: &BTreeMap<Verdict, u64>) -> Vec<Count> {
+    // What needs attention first.
+    let occurring = counts.iter().rev().filter(|(_, n)| **n > 0);
+    occurring.map(|(verdict, n)| Count { class: verdict_word(*verdict), n: thousands(*n) }).collect()
+}
+
+fn figures(summary: &Summary) -> Vec<Figure> {
+    let invocations: usize = summary.tests.iter().map(|test| test.invocations.len()).sum();
+    let jvm_starts = summary.workers.iter().map(|worker| worker.jvm_starts).sum();
+    let mut figures = vec![
+        Figure { label: "Wall time", value: duration(summary.wall_ms) },
+        Figure { label: "Work", value: duration(summary.prediction.actual_work_ms) },
+        Figure { label: "Tests", value: thousands(summary.total()) },
+        Figure { label: "Classes", value: thousands(summary.classes.len() as u64) },
+        Figure { label: "Workers", value: thousands(summary.workers.len() as u64) },
+        Figure { label: "JVM starts", value: thousands(jvm_starts) },
+    ];
+    if invocations > 0 {
+        figures.insert(3, Figure { label: "Invocations", value: thousands(invocations as u64) });
+    }
+    figures
+}
+
+fn name(id: &TestId, several_tasks: bool) -> String {
+    let name = if several_tasks { id.to_string() } else { id.name.to_string() };
+    first_line(&name.replace(['\n', '\r'], " "), NAME)
+}
+
+fn class_name(task: &TaskPath, class: &str, several_tasks: bool) -> String {
+    let name = if several_tasks { format!("{task} {class}") } else { class.to_owned() };
+    first_line(&name.replace(['\n', '\r'], " "), NAME)
+}
+
+/// Those shown in full, and the names of the others.
+fn bad_tests(records: &[&TestRecord], several_tasks: bool) -> (Vec<Bad>, Vec<String>) {
+    let bad: Vec<_> = records.iter().filter(|test| test.verdict().is_bad()).collect();
+    let (in_full, others) = bad.split_at(bad.len().min(IN_FULL));
+    let shown = in_full.iter().enumerate().map(|(i, test)| bad_test(test, several_tasks, i < OPEN)).collect();
+    (shown, others.iter().take(LISTED).map(|test| name(&test.id, several_tasks)).collect())
+}
+
+fn bad_test(test: &TestRecord, several_tasks: bool, open: bool) -> Bad {
+    let mut message = String::new();
+    let mut parts = Vec::new();
+    let cases = cases(test);
+    let bad = || cases.iter().filter(|case| case.result.is_bad());
+    for case in bad().take(ENTRIES) {
+        let heading = case.invocation.map(|invocation| first_line(&invocation.name, NAME)).unwrap_or_default();
+        let (first, text) = match &case.result {
+            CaseResult::Failed(problem) | CaseResult::Errored(problem) => (problem.message(), problem.text()),
+            CaseResult::Lost { reason } => ((*reason).to_owned(), String::new()),
+            CaseResult::Passed | CaseResult::Skipped { .. } => continue,
+        };
+        if message.is_empty() {
+            message = first_line(&first, NAME);
+        }
+        parts.push((heading, stack(text)));
+    }
+    if bad().count() > ENTRIES {
+        let more = bad().count() - ENTRIES;
+        parts.push((counted(more as u64, "more bad invocation", "more bad invocations"), String::new()));
+    }
+    for (attempt, problem) in earlier_problems(test) {
+        let at = attempt.worker.map(|worker| format!(" on worker {worker}")).unwrap_or_default();
+        parts.push((format!("Attempt {}{at}", attempt.number), stack(problem.text())));
+        if message.is_empty() {
+            message = first_line(&problem.message(), NAME);
+        }
+    }
+    // A trace of one line says what the message has said.
+    parts.retain(|(heading, text)| !heading.is_empty() || text.trim().lines().nth(1).is_some());
+    let mut about = Vec::from_iter(took(test));
+    about.extend(test.worker().map(|worker| format!("worker {worker}")));
+    if test.attempts.len() > 1 {
+        about.push(counted(test.attempts.len() as u64, "attempt", "attempts"));
+    }
+    Bad {
+        class: verdict_word(test.verdict()),
+        name: name(&test.id, several_tasks),
+        about: about.join(", "),
+        message,
+        open: open && !parts.is_empty(),
+        parts,
+        output: test.tail.shown().map(|text| printable(&text).into_owned()).unwrap_or_default(),
+    }
+}
+
+/// Nothing for a test that never ran.
+fn took(test: &TestRecord) -> Option<String> {
+    let ran = test.verdict() != Verdict::Lost || test.duration_us() > 0;
+    ran.then(|| duration_us(test.duration_us()))
+}
+
+fn stack(mut text: String) -> String {
+    shorten(&mut text, STACK);
+    printable(&text).trim_end().to_owned()
+}
+
+/// Workers that broke down, JVMs that died, and what was written while no test ran.
+fn troubles(aggregate: &Aggregate) -> Vec<(String, String)> {
+    let mut troubles = Vec::new();
+    for (number, worker) in &aggregate.workers {
+        for death in &worker.jvm_deaths {
+            let after = duration(death.at_ms.saturating_sub(aggregate.run.started_at_ms));
+            let what = format!("The test JVM of worker {number} (process {}) died after {after}", death.pid);
+            troubles.push((what, stack(death.reason.clone())));
+        }
+        if let Some(failure) = &worker.failure {
+            troubles.push((format!("Worker {number} broke down"), stack(failure.clone())));
+        }
+        if let Some(text) = worker.tail.shown() {
+            troubles.push((format!("What worker {number} wrote between tests"), printable(&text).into_owned()));
+        }
+    }
+    troubles
+}
+
+fn prediction(summary: &Summary, plan: &Plan) -> String {
+    let prediction = summary.prediction;
+    format!(
+        "The plan for {} expected its longest group to take {}; the run took {}. Its units were expected to take {} together \
+         and took {}.",
+        counted(plan.workers.into(), "worker", "workers"),
+        duration(prediction.longest_group_ms),
+        duration(summary.wall_ms),
+        duration(prediction.estimated_work_ms),
+        duration(prediction.actual_work_ms),
+    )
+}
+
+fn workers(summary: &Summary) -> Vec<Worker> {
+    let row = |worker: &WorkerSummary| Worker {
+        number: worker.number,
+        host: first_line(&worker.host, NAME),
+        units: thousands(worker.units),
+        tests: thousands(worker.tests),
+        jvm_starts: worker.jvm_starts,
+        ready: worker.ready_after_ms.map_or_else(|| "never".to_owned(), duration),
+        predicted: duration(worker.estimated_ms),
+        actual: duration(worker.busy_ms),
+    };
+    summary.workers.iter().map(row).collect()
+}
+
+fn mispredicted(summary: &Summary, several_tasks: bool) -> Vec<Mispredicted> {
+    let (rows, at_least) = FAR_OFF;
+    let off = |unit: &UnitSummary| unit.duration_ms.abs_diff(unit.estimate_ms);
+    let mut units: Vec<_> = summary.units.iter().filter(|unit| off(unit) >= at_least).collect();
+    units.sort_by_key(|unit| (Reverse(off(unit)), &unit.unit));
+    let row = |unit: &&UnitSummary| Mispredicted {
+        class: class_name(&unit.task, &unit.class, several_tasks),
+        predicted: duration(unit.estimate_ms),
+        actual: duration(unit.duration_ms),
+    };
+    units.iter().take(rows).map(row).collect()
+}
+
+fn classes(summary: &Summary, records: &[&TestRecord], several_tasks: bool) -> Vec<Class> {
+    let mut tests: HashMap<(&TaskPath, &str), Vec<Test>> = HashMap::new();
+    for record in records {
+        let class = (&record.id.task, record.id.name.class.as_str());
+        tests.entry(class).or_default().push(test(record));
+    }
+    let longest = summary.classes.first().map_or(1, |class| class.duration_ms).max(1);
+    let mut rows = Vec::with_capacity(summary.classes.len());
+    for class in &summary.classes {
+        rows.push(Class {
+            name: class_name(&class.task, &class.class, several_tasks),
+            tally: counts(&class.counts),
+            time: duration(class.duration_ms),
+            share: (class.duration_ms * 1_000 / longest).to_string(),
+            tests: tests.remove(&(&class.task, class.class.as_str())).unwrap_or_default(),
+        });
+    }
+    rows
+}
+
+fn test(record: &TestRecord) -> Test {
+    let invocations = record.decisive().map_or(0, |attempt| attempt.invocations.len());
+    let mut name = first_line(&record.id.name.method.replace(['\n', '\r'], " "), NAME);
+    if invocations > 0 {
+        name.push_str(&format!(" × {}", thousands(invocations as u64)));
+    }
+    let verdict = record.verdict();
+    let reason = record.reason().filter(|_| verdict == Verdict::Skipped);
+    name.extend(reason.map(|reason| format!(" ({})", first_line(reason, 120))));
+    let class = if verdict == Verdict::Passed { "" } else { verdict_word(verdict) };
+    Test { class, name, time: took(record).unwrap_or_default() }
+}

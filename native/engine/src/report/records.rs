@@ -1,0 +1,202 @@
+//! What is known of a run, its tests, units and workers.
+
+use super::output::TestTail;
+use testfleet_protocol::event::Attempt;
+use testfleet_protocol::plan::UnitId;
+use testfleet_protocol::test::{Finished, Invocation, Outcome, TaskPath, TestId, Verdict};
+
+/// The run as a whole.
+#[derive(Debug, Default)]
+pub(super) struct RunRecord {
+    pub(super) id: String,
+    pub(super) plan: String,
+    pub(super) workers: u32,
+    /// Units and tests that were to run, as the run said at its start.
+    pub(super) units: u64,
+    pub(super) tests: u64,
+    pub(super) started_at_ms: u64,
+    /// The latest time that any event told.
+    pub(super) last_at_ms: u64,
+    /// `None` until the run has said that it is over.
+    pub(super) verdict: Option<Verdict>,
+    pub(super) cancelled: bool,
+}
+
+/// One test of the plan, or one that a worker reported though it was not planned.
+#[derive(Debug)]
+pub(super) struct TestRecord {
+    pub(super) id: TestId,
+    /// Whether this run was to run it; the other tests of the plan are none of its business.
+    pub(super) in_run: bool,
+    pub(super) verdict: Option<Verdict>,
+    pub(super) reason: Option<String>,
+    /// Ordered by number.
+    pub(super) attempts: Vec<AttemptRecord>,
+    /// Its last output, dropped when it ended well.
+    pub(super) tail: TestTail,
+}
+
+/// One try at a test.
+#[derive(Debug, Default)]
+pub(super) struct AttemptRecord {
+    pub(super) number: Attempt,
+    pub(super) worker: Option<u32>,
+    /// By the coordinator's clock.
+    pub(super) started_at_ms: Option<u64>,
+    /// `None` for a try that was handed back or never ended.
+    pub(super) finished: Option<Finished>,
+    /// In the order in which they ended.
+    pub(super) invocations: Vec<(Invocation, Finished)>,
+}
+
+impl TestRecord {
+    pub(super) fn new(id: TestId) -> Self {
+        Self { id, in_run: false, verdict: None, reason: None, attempts: Vec::new(), tail: TestTail::default() }
+    }
+
+    pub(super) fn attempt(&mut self, number: Attempt) -> &mut AttemptRecord {
+        let at = match self.attempts.binary_search_by_key(&number, |attempt| attempt.number) {
+            Ok(at) => at,
+            Err(at) => {
+                self.attempts.insert(at, AttemptRecord { number, ..AttemptRecord::default() });
+                at
+            }
+        };
+        &mut self.attempts[at]
+    }
+
+    /// What became of it. A test that got no verdict before the events ended is lost.
+    pub(super) fn verdict(&self) -> Verdict {
+        self.verdict.unwrap_or(Verdict::Lost)
+    }
+
+    /// Why, for a test whose verdict needs a word more.
+    pub(super) fn reason(&self) -> Option<&str> {
+        let said = self.reason.as_deref();
+        let of_attempt = || self.decisive().and_then(|a| a.finished.as_ref()).and_then(|f| f.reason.as_deref());
+        match self.verdict {
+            None => said.or(Some("the run ended before it got a verdict")),
+            Some(Verdict::Lost) => said.or(Some("no result came back")),
+            Some(_) => said.or_else(of_attempt),
+        }
+    }
+
+    /// The attempt that its verdict comes from: the last that came to it, else the last that ended, else the last.
+    pub(super) fn decisive(&self) -> Option<&AttemptRecord> {
+        let wanted = if self.verdict() == Verdict::Flaky { Verdict::Passed } else { self.verdict() };
+        let ended = || self.attempts.iter().rev().filter(|attempt| attempt.finished.is_some());
+        let agrees = |attempt: &&AttemptRecord| attempt.verdict() == Some(wanted);
+        ended().find(agrees).or_else(|| ended().next()).or(self.attempts.last())
+    }
+
+    /// Where it ran, in the decisive attempt.
+    pub(super) fn worker(&self) -> Option<u32> {
+        self.decisive().and_then(|attempt| attempt.worker)
+    }
+
+    /// How long the decisive attempt took, in microseconds.
+    pub(super) fn duration_us(&self) -> u64 {
+        self.decisive().map_or(0, AttemptRecord::duration_us)
+    }
+}
+
+impl AttemptRecord {
+    fn verdict(&self) -> Option<Verdict> {
+        self.finished.as_ref().map(|finished| finished.outcome.into())
+    }
+
+    /// How long it took; for one that never ended, what its invocations took.
+    pub(super) fn duration_us(&self) -> u64 {
+        match &self.finished {
+            Some(finished) => finished.duration_us,
+            None => self.invocations.iter().map(|(_, finished)| finished.duration_us).sum(),
+        }
+    }
+
+    /// When it started in milliseconds since the Unix epoch, if anything said so.
+    pub(super) fn started_at_ms(&self) -> Option<u64> {
+        let told = self.finished.iter().map(|finished| finished.started_at_ms).find(|&at| at > 0);
+        told.or(self.started_at_ms)
+    }
+}
+
+/// Whether an outcome is one to look at.
+pub(super) fn is_bad(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Failed | Outcome::Errored)
+}
+
+/// One place where tests ran.
+#[derive(Debug, Default)]
+pub(super) struct WorkerRecord {
+    pub(super) backend: String,
+    pub(super) host: String,
+    /// The agent's; 0 when it never said hello.
+    pub(super) pid: u32,
+    pub(super) started_at_ms: u64,
+    pub(super) ready_at_ms: Option<u64>,
+    pub(super) ended_at_ms: Option<u64>,
+    pub(super) failure: Option<String>,
+    pub(super) jvm_starts: u64,
+    pub(super) jvm_deaths: Vec<JvmDeath>,
+    /// Given and not done, in the order in which they were given: the first is running.
+    pub(super) in_hand: Vec<(UnitId, Attempt, u64)>,
+    /// When a unit can first have begun: the end of the one before, or the start of the JVM.
+    pub(super) free_since_ms: u64,
+    /// What it did, in order.
+    pub(super) spans: Vec<Span>,
+    /// What was written while no class ran.
+    pub(super) tail: TestTail,
+}
+
+/// A JVM that ended without being told to.
+#[derive(Debug, Clone)]
+pub(super) struct JvmDeath {
+    pub(super) pid: u32,
+    pub(super) reason: String,
+    pub(super) at_ms: u64,
+}
+
+/// One unit at one worker, from when it could begin to its end.
+#[derive(Debug, Clone)]
+pub(super) struct Span {
+    pub(super) unit: UnitId,
+    pub(super) attempt: Attempt,
+    pub(super) from_ms: u64,
+    pub(super) to_ms: u64,
+}
+
+impl Span {
+    pub(super) fn length_ms(&self) -> u64 {
+        self.to_ms.saturating_sub(self.from_ms)
+    }
+}
+
+impl WorkerRecord {
+    /// Time in which it had a unit to run.
+    pub(super) fn busy_ms(&self) -> u64 {
+        self.spans.iter().map(Span::length_ms).sum()
+    }
+
+    pub(super) fn assigned(&mut self, unit: UnitId, attempt: Attempt, at_ms: u64) {
+        self.in_hand.push((unit, attempt, at_ms));
+    }
+
+    pub(super) fn unit_done(&mut self, unit: &UnitId, attempt: Attempt, at_ms: u64) {
+        let held = self.in_hand.iter().position(|(id, number, _)| id == unit && *number == attempt);
+        let assigned_at_ms = held.map_or(at_ms, |at| self.in_hand.remove(at).2);
+        let from_ms = assigned_at_ms.max(self.free_since_ms).min(at_ms);
+        self.free_since_ms = self.free_since_ms.max(at_ms);
+        self.spans.push(Span { unit: unit.clone(), attempt, from_ms, to_ms: at_ms });
+    }
+}
+
+/// One unit of the plan.
+#[derive(Debug)]
+pub(super) struct UnitRecord {
+    pub(super) id: UnitId,
+    pub(super) task: TaskPath,
+    pub(super) class: String,
+    pub(super) estimate_ms: u64,
+    /// Where its tests are in the aggregate.
+    pub(super) tests: Vec<usize>,
+}

@@ -1,0 +1,271 @@
+//! The run in figures: `summary.json`, and what the console says at the end.
+
+mod build;
+
+pub(super) use build::of;
+
+use super::files;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use testfleet_protocol::event::Attempt;
+use testfleet_protocol::plan::UnitId;
+use testfleet_protocol::test::{Outcome, TaskPath, Verdict};
+use testfleet_protocol::{Failure, FailureCode, Result};
+
+/// A run in figures; `summary.json`. Times are milliseconds, those of tests microseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// [`testfleet_protocol::VERSION`].
+    pub protocol: u32,
+    /// Name of the build, if it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_name: Option<String>,
+    /// Id of the run; empty when it never started.
+    pub run: String,
+    /// SHA-256 in hex of `plan.json`.
+    pub plan: String,
+    /// The worst verdict that counts.
+    pub verdict: Verdict,
+    /// Whether it was cancelled.
+    pub cancelled: bool,
+    /// Whether the run came to its end; `false`: the figures are those so far.
+    pub finished: bool,
+    /// Milliseconds since the Unix epoch.
+    pub started_at_ms: u64,
+    /// From its start to its last event.
+    pub wall_ms: u64,
+    /// Workers that were asked for.
+    pub workers_asked: u32,
+    /// Planned tests by verdict; every verdict is there. Sums up to all tests of the run.
+    pub counts: BTreeMap<Verdict, u64>,
+    /// Entries in JUnit XML: an invocation counts by itself.
+    pub cases: CaseCounts,
+    /// Tests that the run was to run and never mentioned; they are in `counts` as lost.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unaccounted: u64,
+    /// What was expected and what it came to.
+    pub prediction: Prediction,
+    /// By path.
+    pub tasks: Vec<TaskSummary>,
+    /// Longest first; nested classes by themselves.
+    pub classes: Vec<ClassSummary>,
+    /// By task, class and method.
+    pub tests: Vec<TestSummary>,
+    /// By number.
+    pub workers: Vec<WorkerSummary>,
+    /// Each try of each unit, by worker and time.
+    pub units: Vec<UnitSummary>,
+}
+
+/// Entries in JUnit XML by result.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CaseCounts {
+    /// All.
+    pub total: u64,
+    /// `<skipped>`
+    pub skipped: u64,
+    /// `<failure>`
+    pub failed: u64,
+    /// `<error>`: errored or lost.
+    pub errored: u64,
+}
+
+/// What was expected and what it came to, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Prediction {
+    /// The longest of the plan's groups.
+    pub longest_group_ms: u64,
+    /// Sum of [`UnitSummary::estimate_ms`].
+    pub estimated_work_ms: u64,
+    /// What these units took.
+    pub actual_work_ms: u64,
+}
+
+/// One Test task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskSummary {
+    /// Its path.
+    pub task: TaskPath,
+    /// Tests by verdict, those that occur.
+    pub counts: BTreeMap<Verdict, u64>,
+    /// How many classes.
+    pub classes: u64,
+    /// Sum of its tests' durations in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// One class with tests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClassSummary {
+    /// Its Test task.
+    pub task: TaskPath,
+    /// Binary name.
+    pub class: String,
+    /// Tests by verdict, those that occur.
+    pub counts: BTreeMap<Verdict, u64>,
+    /// Sum of its tests' durations in milliseconds.
+    pub duration_ms: u64,
+    /// Where its tests ran, by number.
+    pub workers: Vec<u32>,
+}
+
+/// One planned test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TestSummary {
+    /// Its Test task.
+    pub task: TaskPath,
+    /// Binary name of its class.
+    pub class: String,
+    /// Method with parameter types.
+    pub method: String,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// Microseconds of the attempt that the verdict comes from.
+    pub duration_us: u64,
+    /// Where that attempt ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<u32>,
+    /// Why, if something said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Bad tests: the exception's class and the beginning of its message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// All attempts in order; left out when there was one alone, which says nothing new.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<AttemptSummary>,
+    /// Of the attempt that the verdict comes from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub invocations: Vec<InvocationSummary>,
+}
+
+/// One try at a test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptSummary {
+    /// From 1, of its unit.
+    pub number: Attempt,
+    /// Where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<u32>,
+    /// `None` when it was given up or handed back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Microseconds.
+    pub duration_us: u64,
+    /// The exception's class and the beginning of its message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// One invocation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InvocationSummary {
+    /// Unique within its test.
+    pub id: String,
+    /// As displayed.
+    pub name: String,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// Microseconds.
+    pub duration_us: u64,
+}
+
+/// One worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkerSummary {
+    /// From 1.
+    pub number: u32,
+    /// Backend that started it.
+    pub backend: String,
+    /// Host or container; empty when its agent never answered.
+    pub host: String,
+    /// From the call for it to its agent's hello.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_after_ms: Option<u64>,
+    /// Time in which it had a unit to run and a JVM to run it in.
+    pub busy_ms: u64,
+    /// What was expected of the units that it ran.
+    pub estimated_ms: u64,
+    /// Units it dealt with.
+    pub units: u64,
+    /// Tests whose verdict comes from it.
+    pub tests: u64,
+    /// Harness JVMs that became ready.
+    pub jvm_starts: u64,
+    /// Why JVMs ended without being told to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jvm_deaths: Vec<String>,
+    /// Why it ended, when that was not wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// One try of a unit at a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnitSummary {
+    /// Its name in the plan.
+    pub unit: UnitId,
+    /// Its Test task; empty for a unit that is not in the plan.
+    pub task: TaskPath,
+    /// Its top-level class; empty for a unit that is not in the plan.
+    pub class: String,
+    /// From 1.
+    pub attempt: Attempt,
+    /// Where.
+    pub worker: u32,
+    /// Milliseconds since the start of the run.
+    pub from_ms: u64,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// What the plan expected of the tests that ended in this try: their share of the unit's estimate.
+    pub estimate_ms: u64,
+}
+
+impl Summary {
+    /// How many tests got this verdict.
+    pub fn count(&self, verdict: Verdict) -> u64 {
+        self.counts.get(&verdict).copied().unwrap_or(0)
+    }
+
+    /// All tests of the run.
+    pub fn total(&self) -> u64 {
+        self.counts.values().sum()
+    }
+
+    /// Tests that make the run red, in order.
+    pub fn bad_tests(&self) -> impl Iterator<Item = &TestSummary> {
+        self.tests.iter().filter(|test| test.verdict.is_bad())
+    }
+}
+
+/// Writes `summary.json` and returns its path.
+///
+/// # Errors
+/// `FailureCode::Io` when it can't be written.
+pub fn write_summary(summary: &Summary, reports_dir: &Path) -> Result<PathBuf> {
+    files::make_folder(reports_dir)?;
+    let path = reports_dir.join("summary.json");
+    let mut json = serde_json::to_vec_pretty(summary)
+        .map_err(|error| Failure::new(FailureCode::Internal, "failed to encode summary.json").cause(&error))?;
+    json.push(b'\n');
+    files::replace(&path, &json)?;
+    Ok(path)
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! From the fold of a run's events to its figures.
+
+use super::{
+    AttemptSummary, CaseCounts, ClassSummary, InvocationSummary, Prediction, Summary, TaskSummary, TestSummary,
+    UnitSummary, WorkerSummary,
+};
+use crate::report::Aggregate;
+use crate::report::cases::{Case, CaseResult, Problem, cases, earlier_problems};
+use crate::report::records::{AttemptRecord, TestRecord, WorkerRecord};
+use crate::report::words::{VERDICTS, first_line};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use testfleet_protocol::test::{Finished, Invocation, TaskPath, Verdict};
+
+/// Longest beginning of an exception's message, in characters.
+const PROBLEM: usize = 300;
+
+/// The figures of what an aggregate holds.
+pub(in crate::report) fn of(aggregate: &Aggregate) -> Summary {
+    let mut records: Vec<_> = aggregate.tests.iter().filter(|test| test.in_run).collect();
+    records.sort_by(|a, b| a.id.cmp(&b.id));
+    let (counts, unaccounted) = count(aggregate, &records);
+    let units = units(aggregate);
+    let run = &aggregate.run;
+    Summary {
+        protocol: testfleet_protocol::VERSION,
+        build_name: aggregate.build_name.clone(),
+        run: run.id.clone(),
+        plan: run.plan.clone(),
+        verdict: worst(run.verdict, &counts),
+        cancelled: run.cancelled,
+        finished: run.verdict.is_some(),
+        started_at_ms: run.started_at_ms,
+        wall_ms: run.last_at_ms.saturating_sub(run.started_at_ms),
+        workers_asked: run.workers,
+        counts,
+        cases: count_cases(&records),
+        unaccounted,
+        prediction: Prediction {
+            longest_group_ms: aggregate.longest_group_ms,
+            estimated_work_ms: units.iter().map(|unit| unit.estimate_ms).sum(),
+            actual_work_ms: units.iter().map(|unit| unit.duration_ms).sum(),
+        },
+        tasks: tasks(&records),
+        classes: classes(&records),
+        tests: records.iter().map(|record| test(record)).collect(),
+        workers: workers(aggregate, &records, &units),
+        units,
+    }
+}
+
+/// Every verdict, also those that do not occur; what was never heard of is lost.
+fn count(aggregate: &Aggregate, records: &[&TestRecord]) -> (BTreeMap<Verdict, u64>, u64) {
+    let unaccounted = aggregate.unaccounted();
+    let mut counts: BTreeMap<_, _> = VERDICTS.into_iter().map(|verdict| (verdict, 0)).collect();
+    for record in records {
+        *counts.entry(record.verdict()).or_default() += 1;
+    }
+    *counts.entry(Verdict::Lost).or_default() += unaccounted;
+    (counts, unaccounted)
+}
+
+/// The run's own word, unless a test says worse: one without a verdict is lost.
+fn worst(said: Option<Verdict>, counts: &BTreeMap<Verdict, u64>) -> Verdict {
+    let of_tests = counts.iter().filter(|(_, n)| **n > 0).map(|(verdict, _)| *verdict).max();
+    let bad = of_tests.filter(|verdict| verdict.is_bad());
+    said.max(bad).or(of_tests).unwrap_or(Verdict::Passed)
+}
+
+fn count_cases(records: &[&TestRecord]) -> CaseCounts {
+    let mut counts = CaseCounts::default();
+    for case in records.iter().flat_map(|record| cases(record)) {
+        counts.add(&case);
+    }
+    counts
+}
+
+impl CaseCounts {
+    pub(in crate::report) fn add(&mut self, case: &Case<'_>) {
+        self.total += 1;
+        match case.result {
+            CaseResult::Passed => {}
+            CaseResult::Skipped { .. } => self.skipped += 1,
+            CaseResult::Failed(_) => self.failed += 1,
+            CaseResult::Errored(_) | CaseResult::Lost { .. } => self.errored += 1,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Sums {
+    counts: BTreeMap<Verdict, u64>,
+    duration_us: u64,
+    classes: BTreeSet<String>,
+    workers: BTreeSet<u32>,
+}
+
+impl Sums {
+    fn add(&mut self, record: &TestRecord) {
+        *self.counts.entry(record.verdict()).or_default() += 1;
+        self.duration_us += record.duration_us();
+        self.workers.extend(record.worker());
+    }
+}
+
+fn tasks(records: &[&TestRecord]) -> Vec<TaskSummary> {
+    let mut sums: BTreeMap<&TaskPath, Sums> = BTreeMap::new();
+    for record in records {
+        let sum = sums.entry(&record.id.task).or_default();
+        sum.add(record);
+        if !sum.classes.contains(&record.id.name.class) {
+            sum.classes.insert(record.id.name.class.clone());
+        }
+    }
+    let summary = |(task, sum): (&TaskPath, Sums)| TaskSummary {
+        task: task.clone(),
+        counts: sum.counts,
+        classes: sum.classes.len() as u64,
+        duration_ms: sum.duration_us / 1_000,
+    };
+    sums.into_iter().map(summary).collect()
+}
+
+fn classes(records: &[&TestRecord]) -> Vec<ClassSummary> {
+    let mut sums: BTreeMap<(&TaskPath, &String), Sums> = BTreeMap::new();
+    for record in records {
+        sums.entry((&record.id.task, &record.id.name.class)).or_default().add(record);
+    }
+    let mut classes: Vec<_> = sums.into_iter().collect();
+    classes.sort_by_key(|(_, sum)| Reverse(sum.duration_us)); // stable: equal ones stay in order of name
+    let summary = |((task, class), sum): ((&TaskPath, &String), Sums)| ClassSummary {
+        task: task.clone(),
+        class: class.clone(),
+        counts: sum.counts,
+        duration_ms: sum.duration_us / 1_000,
+        workers: sum.workers.into_iter().collect(),
+    };
+    classes.into_iter().map(summary).collect()
+}
+
+fn test(record: &TestRecord) -> TestSummary {
+    let verdict = record.verdict();
+    let entries = if verdict.is_bad() { cases(record) } else { Vec::new() };
+    let problem = entries.iter().find_map(|case| match &case.result {
+        CaseResult::Failed(problem) | CaseResult::Errored(problem) => Some(brief(problem)),
+        _ => None,
+    });
+    let invocation = |(invocation, finished): &(Invocation, Finished)| InvocationSummary {
+        id: invocation.id.clone(),
+        name: invocation.name.clone(),
+        outcome: finished.outcome,
+        duration_us: finished.duration_us,
+    };
+    TestSummary {
+        task: record.id.task.clone(),
+        class: record.id.name.class.clone(),
+        method: record.id.name.method.clone(),
+        verdict,
+        duration_us: record.duration_us(),
+        worker: record.worker(),
+        reason: record.reason().map(str::to_owned),
+        problem,
+        attempts: if record.attempts.len() > 1 { attempts(record) } else { Vec::new() },
+        invocations: record.decisive().into_iter().flat_map(|a| &a.invocations).map(invocation).collect(),
+    }
+}
+
+fn attempts(record: &TestRecord) -> Vec<AttemptSummary> {
+    let earlier: HashMap<_, _> =
+        earlier_problems(record).map(|(attempt, problem)| (attempt.number, brief(&problem))).collect();
+    let summary = |attempt: &AttemptRecord| AttemptSummary {
+        number: attempt.number,
+        worker: attempt.worker,
+        outcome: attempt.finished.as_ref().map(|finished| finished.outcome),
+        duration_us: attempt.duration_us(),
+        problem: earlier.get(&attempt.number).cloned(),
+    };
+    record.attempts.iter().map(summary).collect()
+}
+
+fn brief(problem: &Problem<'_>) -> String {
+    first_line(&problem.message(), PROBLEM)
+}
+
+fn units(aggregate: &Aggregate) -> Vec<UnitSummary> {
+    let start = aggregate.run.started_at_ms;
+    let mut units = Vec::new();
+    for (&worker, record) in &aggregate.workers {
+        for span in &record.spans {
+            let planned = aggregate.unit(&span.unit);
+            units.push(UnitSummary {
+                unit: span.unit.clone(),
+                task: planned.map_or_else(|| TaskPath(String::new()), |unit| unit.task.clone()),
+                class: planned.map(|unit| unit.class.clone()).unwrap_or_default(),
+                attempt: span.attempt,
+                worker,
+                from_ms: span.from_ms.saturating_sub(start),
+                duration_ms: span.length_ms(),
+                estimate_ms: planned.map_or(0, |unit| aggregate.estimate_ms(unit, span.attempt)),
+            });
+        }
+    }
+    units
+}
+
+fn workers(aggregate: &Aggregate, records: &[&TestRecord], units: &[UnitSummary]) -> Vec<WorkerSummary> {
+    let mut tests: HashMap<u32, u64> = HashMap::new();
+    for worker in records.iter().filter_map(|record| record.worker()) {
+        *tests.entry(worker).or_default() += 1;
+    }
+    let mut estimates: HashMap<u32, u64> = HashMap::new();
+    for unit in units {
+        *estimates.entry(unit.worker).or_default() += unit.estimate_ms;
+    }
+    let summary = |(&number, record): (&u32, &WorkerRecord)| WorkerSummary {
+        number,
+        backend: record.backend.clone(),
+        host: record.host.clone(),
+        ready_after_ms: record.ready_at_ms.map(|ready| ready.saturating_sub(record.started_at_ms)),
+        busy_ms: record.busy_ms(),
+        estimated_ms: estimates.get(&number).copied().unwrap_or(0),
+        units: record.spans.len() as u64,
+        tests: tests.get(&number).copied().unwrap_or(0),
+        jvm_starts: record.jvm_starts,
+        jvm_deaths: record.jvm_deaths.iter().map(|death| death.reason.clone()).collect(),
+        failure: record.failure.clone(),
+    };
+    aggregate.workers.iter().map(summary).collect()
+}

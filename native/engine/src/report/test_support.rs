@@ -1,0 +1,300 @@
+//! A realistic run for tests: two Test tasks, two workers, and one of everything that can happen.
+
+use super::Aggregate;
+use testfleet_protocol::event::{Attempt, RunEvent};
+use testfleet_protocol::plan::{EstimateSource, Fingerprints, Group, Plan, Unit, UnitId};
+use testfleet_protocol::test::{Finished, Invocation, Outcome, Stream, TaskPath, TestId, TestName, Thrown, Verdict};
+use testfleet_protocol::{Failure, FailureCode};
+
+/// 2026-11-21T10:48:33Z
+pub(super) const START: u64 = 1_795_258_113_000;
+
+pub(super) fn id(task: &str, class: &str, method: &str) -> TestId {
+    TestId { task: TaskPath(task.into()), name: TestName { class: class.into(), method: method.into() } }
+}
+
+pub(super) fn plan_of(classes: &[(&str, &str, u64, &[&str])]) -> Plan {
+    let unit = |(i, (task, class, estimate_ms, tests)): (usize, &(&str, &str, u64, &[&str]))| Unit {
+        id: UnitId(format!("u{}", i + 1)),
+        task: TaskPath((*task).into()),
+        class: (*class).into(),
+        whole_class: true,
+        tests: tests
+            .iter()
+            .map(|test| match test.split_once('>') {
+                Some((nested, method)) => TestName { class: format!("{class}${nested}"), method: method.into() },
+                None => TestName { class: (*class).into(), method: (*test).into() },
+            })
+            .collect(),
+        estimate_ms: *estimate_ms,
+        estimate_source: EstimateSource::Timings,
+    };
+    let units: Vec<_> = classes.iter().enumerate().map(unit).collect();
+    let groups = (1..=2u32)
+        .map(|number| {
+            let mine =
+                || units.iter().enumerate().filter(move |(i, _)| *i as u32 % 2 + 1 == number).map(|(_, unit)| unit);
+            Group {
+                number,
+                estimate_ms: mine().map(|unit| unit.estimate_ms).sum(),
+                units: mine().map(|unit| unit.id.clone()).collect(),
+            }
+        })
+        .collect();
+    let made_from = Fingerprints { code: "c0de".into(), options: "0971".into(), timings: "7195".into() };
+    Plan { protocol: 1, workers: 2, made_from, units, groups }
+}
+
+pub(super) fn plan() -> Plan {
+    plan_of(&[
+        (
+            ":app:test",
+            "com.acme.CartTest",
+            4_000,
+            &["adds(int)", "empty()", "Inner>checksOut()", "skipped()", "aborted()"],
+        ),
+        (":app:test", "com.acme.SlowTest", 9_000, &["crunches()", "killsTheJvm()", "neverStarts()"]),
+        (":lib:test", "com.acme.CartTest", 500, &["empty()"]),
+        (":lib:test", "com.acme.InitTest", 300, &["a()", "b()"]),
+        (":lib:test", "com.acme.FlakyTest", 200, &["sometimes()", "params(String)"]),
+    ])
+}
+
+pub(super) fn finished(outcome: Outcome, at: u64, ms: u64) -> Finished {
+    Finished { outcome, started_at_ms: START + at, duration_us: ms * 1_000 + 250, reason: None, thrown: Vec::new() }
+}
+
+pub(super) fn thrown(kind: &str, message: &str, frame: &str) -> Thrown {
+    let text = if message.is_empty() { kind.to_owned() } else { format!("{kind}: {message}") };
+    let stack = format!(
+        "{text}\n\tat app//org.junit.jupiter.api.AssertionUtils.fail(AssertionUtils.java:38)\n\tat app//{frame}\n\t... 7 more\n"
+    );
+    Thrown { kind: kind.into(), message: message.into(), stack }
+}
+
+/// A run of [`plan`], event by event, with times in milliseconds since its start.
+pub(super) struct Script {
+    pub(super) events: Vec<RunEvent>,
+}
+
+impl Script {
+    pub(super) fn started(tests: u64, units: u64) -> Self {
+        let mut script = Self { events: Vec::new() };
+        script.events.push(RunEvent::RunStarted {
+            run: "20261121-104833-k7q2".into(),
+            protocol: 1,
+            plan: "5ca1ab1e".into(),
+            workers: 2,
+            units,
+            tests,
+            at_ms: START,
+        });
+        for worker in 1..=2 {
+            script.events.push(RunEvent::WorkerStarted { worker, backend: "local".into(), at_ms: START + 5 });
+        }
+        for worker in 1..=2 {
+            script.events.push(RunEvent::WorkerReady {
+                worker,
+                host: "build-7".into(),
+                pid: 4_000 + worker,
+                at_ms: START + 60,
+            });
+        }
+        script
+    }
+
+    pub(super) fn jvm(&mut self, worker: u32, task: &str, at: u64) {
+        let task = TaskPath(task.into());
+        self.events.push(RunEvent::JvmStarted { worker, task, pid: 5_000 + worker, at_ms: START + at });
+    }
+
+    pub(super) fn assign(&mut self, unit: &str, worker: u32, attempt: Attempt, at: u64) {
+        self.events.push(RunEvent::UnitAssigned { unit: UnitId(unit.into()), worker, attempt, at_ms: START + at });
+    }
+
+    pub(super) fn start(&mut self, test: &TestId, unit: &str, worker: u32, attempt: Attempt, at: u64) {
+        let unit = UnitId(unit.into());
+        self.events.push(RunEvent::TestStarted { test: test.clone(), unit, worker, attempt, at_ms: START + at });
+    }
+
+    pub(super) fn invocation(&mut self, test: &TestId, worker: u32, n: u32, name: &str, finished: Finished) {
+        let invocation = Invocation { id: format!("#{n}"), name: name.into() };
+        self.events.push(RunEvent::InvocationFinished { test: test.clone(), worker, attempt: 1, invocation, finished });
+    }
+
+    pub(super) fn finish(&mut self, test: &TestId, worker: u32, attempt: Attempt, finished: Finished) {
+        self.events.push(RunEvent::TestFinished { test: test.clone(), worker: Some(worker), attempt, finished });
+    }
+
+    pub(super) fn verdict(&mut self, test: &TestId, verdict: Verdict, reason: Option<&str>) {
+        self.events.push(RunEvent::TestVerdict { test: test.clone(), verdict, reason: reason.map(str::to_owned) });
+    }
+
+    pub(super) fn output(&mut self, test: Option<&TestId>, class: &str, task: &str, stream: Stream, text: &str) {
+        self.events.push(RunEvent::Output {
+            test: test.cloned(),
+            class: class.into(),
+            task: TaskPath(task.into()),
+            worker: 1,
+            stream,
+            text: text.into(),
+        });
+    }
+
+    pub(super) fn unit_done(&mut self, unit: &str, worker: u32, attempt: Attempt, handed_back: &[&TestId], at: u64) {
+        self.events.push(RunEvent::UnitFinished {
+            unit: UnitId(unit.into()),
+            worker,
+            attempt,
+            handed_back: handed_back.iter().copied().cloned().collect(),
+            at_ms: START + at,
+        });
+    }
+
+    /// Starts, ends and judges a test in one go.
+    pub(super) fn plain(&mut self, test: &TestId, unit: &str, worker: u32, at: u64, ended: Finished) {
+        let verdict = ended.outcome.into();
+        self.start(test, unit, worker, 1, at);
+        self.finish(test, worker, 1, ended);
+        self.verdict(test, verdict, None);
+    }
+
+    pub(super) fn over(&mut self, verdict: Verdict, at: u64) {
+        for worker in 1..=2 {
+            self.events.push(RunEvent::WorkerEnded { worker, failure: None, at_ms: START + at - 10 });
+        }
+        let counts = Default::default();
+        self.events.push(RunEvent::RunFinished { verdict, counts, cancelled: false, at_ms: START + at });
+    }
+}
+
+/// Everything that can happen, once.
+pub(super) fn events() -> Vec<RunEvent> {
+    use Outcome::{Aborted, Errored, Failed, Passed, Skipped};
+    let app = |class: &str, method: &str| id(":app:test", class, method);
+    let lib = |class: &str, method: &str| id(":lib:test", class, method);
+    let mut s = Script::started(13, 5);
+    s.assign("u2", 2, 1, 70);
+    s.assign("u1", 1, 1, 70);
+    s.assign("u3", 1, 1, 71);
+    s.jvm(1, ":app:test", 700);
+    s.jvm(2, ":app:test", 720);
+    s.output(None, "com.acme.CartTest", ":app:test", Stream::Stdout, "before all\n");
+
+    let adds = app("com.acme.CartTest", "adds(int)");
+    s.start(&adds, "u1", 1, 1, 710);
+    s.output(
+        Some(&adds),
+        "com.acme.CartTest",
+        ":app:test",
+        Stream::Stdout,
+        "adding 1\n\u{1b}[31madding 2\u{1b}[0m ]]> <end>\n",
+    );
+    s.output(Some(&adds), "com.acme.CartTest", ":app:test", Stream::Stderr, "warning: \u{0}2 is odd\n");
+    s.invocation(&adds, 1, 1, "[1] 1", finished(Passed, 715, 12));
+    let mut second = finished(Failed, 730, 40);
+    second.thrown = vec![thrown(
+        "org.opentest4j.AssertionFailedError",
+        "sum of \"1\" & <2>\n  ==> expected: <3> but was: <4>",
+        "com.acme.CartTest.adds(CartTest.java:18)",
+    )];
+    s.invocation(&adds, 1, 2, "[2] 2", second);
+    s.finish(&adds, 1, 1, finished(Failed, 711, 60));
+    s.verdict(&adds, Verdict::Failed, None);
+    s.plain(&app("com.acme.CartTest", "empty()"), "u1", 1, 780, finished(Passed, 780, 3));
+    let inner = app("com.acme.CartTest$Inner", "checksOut()");
+    s.output(Some(&inner), "com.acme.CartTest", ":app:test", Stream::Stdout, "inner\n");
+    s.plain(&inner, "u1", 1, 790, finished(Passed, 790, 1_310));
+    let mut disabled = finished(Skipped, 2_100, 0);
+    disabled.reason = Some("needs a \"real\" bank".into());
+    s.plain(&app("com.acme.CartTest", "skipped()"), "u1", 1, 2_100, disabled);
+    let mut aborted = finished(Aborted, 2_101, 1);
+    aborted.thrown = vec![thrown(
+        "org.opentest4j.TestAbortedException",
+        "Assumption failed: no network",
+        "com.acme.CartTest.aborted(CartTest.java:40)",
+    )];
+    s.plain(&app("com.acme.CartTest", "aborted()"), "u1", 1, 2_101, aborted);
+    s.unit_done("u1", 1, 1, &[], 2_110);
+
+    s.plain(&lib("com.acme.CartTest", "empty()"), "u3", 1, 2_500, finished(Passed, 2_500, 4));
+    s.unit_done("u3", 1, 1, &[], 2_510);
+
+    s.plain(&app("com.acme.SlowTest", "crunches()"), "u2", 2, 730, finished(Passed, 730, 7_400));
+    let kills = app("com.acme.SlowTest", "killsTheJvm()");
+    let never = app("com.acme.SlowTest", "neverStarts()");
+    s.start(&kills, "u2", 2, 1, 8_200);
+    let reason = "killed by signal 9 (SIGKILL)\nlast lines:\n  out of luck";
+    s.events.push(RunEvent::JvmDied { worker: 2, pid: 5_002, reason: reason.into(), at_ms: START + 8_300 });
+    let mut died = finished(Errored, 8_200, 100);
+    died.reason = Some("the test JVM was killed by signal 9 (SIGKILL) while this test ran".into());
+    s.finish(&kills, 2, 1, died);
+    s.verdict(&kills, Verdict::Errored, None);
+    s.unit_done("u2", 2, 1, &[&never], 8_310);
+    s.assign("u2", 2, 2, 8_320);
+    let failure =
+        Failure::new(FailureCode::WorkerBroken, "failed to keep worker 2 going").cause_text("its disk is full");
+    s.events.push(RunEvent::WorkerEnded { worker: 2, failure: Some(failure), at_ms: START + 8_500 });
+    s.unit_done("u2", 2, 2, &[], 8_500);
+    s.verdict(&never, Verdict::Lost, Some("worker 2 broke down twice: its disk is full"));
+
+    s.assign("u4", 1, 1, 2_520);
+    s.assign("u5", 1, 1, 2_520);
+    for (i, method) in ["a()", "b()"].into_iter().enumerate() {
+        let mut init = finished(Errored, 2_600, 0);
+        init.thrown =
+            vec![thrown("java.lang.ExceptionInInitializerError", "", "com.acme.InitTest.<clinit>(InitTest.java:7)")];
+        s.plain(&lib("com.acme.InitTest", method), "u4", 1, 2_600 + i as u64, init);
+    }
+    s.unit_done("u4", 1, 1, &[], 2_700);
+    let sometimes = lib("com.acme.FlakyTest", "sometimes()");
+    let mut first = finished(Failed, 2_710, 30);
+    first.thrown =
+        vec![thrown("java.lang.IllegalStateException", "race lost", "com.acme.FlakyTest.sometimes(FlakyTest.java:9)")];
+    s.start(&sometimes, "u5", 1, 1, 2_710);
+    s.finish(&sometimes, 1, 1, first);
+    let params = lib("com.acme.FlakyTest", "params(String)");
+    s.start(&params, "u5", 1, 1, 2_750);
+    let mut source = finished(Failed, 2_750, 9);
+    source.thrown =
+        vec![thrown("java.lang.RuntimeException", "source broke", "com.acme.FlakyTest.words(FlakyTest.java:20)")];
+    s.invocation(&params, 1, 1, "[1] one", finished(Passed, 2_751, 1));
+    s.finish(&params, 1, 1, source);
+    s.verdict(&params, Verdict::Failed, None);
+    s.unit_done("u5", 1, 1, &[], 2_800);
+    s.assign("u5", 1, 2, 2_800);
+    s.start(&sometimes, "u5", 1, 2, 2_810);
+    s.finish(&sometimes, 1, 2, finished(Passed, 2_810, 28));
+    s.verdict(&sometimes, Verdict::Flaky, None);
+    s.unit_done("u5", 1, 2, &[], 2_900);
+    s.over(Verdict::Lost, 8_600);
+    s.events
+}
+
+pub(super) fn folded(plan: &Plan, events: &[RunEvent]) -> Aggregate {
+    let mut aggregate = Aggregate::new(plan).named("shop");
+    events.iter().for_each(|event| aggregate.apply(event));
+    aggregate
+}
+
+/// A green run of 11,500 tests in 230 classes with a good 30,000 events.
+pub(super) fn big() -> (Plan, Vec<RunEvent>) {
+    let methods: Vec<String> = (0..50).map(|i| format!("behavesWellInCase{i}()")).collect();
+    let methods: Vec<&str> = methods.iter().map(String::as_str).collect();
+    let classes: Vec<String> = (0..230).map(|i| format!("org.example.module{}.Component{i}Test", i % 7)).collect();
+    let rows: Vec<_> = classes.iter().map(|class| (":test", class.as_str(), 400, methods.as_slice())).collect();
+    let plan = plan_of(&rows);
+    let mut s = Script::started(11_500, 230);
+    s.jvm(1, ":test", 500);
+    s.jvm(2, ":test", 500);
+    for (i, unit) in plan.units.iter().enumerate() {
+        let (worker, at) = (i as u32 % 2 + 1, 500 + (i as u64 / 2) * 410);
+        s.assign(&unit.id.0, worker, 1, at);
+        for (n, test) in unit.test_ids().enumerate() {
+            s.plain(&test, &unit.id.0, worker, at + n as u64 * 8, finished(Outcome::Passed, at + n as u64 * 8, 8));
+        }
+        s.unit_done(&unit.id.0, worker, 1, &[], at + 405);
+    }
+    s.over(Verdict::Passed, 48_000);
+    (plan, s.events)
+}

@@ -1,0 +1,198 @@
+//! Numbers, durations, times and foreign text, worded for people.
+
+use std::borrow::Cow;
+use testfleet_protocol::test::Verdict;
+
+/// `1 test`, `2,345 tests`.
+pub(super) fn counted(n: u64, one: &str, many: &str) -> String {
+    format!("{} {}", thousands(n), if n == 1 { one } else { many })
+}
+
+/// `11,501`
+pub(super) fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// `12 ms`, `4.2 s`, `2 min 3 s`, `1 h 5 min`.
+pub(super) fn duration(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..59_950 => format!("{:.1} s", ms as f64 / 1_000.0),
+        59_950..3_599_500 => {
+            let seconds = (ms + 500) / 1_000;
+            format!("{} min {} s", seconds / 60, seconds % 60)
+        }
+        _ => {
+            let minutes = (ms + 30_000) / 60_000;
+            format!("{} h {} min", minutes / 60, minutes % 60)
+        }
+    }
+}
+
+/// As [`duration`], without fractions of a second.
+pub(super) fn whole_seconds(ms: u64) -> String {
+    let seconds = ms.div_ceil(1_000);
+    if seconds < 60 { format!("{seconds} s") } else { duration(seconds * 1_000) }
+}
+
+/// As [`duration`], from microseconds; what took less than half a millisecond is `<1 ms`.
+pub(super) fn duration_us(us: u64) -> String {
+    if us < 500 { "<1 ms".to_owned() } else { duration((us + 500) / 1_000) }
+}
+
+/// ISO 8601 in UTC with seconds and no zone, as JUnit XML has it: `2026-11-21T10:48:33`.
+pub(super) fn utc(at_ms: u64) -> String {
+    let seconds = at_ms / 1_000;
+    let (year, month, day) = civil_from_days(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+}
+
+/// Days since 1970-01-01 to year, month, day: Howard Hinnant, "chrono-Compatible Low-Level Date
+/// Algorithms", `civil_from_days`, for days that are not negative.
+fn civil_from_days(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
+/// The word for a verdict, lower case.
+pub(super) fn verdict_word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed => "passed",
+        Verdict::Reused => "reused",
+        Verdict::Skipped => "skipped",
+        Verdict::Flaky => "flaky",
+        Verdict::Failed => "failed",
+        Verdict::Errored => "errored",
+        Verdict::Lost => "lost",
+    }
+}
+
+/// All verdicts, best first.
+pub(super) const VERDICTS: [Verdict; 7] = [
+    Verdict::Passed,
+    Verdict::Reused,
+    Verdict::Skipped,
+    Verdict::Flaky,
+    Verdict::Failed,
+    Verdict::Errored,
+    Verdict::Lost,
+];
+
+/// Foreign text that may be shown: terminal escape sequences are dropped, other control characters
+/// and those that turn the direction of writing become U+FFFD, line ends become `\n`.
+pub(super) fn printable(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unprintable) {
+        return Cow::Borrowed(text);
+    }
+    let mut clean = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\r' => {
+                if chars.peek() != Some(&'\n') {
+                    clean.push('\n');
+                }
+            }
+            '\u{1b}' if chars.peek() == Some(&'[') => {
+                // A control sequence ends with its first byte in @..~ (ECMA-48, 5.4).
+                chars.next();
+                while chars.next_if(|c| matches!(c, ' '..='?')).is_some() {}
+                chars.next_if(|c| matches!(c, '@'..='~'));
+            }
+            c if is_unprintable(c) => clean.push(char::REPLACEMENT_CHARACTER),
+            c => clean.push(c),
+        }
+    }
+    Cow::Owned(clean)
+}
+
+fn is_unprintable(c: char) -> bool {
+    let turns_direction = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    (c.is_control() && c != '\n' && c != '\t') || turns_direction
+}
+
+/// The first line of foreign text that has something on it, of at most `max` characters.
+pub(super) fn first_line(text: &str, max: usize) -> String {
+    let clean = printable(text);
+    let mut lines = clean.lines().map(str::trim_end).filter(|line| !line.trim().is_empty());
+    let line = lines.next().unwrap_or_default();
+    match line.char_indices().nth(max) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None if lines.next().is_some() => format!("{line} …"),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn numbers_are_grouped_and_nouns_agree() {
+        assert_eq!(counted(1, "class", "classes"), "1 class");
+        assert_eq!(counted(0, "class", "classes"), "0 classes");
+        assert_eq!(counted(1_234_567, "test", "tests"), "1,234,567 tests");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(100_000), "100,000");
+    }
+
+    #[test]
+    fn durations_round_without_reaching_the_next_unit() {
+        let worded: Vec<_> =
+            [0, 999, 1_000, 59_949, 59_950, 119_600, 3_599_499, 3_599_500, 7_500_000].map(duration).into();
+        assert_eq!(
+            worded,
+            ["0 ms", "999 ms", "1.0 s", "59.9 s", "1 min 0 s", "2 min 0 s", "59 min 59 s", "1 h 0 min", "2 h 5 min"]
+        );
+        assert_eq!(whole_seconds(59_001), "1 min 0 s");
+        assert_eq!(whole_seconds(1), "1 s");
+        assert_eq!(duration_us(499), "<1 ms");
+        assert_eq!(duration_us(500), "1 ms");
+    }
+
+    #[test]
+    fn times_are_utc() {
+        assert_eq!(utc(0), "1970-01-01T00:00:00");
+        assert_eq!(utc(951_782_400_000), "2000-02-29T00:00:00");
+        assert_eq!(utc(1_795_258_113_999), "2026-11-21T10:48:33");
+    }
+
+    #[test]
+    fn terminal_sequences_and_controls_do_not_survive() {
+        assert_eq!(printable("\u{1b}[1;31mred\u{1b}[0m\u{0}\r\nnext\u{202e}x"), "red\u{fffd}\nnext\u{fffd}x");
+        assert_eq!(first_line("\n  \none\ntwo", 10), "one …");
+        assert_eq!(first_line("ääääää", 3), "äää…");
+    }
+
+    proptest! {
+        #[test]
+        fn printable_text_is_printable(text in any::<String>()) {
+            prop_assert!(!printable(&text).chars().any(is_unprintable));
+        }
+
+        #[test]
+        fn every_day_follows_the_one_before(day in 0u64..400_000) {
+            let ((y, m, d), next) = (civil_from_days(day), civil_from_days(day + 1));
+            let same_month = next == (y, m, d + 1);
+            let next_month = next == (y, m + 1, 1) && d >= 28;
+            let next_year = next == (y + 1, 1, 1) && (m, d) == (12, 31);
+            prop_assert!(same_month || next_month || next_year);
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! The decisions of a run: inputs in, events and commands out. No clock, randomness or I/O.
+
+use super::endings;
+use super::state::{Held, Life, STARTS_PER_WORKER, State};
+use testfleet_protocol::agent::AgentMessage;
+use testfleet_protocol::event::{Attempt, RunEvent};
+use testfleet_protocol::plan::{Unit, UnitId};
+use testfleet_protocol::test::{Finished, Outcome, TaskPath, TestId, TestName, Verdict};
+use testfleet_protocol::{Failure, FailureCode, VERSION};
+
+/// What reaches a run from outside. Times are milliseconds since the Unix epoch.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// Begin.
+    Start {
+        /// When.
+        at_ms: u64,
+    },
+    /// An agent said something.
+    Message {
+        /// Which worker's.
+        worker: u32,
+        /// What.
+        message: AgentMessage,
+        /// When.
+        at_ms: u64,
+    },
+    /// A worker is gone; nothing more comes from it.
+    WorkerEnded {
+        /// Which.
+        worker: u32,
+        /// What is known of the reason.
+        failure: Option<Failure>,
+        /// When.
+        at_ms: u64,
+    },
+    /// The user or the build wants the end.
+    Cancel {
+        /// When.
+        at_ms: u64,
+    },
+    /// Whatever the state calls for, one step at a time; asked after every other input until nothing is left.
+    Settle {
+        /// When.
+        at_ms: u64,
+    },
+}
+
+impl Input {
+    /// When it happened.
+    pub fn at_ms(&self) -> u64 {
+        match self {
+            Self::Start { at_ms }
+            | Self::Message { at_ms, .. }
+            | Self::WorkerEnded { at_ms, .. }
+            | Self::Cancel { at_ms }
+            | Self::Settle { at_ms } => *at_ms,
+        }
+    }
+}
+
+/// What the driver is to do. All but `Assign` and `StartWorker` may come again; the second time changes nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Start a worker.
+    StartWorker {
+        /// Its number.
+        worker: u32,
+    },
+    /// Answer its hello.
+    Welcome {
+        /// Which.
+        worker: u32,
+    },
+    /// Give it a unit.
+    Assign {
+        /// Which.
+        worker: u32,
+        /// The unit with the tests that are still to run.
+        unit: Unit,
+        /// Which try.
+        attempt: Attempt,
+    },
+    /// Tell it that no more units come.
+    Finish {
+        /// Which.
+        worker: u32,
+    },
+    /// Tell it to stop at once.
+    Cancel {
+        /// Which.
+        worker: u32,
+    },
+    /// End it by force.
+    Kill {
+        /// Which.
+        worker: u32,
+        /// Why.
+        failure: Failure,
+    },
+    /// Tell the user of something that no event says.
+    Problem {
+        /// What.
+        failure: Failure,
+    },
+}
+
+/// Events and commands of one decision.
+pub type Decision = (Vec<RunEvent>, Vec<Command>);
+
+/// Decides what an input means in a state. The caller applies the events, then asks with [`Input::Settle`] until no
+/// event comes; [`State::step`] does both.
+pub fn decide(state: &State, input: Input) -> Decision {
+    if state.finished {
+        return Decision::default();
+    }
+    match input {
+        Input::Start { at_ms } => start(state, at_ms),
+        _ if !state.started => Decision::default(),
+        Input::Message { worker, message, at_ms } => heard(state, worker, message, at_ms),
+        Input::WorkerEnded { worker, failure, at_ms } => worker_ended(state, worker, failure, at_ms),
+        Input::Cancel { at_ms } if !state.cancelled => (vec![RunEvent::CancelRequested { at_ms }], Vec::new()),
+        Input::Cancel { .. } => Decision::default(),
+        Input::Settle { at_ms } => settle(state, at_ms),
+    }
+}
+
+fn start(state: &State, at_ms: u64) -> Decision {
+    if state.started {
+        return Decision::default();
+    }
+    let job = &state.job;
+    let mut events = vec![RunEvent::RunStarted {
+        run: job.run.clone(),
+        protocol: VERSION,
+        plan: job.plan_sha256.clone(),
+        workers: job.workers.len() as u32,
+        units: job.units.len() as u64,
+        tests: job.tests.len() as u64,
+        at_ms,
+    }];
+    let mut commands = Vec::new();
+    for &worker in &job.workers {
+        start_worker(state, worker, at_ms, &mut events, &mut commands);
+    }
+    (events, commands)
+}
+
+fn start_worker(state: &State, worker: u32, at_ms: u64, events: &mut Vec<RunEvent>, commands: &mut Vec<Command>) {
+    events.push(RunEvent::WorkerStarted { worker, backend: state.job.backend.clone(), at_ms });
+    commands.push(Command::StartWorker { worker });
+}
+
+fn heard(state: &State, worker: u32, message: AgentMessage, at_ms: u64) -> Decision {
+    let Some(known) = state.workers.get(&worker).filter(|worker| worker.life != Life::Ended) else {
+        return Decision::default();
+    };
+    let mut events = Vec::new();
+    let mut commands = Vec::new();
+    match message {
+        AgentMessage::Hello { protocol, version, .. } if protocol != VERSION => {
+            let failure = Failure::new(
+                FailureCode::ProtocolVersion,
+                format!("failed to use worker {worker}: its agent {version} speaks protocol {protocol}, not {VERSION}"),
+            )
+            .hint(
+                "use the agent of the same Testfleet version; a bundle or image made by another one must be made anew",
+            );
+            commands.push(Command::Kill { worker, failure });
+        }
+        AgentMessage::Hello { host, pid, .. } => {
+            if known.life == Life::Asked {
+                events.push(RunEvent::WorkerReady { worker, host, pid, at_ms });
+                commands.push(Command::Welcome { worker });
+            }
+        }
+        AgentMessage::JvmStarted { task, pid } => {
+            if known.jvm != Some(pid) {
+                events.push(RunEvent::JvmStarted { worker, task, pid, at_ms });
+            }
+        }
+        AgentMessage::TestStarted { unit, attempt, test } => {
+            if let Some(held) = in_hand(state, worker, &unit, attempt)
+                && !held.running.contains_key(&test)
+                && let Some(test) = awaited(state, held, test)
+            {
+                events.push(RunEvent::TestStarted { test, unit, worker, attempt, at_ms });
+            }
+        }
+        AgentMessage::InvocationFinished { unit, attempt, test, invocation, finished } => {
+            if let Some(held) = in_hand(state, worker, &unit, attempt)
+                && !held.invocations.contains(&(test.clone(), invocation.id.clone()))
+                && let Some(test) = awaited(state, held, test)
+            {
+                events.push(RunEvent::InvocationFinished { test, worker, attempt, invocation, finished });
+            }
+        }
+        AgentMessage::TestFinished { unit, attempt, test, finished } => {
+            if let Some(held) = in_hand(state, worker, &unit, attempt)
+                && let Some(test) = awaited(state, held, test)
+            {
+                test_ended(&mut events, test, Some(worker), attempt, finished);
+            }
+        }
+        AgentMessage::Output { unit, test, stream, text } => {
+            let planned = unit.and_then(|id| state.job.unit_index.get(&id)).map(|&unit| &state.job.units[unit]);
+            let task = match planned {
+                Some(unit) => unit.task.clone(),
+                None => known
+                    .profile
+                    .map(|profile| state.job.profiles[profile].clone())
+                    .unwrap_or_else(|| TaskPath(String::new())),
+            };
+            let class = planned.map(|unit| unit.class.clone()).unwrap_or_default();
+            let test = test.map(|name| TestId { task: task.clone(), name });
+            events.push(RunEvent::Output { test, class, task, worker, stream, text });
+        }
+        AgentMessage::UnitFinished { unit, attempt, failures } => {
+            if let Some(held) = in_hand(state, worker, &unit, attempt) {
+                endings::unit_finished(state, worker, held, failures, at_ms, &mut events);
+            }
+        }
+        AgentMessage::JvmDied { task, pid, unit, reason, was_ready } => {
+            let held = unit.and_then(|tried| in_hand(state, worker, &tried.unit, tried.attempt));
+            // A report that repeats itself names a unit that is no longer there, and a JVM that is known to be dead.
+            if held.is_some() || pid.is_some() && known.jvm == pid {
+                let died = endings::JvmDeath { task, pid, reason, was_ready };
+                endings::jvm_died(state, worker, held, died, at_ms, &mut events, &mut commands);
+            }
+        }
+        AgentMessage::Failed { failure } => commands.push(Command::Kill { worker, failure }),
+    }
+    (events, commands)
+}
+
+fn worker_ended(state: &State, worker: u32, failure: Option<Failure>, at_ms: u64) -> Decision {
+    let Some(known) = state.workers.get(&worker).filter(|worker| worker.life != Life::Ended) else {
+        return Decision::default();
+    };
+    let failure = if state.is_done() || state.cancelled {
+        None
+    } else {
+        Some(failure.unwrap_or_else(|| {
+            Failure::new(FailureCode::WorkerBroken, format!("failed to keep worker {worker}: it ended by itself"))
+        }))
+    };
+    let mut events = vec![RunEvent::WorkerEnded { worker, failure: failure.clone(), at_ms }];
+    let mut commands = Vec::new();
+    if let Some(failure) = failure {
+        endings::worker_lost(state, worker, &known.hand, &failure, at_ms, &mut events);
+        commands.push(Command::Problem { failure });
+    }
+    (events, commands)
+}
+
+/// One step of what the state calls for.
+fn settle(state: &State, at_ms: u64) -> Decision {
+    if !state.started {
+        return Decision::default();
+    }
+    if state.cancelled && !state.is_done() {
+        return (cancelled(state, at_ms), Vec::new());
+    }
+    if state.is_done() {
+        let commands: Vec<_> = state
+            .live()
+            .map(|(worker, _)| if state.cancelled { Command::Cancel { worker } } else { Command::Finish { worker } })
+            .collect();
+        if !commands.is_empty() {
+            return (Vec::new(), commands);
+        }
+        let (verdict, counts) = (state.verdict(), state.counts.clone());
+        return (vec![RunEvent::RunFinished { verdict, counts, cancelled: state.cancelled, at_ms }], Vec::new());
+    }
+    if state.waiting.is_empty() {
+        return Decision::default();
+    }
+    let again = |worker: &super::state::WorkerState| {
+        worker.life == Life::Ended && !worker.hopeless && worker.starts < STARTS_PER_WORKER
+    };
+    if let Some((&worker, _)) = state.workers.iter().find(|(_, worker)| again(worker)) {
+        let (mut events, mut commands) = Decision::default();
+        start_worker(state, worker, at_ms, &mut events, &mut commands);
+        return (events, commands);
+    }
+    if state.live().next().is_none() {
+        return (no_worker_left(state), Vec::new());
+    }
+    match choose(state) {
+        Some((worker, unit)) => assign(state, worker, unit, at_ms),
+        None => Decision::default(),
+    }
+}
+
+/// The next unit and the worker that gets it: workers with empty hands first, then those with room behind what runs.
+fn choose(state: &State) -> Option<(u32, usize)> {
+    let mut servers = vec![0_u64; state.job.profiles.len()];
+    let mut live = 0;
+    for (_, worker) in state.live() {
+        live += 1;
+        if let Some(profile) = worker.profile {
+            servers[profile] += 1;
+        }
+    }
+    let ready = || state.live().filter(|(_, worker)| worker.life == Life::Ready);
+    if let Some((number, worker)) = ready().find(|(_, worker)| worker.hand.is_empty()) {
+        return state.waiting.next(worker.profile, &servers).map(|unit| (number, unit));
+    }
+    ready().find_map(|(number, worker)| {
+        let held: Vec<_> = worker.hand.iter().skip(1).map(|held| state.job.units[held.unit].estimate_ms).collect();
+        state.waiting.prefetch(worker.profile?, &held, live).map(|unit| (number, unit))
+    })
+}
+
+fn assign(state: &State, worker: u32, index: usize, at_ms: u64) -> Decision {
+    let planned = &state.job.units[index];
+    let attempt = state.units[index].attempt + 1;
+    let tests: Vec<_> = state.units[index].open().map(|test| planned.tests[test].clone()).collect();
+    let whole_class = planned.whole_class && tests.len() == planned.tests.len();
+    let unit = Unit { tests, whole_class, ..planned.clone() };
+    let event = RunEvent::UnitAssigned { unit: unit.id.clone(), worker, attempt, at_ms };
+    (vec![event], vec![Command::Assign { worker, unit, attempt }])
+}
+
+fn cancelled(state: &State, at_ms: u64) -> Vec<RunEvent> {
+    let mut events = Vec::new();
+    for (&worker, known) in &state.workers {
+        for held in known.hand.iter().rev() {
+            events.push(endings::handed_back(state, worker, held, at_ms));
+        }
+    }
+    lose_all(state, "cancelled", &mut events);
+    events
+}
+
+fn no_worker_left(state: &State) -> Vec<RunEvent> {
+    let reasons: Vec<_> = state
+        .workers
+        .iter()
+        .filter_map(|(number, worker)| Some(format!("worker {number}: {}", worker.failure.as_ref()?)))
+        .collect();
+    let mut events = Vec::new();
+    lose_all(state, &format!("no worker is left to run it ({})", reasons.join("; ")), &mut events);
+    events
+}
+
+fn lose_all(state: &State, reason: &str, events: &mut Vec<RunEvent>) {
+    for (index, unit) in state.units.iter().enumerate() {
+        for test in unit.open() {
+            events.push(lost(state.job.test_id((index, test)), reason));
+        }
+    }
+}
+
+/// The verdict of a test without a result.
+pub(super) fn lost(test: TestId, reason: &str) -> RunEvent {
+    RunEvent::TestVerdict { test, verdict: Verdict::Lost, reason: Some(reason.to_owned()) }
+}
+
+/// A try at a test ended; there is no other, so it is the verdict.
+pub(super) fn test_ended(
+    events: &mut Vec<RunEvent>,
+    test: TestId,
+    worker: Option<u32>,
+    attempt: Attempt,
+    finished: Finished,
+) {
+    let verdict = Verdict::from(finished.outcome);
+    let reason = finished.reason.clone().filter(|_| finished.outcome == Outcome::Errored);
+    events.push(RunEvent::TestFinished { test: test.clone(), worker, attempt, finished });
+    events.push(RunEvent::TestVerdict { test, verdict, reason });
+}
+
+/// The unit in the worker's hands, if it is this try at it.
+fn in_hand<'a>(state: &'a State, worker: u32, unit: &UnitId, attempt: Attempt) -> Option<&'a Held> {
+    let unit = *state.job.unit_index.get(unit)?;
+    state.workers.get(&worker)?.hand.iter().find(|held| held.unit == unit && held.attempt == attempt)
+}
+
+/// The id of a test of which news counts: a planned one of this unit without a verdict, or one that no unit plans and that
+/// has none yet. What another unit plans is that unit's affair.
+fn awaited(state: &State, held: &Held, name: TestName) -> Option<TestId> {
+    let id = TestId { task: state.job.units[held.unit].task.clone(), name };
+    let news = match state.job.tests.get(&id) {
+        Some(&(unit, test)) => unit == held.unit && state.units[unit].verdicts[test].is_none(),
+        None => !state.unplanned.contains_key(&id),
+    };
+    news.then_some(id)
+}
