@@ -67,7 +67,7 @@ final class TestJvm {
                     "failed to find out which JVM the Test task " + testTask + " runs on",
                     "its executable '" + executable + "' does not lie in a JVM's home: " + e,
                     "choose a toolchain: javaLauncher = javaToolchains.launcherFor {"
-                        + " languageVersion = JavaLanguageVersion.of(17) }");
+                            + " languageVersion = JavaLanguageVersion.of(17) }");
         }
     }
 
