@@ -17,7 +17,7 @@ mod records;
 pub mod summary;
 #[cfg(test)]
 mod test_support;
-mod words;
+pub(crate) mod words;
 
 pub use aggregate::Aggregate;
 pub use console::{Console, ConsoleOptions};
