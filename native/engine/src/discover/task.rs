@@ -123,7 +123,10 @@ impl<'a> Search<'a> {
         let mut notices = Vec::new();
         let finds = self.find(class, &mut notices)?;
         let Some(framework) = finds.iter().map(|(framework, _)| *framework).min() else {
-            return Ok((None, notices));
+            // What can't be known is worth a word only where it was asked for.
+            let patterns = &self.selection.patterns;
+            let is_asked_for = patterns.is_empty() || patterns.selects_class(&class.name);
+            return Ok((None, if is_asked_for { notices } else { Vec::new() }));
         };
         let mut wanted: BTreeSet<TestName> = BTreeSet::new();
         let mut whole_class = true;
