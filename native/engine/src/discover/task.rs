@@ -210,8 +210,7 @@ impl<'a> Search<'a> {
     fn find_testng(&self, class: &Arc<ClassFile>, notices: &mut Vec<Notice>) -> Result<Vec<Find>> {
         let found = testng::find(&self.classpath, class)?;
         if found.has_factory_method {
-            let why = "the instances that its @Factory method makes are known only when it runs";
-            notices.push(notices::unknown_tests(&self.task.path, &class.name, why));
+            notices.push(notices::factory_method(&self.task.path, &class.name));
         }
         Ok(vec![(FoundBy::TestNg, found.tests)])
     }
