@@ -9,6 +9,8 @@
 mod aggregate;
 mod cases;
 pub mod console;
+#[cfg(test)]
+mod docs_check;
 mod files;
 pub mod html;
 pub mod junit;
