@@ -4,7 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "writing is what it is for")]
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, getpid, getppid};
+use nix::unistd::{Pid, getpid};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -132,10 +132,6 @@ impl Harness {
             }
             "exits" => exit(3),
             "hangs" => std::thread::sleep(Duration::from_secs(600)),
-            "killsAgent" => {
-                let _ = kill(getppid(), Signal::SIGKILL);
-                std::thread::sleep(Duration::from_secs(600));
-            }
             "talks" => {
                 for _ in 0..320 {
                     let bytes = vec![b'x'; 32 << 10];

@@ -1,7 +1,7 @@
 //! One harness JVM: its process, its two named pipes and what it writes.
 
 use crate::launch::Launch;
-use crate::text::{LONGEST, Utf8, pieces};
+use crate::text::{LONGEST, Utf8, boundary, pieces};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
@@ -316,7 +316,7 @@ impl Tail {
         for piece in text.split_inclusive('\n') {
             let room = TAIL_LINE.saturating_sub(self.open.len());
             let line = piece.trim_end_matches(['\n', '\r']);
-            self.open.push_str(&line[..line.floor_char_boundary(room)]);
+            self.open.push_str(&line[..boundary(line, room)]);
             if piece.ends_with('\n') {
                 self.lines.push_back(std::mem::take(&mut self.open));
                 if self.lines.len() > TAIL_LINES {

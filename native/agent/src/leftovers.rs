@@ -27,11 +27,18 @@ pub(crate) fn adopt_orphans() {
 
 /// Kills everything that this process and its children started.
 pub(crate) fn kill_descendants() {
+    let mut nothing = 0;
     for _ in 0..ROUNDS {
         let found = descendants(std::process::id());
         if found.is_empty() {
-            return;
+            // The table is not read at one instant: whose parent ends meanwhile is missed, but not twice.
+            nothing += 1;
+            if nothing == 2 {
+                return;
+            }
+            continue;
         }
+        nothing = 0;
         for pid in found {
             // An error says that it is gone already.
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
@@ -43,23 +50,21 @@ pub(crate) fn kill_descendants() {
 /// Live processes below `root`, from /proc; empty where there is none.
 fn descendants(root: u32) -> Vec<i32> {
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
-    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    let mut children: HashMap<i32, Vec<(i32, char)>> = HashMap::new();
     for entry in processes.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        let Some((state, parent)) =
-            fs::read_to_string(entry.path().join("stat")).ok().and_then(|stat| state_and_parent(&stat))
-        else {
-            continue;
-        };
-        if state != 'Z' {
-            children.entry(parent).or_default().push(pid);
-        }
+        let stat = fs::read_to_string(entry.path().join("stat")).ok();
+        let Some((state, parent)) = stat.as_deref().and_then(state_and_parent) else { continue };
+        children.entry(parent).or_default().push((pid, state));
     }
     let mut found = Vec::new();
     let mut next = i32::try_from(root).map(|root| vec![root]).unwrap_or_default();
     while let Some(pid) = next.pop() {
-        for child in children.remove(&pid).unwrap_or_default() {
-            found.push(child);
+        for (child, state) in children.remove(&pid).unwrap_or_default() {
+            // One that ended has nothing to kill, but keeps its children until the last of its threads is gone.
+            if state != 'Z' {
+                found.push(child);
+            }
             next.push(child);
         }
     }

@@ -43,10 +43,15 @@ fn begun_character(bytes: &[u8]) -> usize {
 /// The text in pieces of at most [`LONGEST`] bytes, cut between characters. An empty text has none.
 pub(crate) fn pieces(mut text: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
-        let (piece, rest) = text.split_at(text.floor_char_boundary(LONGEST));
+        let (piece, rest) = text.split_at(boundary(text, LONGEST));
         text = rest;
         (!piece.is_empty()).then_some(piece)
     })
+}
+
+/// The last place up to `at` where the text may be cut.
+pub(crate) fn boundary(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|&place| text.is_char_boundary(place)).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -3,8 +3,7 @@
 mod fixture;
 
 use fixture::World;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use testfleet_protocol::FailureCode;
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::test::{Outcome, Stream, Verdict};
@@ -93,14 +92,19 @@ async fn a_jvm_that_a_test_ends_is_told_by_its_exit_code() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_agent_takes_the_running_test_only_and_its_jvm_ends() {
-    let world = World::new(&[(":test", "A", &["passes", "killsAgent", "passes1"]), (":test", "B", &["passes2"])])
+    let world = World::new(&[(":test", "A", &["passes", "hangs", "passes1"]), (":test", "B", &["passes2"])])
         .with_jvm_arg("-Dfake.stubborn=true");
-    let ended = world.run(1).await;
+    let mut going = world.start(1);
+    going.until(test_started("hangs")).await;
+    going.signal_agent(Signal::SIGKILL);
+    let ended = going.end(&world).await;
     assert_eq!(
         ended.verdicts(),
-        ["a.killsagent() errored", "a.passes() passed", "a.passes1() passed", "b.passes2() passed"]
+        ["a.hangs() errored", "a.passes() passed", "a.passes1() passed", "b.passes2() passed"],
+        "{:?}",
+        ended.summary.problems
     );
-    let thrown = &ended.finished("killsAgent").thrown[0];
+    let thrown = &ended.finished("hangs").thrown[0];
     assert_eq!(thrown.kind, "WorkerLost");
     assert!(thrown.message.contains("killed by signal 9 (SIGKILL)"), "{}", thrown.message);
     assert_eq!(ended.summary.problems[0].code, FailureCode::WorkerBroken);
@@ -108,12 +112,15 @@ async fn a_killed_agent_takes_the_running_test_only_and_its_jvm_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn agents_end_with_their_coordinator_whatever_tests_do() {
-    let world = World::new(&[(":test", "A", &["spawns", "hangs"]), (":test", "B", &["talks", "hangs1"])]);
+    let world = World::new(&[(":test", "A", &["spawns", "hangs"]), (":test", "B", &["talks", "hangs1"])])
+        .with_jvm_arg("-Dfake.stubborn=true");
     let mut going = world.start(2);
     going.until(test_started("hangs")).await;
     assert!(!world.processes().is_empty());
+    let spawned = going.spawned();
     going.abandon().await;
     world.assert_nothing_is_left().await;
+    fixture::assert_gone(&spawned).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,11 +128,7 @@ async fn an_agent_that_is_terminated_cleans_up() {
     let world = World::new(&[(":test", "A", &["hangs"])]);
     let mut going = world.start(1);
     going.until(test_started("hangs")).await;
-    let pid = going.seen.iter().find_map(|event| match event {
-        RunEvent::WorkerReady { pid, .. } => Some(*pid),
-        _ => None,
-    });
-    kill(Pid::from_raw(pid.unwrap() as i32), Signal::SIGTERM).unwrap();
+    going.signal_agent(Signal::SIGTERM);
     let ended = going.end(&world).await;
     assert_eq!(ended.verdicts(), ["a.hangs() errored"]);
 }
@@ -134,10 +137,8 @@ async fn an_agent_that_is_terminated_cleans_up() {
 async fn processes_of_tests_end_with_the_worker() {
     let world = World::new(&[(":test", "A", &["spawns"])]);
     let ended = world.run(1).await;
-    let pid: i32 = ended.finished("spawns").reason.as_ref().unwrap().parse().unwrap();
-    // Its entry may stay until init has taken note of its end.
-    let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    assert!(state.is_empty() || state.contains(") Z "), "{state}");
+    let pid = ended.finished("spawns").reason.clone().unwrap();
+    fixture::assert_gone(&pid).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
