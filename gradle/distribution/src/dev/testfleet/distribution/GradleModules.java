@@ -42,6 +42,9 @@ final class GradleModules {
                     "META-INF/gradle-plugins/",
                     "META-INF/gradle/");
 
+    // Part of gradle-build-init, and relocated as if it were an external library's.
+    private static final String RELOCATED_OWN_FOLDER = Relocation.FOLDER + "org/gradleinternal/";
+
     private static final Set<String> NOT_PART_OF_A_MODULE =
             Set.of("META-INF/MANIFEST.MF", "META-INF/.gradle-runtime-shaded");
 
@@ -152,7 +155,9 @@ final class GradleModules {
         try (ZipFile zip = new ZipFile(gradleApi.toFile())) {
             for (ZipEntry entry : entries(zip)) {
                 String name = entry.getName();
-                if (putBundled(zip, entry)) {
+                if (name.startsWith(RELOCATED_OWN_FOLDER)) {
+                    current.put(name.substring(Relocation.FOLDER.length()), read(zip, entry));
+                } else if (putBundled(zip, entry)) {
                     continue;
                 } else if (name.startsWith(SERVICES)) {
                     String lines = new String(read(zip, entry), StandardCharsets.UTF_8);

@@ -4,7 +4,6 @@ import org.gradle.api.file.FileCollection;
 import org.gradle.api.provider.Provider;
 import org.gradle.api.provider.ProviderFactory;
 import org.gradle.api.tasks.testing.Test;
-import org.gradle.jvm.toolchain.JavaLauncher;
 
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -47,11 +46,9 @@ final class TestTaskReader {
     }
 
     private void connectJvm(DescribeTestTask task) {
-        Provider<JavaLauncher> launcher = value(test -> test.getJavaLauncher().getOrNull());
-        task.getJavaHome()
-                .set(launcher.map(it -> it.getMetadata().getInstallationPath().toString()));
-        task.getJavaVersion()
-                .set(launcher.map(it -> it.getMetadata().getLanguageVersion().asInt()));
+        Provider<TestJvm> jvm = value(TestJvm::of);
+        task.getJavaHome().set(jvm.map(TestJvm::home));
+        task.getJavaVersion().set(jvm.map(TestJvm::version));
         task.getJvmArgs().set(value(test -> orEmpty(test.getJvmArgs())));
         task.getJvmArgumentProviders().set(value(Test::getJvmArgumentProviders));
         task.getSystemProperties().set(value(test -> texts(test.getSystemProperties())));
