@@ -1,19 +1,19 @@
 //! The line to the coordinator: frames on standard input and output.
 
 use crate::spool::Spool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage};
 use testfleet_protocol::{Result, frame};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
 
-/// Messages that wait for the coordinator before the JVM has to wait.
-const BACKLOG: usize = 256;
+/// Bytes that may wait for an acknowledgement before the JVM has to wait.
+const ROOM: usize = 8 << 20;
 
 /// The agent's side of the line.
 pub(crate) struct Coordinator {
     pub(crate) inbox: mpsc::UnboundedReceiver<CoordinatorMessage>,
-    outbox: mpsc::Sender<Vec<u8>>,
+    outbox: mpsc::UnboundedSender<Vec<u8>>,
     spool: Arc<Mutex<Spool>>,
     acknowledged: watch::Receiver<u64>,
     /// Becomes `true` when the coordinator is gone.
@@ -28,7 +28,7 @@ impl Coordinator {
     ) -> Self {
         let spool = Arc::new(Mutex::new(Spool::default()));
         let (inbox_in, inbox) = mpsc::unbounded_channel();
-        let (outbox, outbox_out) = mpsc::channel(BACKLOG);
+        let (outbox, outbox_out) = mpsc::unbounded_channel();
         let (gone_in, gone) = watch::channel(false);
         let (acknowledged_in, acknowledged) = watch::channel(0);
         tokio::spawn(read(from, inbox_in, Arc::clone(&spool), acknowledged_in, gone_in.clone()));
@@ -36,25 +36,42 @@ impl Coordinator {
         Self { inbox, outbox, spool, acknowledged, gone }
     }
 
-    /// Sends a message; waits while too many are on their way.
+    /// Sends a message without waiting: what the agent hears must never wait for what it says. Who produces messages
+    /// asks [`Coordinator::room`] first.
     ///
     /// # Errors
     /// When the message can't be encoded.
-    pub(crate) async fn send(&self, message: AgentMessage) -> Result<()> {
-        let frame = self.spool.lock().unwrap_or_else(PoisonError::into_inner).push(message)?;
+    pub(crate) fn send(&self, message: AgentMessage) -> Result<()> {
+        let frame = lock(&self.spool).push(message)?;
         // Without a writer the coordinator is gone, which `gone` tells.
-        let _ = self.outbox.send(frame).await;
+        let _ = self.outbox.send(frame);
         Ok(())
     }
 
+    /// Waits while too much is on its way. The returned future borrows nothing of the coordinator.
+    pub(crate) fn room(&self) -> impl Future<Output = ()> + use<> {
+        self.until(|spool| spool.bytes() < ROOM)
+    }
+
     /// Waits until everything was acknowledged or the coordinator is gone.
-    pub(crate) async fn all_acknowledged(&mut self) {
-        while !self.spool.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
-            if self.acknowledged.changed().await.is_err() {
-                return;
+    pub(crate) fn all_acknowledged(&self) -> impl Future<Output = ()> + use<> {
+        self.until(|spool| spool.bytes() == 0)
+    }
+
+    fn until<F: Fn(&Spool) -> bool>(&self, reached: F) -> impl Future<Output = ()> + use<F> {
+        let (spool, mut acknowledged) = (Arc::clone(&self.spool), self.acknowledged.clone());
+        async move {
+            while !reached(&lock(&spool)) {
+                if acknowledged.changed().await.is_err() {
+                    return;
+                }
             }
         }
     }
+}
+
+fn lock(spool: &Mutex<Spool>) -> MutexGuard<'_, Spool> {
+    spool.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn read(
@@ -81,7 +98,7 @@ async fn read(
             };
             match message {
                 Ok(CoordinatorMessage::Ack { seq }) => {
-                    spool.lock().unwrap_or_else(PoisonError::into_inner).acknowledge(seq);
+                    lock(&spool).acknowledge(seq);
                     acknowledged.send_replace(seq);
                 }
                 Ok(message) => {
@@ -99,7 +116,11 @@ async fn read(
     gone.send_replace(true);
 }
 
-async fn write(mut to: impl AsyncWrite + Unpin, mut outbox: mpsc::Receiver<Vec<u8>>, gone: watch::Sender<bool>) {
+async fn write(
+    mut to: impl AsyncWrite + Unpin,
+    mut outbox: mpsc::UnboundedReceiver<Vec<u8>>,
+    gone: watch::Sender<bool>,
+) {
     while let Some(frame) = outbox.recv().await {
         let mut written = to.write_all(&frame).await;
         // Flush only when nothing more is at hand: many small messages leave together.

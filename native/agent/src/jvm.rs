@@ -1,10 +1,12 @@
 //! One harness JVM: its process, its two named pipes and what it writes.
 
 use crate::launch::Launch;
+use crate::text::{LONGEST, Utf8, boundary, pieces};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -24,8 +26,8 @@ use tokio::task::JoinSet;
 const TAIL_LINES: usize = 20;
 /// Longest kept line in bytes.
 const TAIL_LINE: usize = 2_000;
-/// Bytes read at once; also the longest text of one output message.
-const CHUNK: usize = 64 << 10;
+/// Bytes read at once.
+const CHUNK: usize = LONGEST;
 /// How long the output of an ended JVM is awaited when something that it started still holds the pipe.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 /// Messages that wait for the supervisor before the JVM has to wait.
@@ -36,7 +38,7 @@ const BACKLOG: usize = 256;
 pub(crate) enum JvmEvent {
     /// The harness said something.
     Message(FromHarness),
-    /// The JVM process itself wrote something.
+    /// The JVM process itself wrote something; at most [`LONGEST`] bytes.
     Raw(Stream, String),
     /// It ended; everything it said came before. In words, with its last lines.
     Ended(String),
@@ -110,12 +112,16 @@ impl Jvm {
 
     /// Kills the JVM and what it started in its process group.
     pub(crate) fn kill(&self) {
-        if let Ok(pid) = i32::try_from(self.pid)
-            && pid > 1
-        {
-            // An error says that the group is gone already.
-            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
-        }
+        kill_group(Some(self.pid));
+    }
+}
+
+fn kill_group(leader: Option<u32>) {
+    if let Some(pid) = leader.and_then(|pid| i32::try_from(pid).ok())
+        && pid > 1
+    {
+        // An error says that the group is gone already.
+        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
     }
 }
 
@@ -145,11 +151,11 @@ fn pipe_failure(path: &Path, error: &io::Error) -> Failure {
 // Opened for both directions, a pipe neither blocks at opening nor ends when the JVM does: what it wrote
 // before its end is still there to be read.
 fn open_results(path: &Path) -> io::Result<pipe::Receiver> {
-    pipe::OpenOptions::new().read_write(true).open_receiver(path)
+    pipe::Receiver::from_file(File::options().read(true).write(true).open(path)?)
 }
 
 fn open_commands(path: &Path) -> io::Result<pipe::Sender> {
-    pipe::OpenOptions::new().read_write(true).open_sender(path)
+    pipe::Sender::from_file(File::options().read(true).write(true).open(path)?)
 }
 
 async fn write_commands(sender: pipe::Sender, mut commands: mpsc::UnboundedReceiver<Vec<u8>>) {
@@ -182,7 +188,7 @@ async fn read_results(results: pipe::Receiver, events: mpsc::Sender<JvmEvent>, m
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if *ended.borrow() {
-                    return;
+                    return drain_results(&results, decoder, &events).await;
                 }
                 tokio::select! {
                     _ = results.readable() => {}
@@ -190,6 +196,22 @@ async fn read_results(results: pipe::Receiver, events: mpsc::Sender<JvmEvent>, m
                 }
             }
             Err(_) => return,
+        }
+    }
+}
+
+/// Reads what a JVM that is gone left in the pipe. Asks the pipe itself: the runtime may not have heard of the last bytes.
+async fn drain_results(results: &pipe::Receiver, mut decoder: frame::Decoder, events: &mpsc::Sender<JvmEvent>) {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        match nix::unistd::read(results, &mut buffer) {
+            Ok(0) | Err(_) => return,
+            Ok(count) => {
+                decoder.push(&buffer[..count]);
+                if !forward(&mut decoder, events).await {
+                    return;
+                }
+            }
         }
     }
 }
@@ -221,26 +243,30 @@ async fn read_raw(
     stream: Stream,
     tail: Arc<Mutex<Tail>>,
     events: mpsc::Sender<JvmEvent>,
-    mut ended: watch::Receiver<bool>,
+    ended: watch::Receiver<bool>,
 ) {
     let mut buffer = vec![0; CHUNK];
+    let mut utf8 = Utf8::default();
+    let mut too_late = std::pin::pin!(long_ended(ended));
     loop {
         let count = tokio::select! {
-            read = from.read(&mut buffer) => match read {
-                Ok(0) | Err(_) => return,
-                Ok(count) => count,
-            },
-            () = long_ended(&mut ended) => return,
+            read = from.read(&mut buffer) => read.unwrap_or(0),
+            () = &mut too_late => 0,
         };
-        let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
+        let text = if count == 0 { std::mem::take(&mut utf8).end() } else { utf8.push(&buffer[..count]) };
         tail.lock().unwrap_or_else(PoisonError::into_inner).push(&text);
-        if events.send(JvmEvent::Raw(stream, text)).await.is_err() {
+        for piece in pieces(&text) {
+            if events.send(JvmEvent::Raw(stream, piece.to_owned())).await.is_err() {
+                return;
+            }
+        }
+        if count == 0 {
             return;
         }
     }
 }
 
-async fn long_ended(ended: &mut watch::Receiver<bool>) {
+async fn long_ended(mut ended: watch::Receiver<bool>) {
     // An error says that the sender is gone, which it is only after the end.
     let _ = ended.wait_for(|ended| *ended).await;
     tokio::time::sleep(LAST_WORDS).await;
@@ -253,7 +279,10 @@ async fn await_end(
     tail: Arc<Mutex<Tail>>,
     events: mpsc::Sender<JvmEvent>,
 ) {
+    let pid = child.id();
     let status = child.wait().await;
+    // What it started in its group would keep its output open.
+    kill_group(pid);
     ended.send_replace(true);
     while readers.join_next().await.is_some() {}
     let how = status.map_or_else(|error| format!("its end could not be observed: {error}"), in_words);
@@ -287,7 +316,7 @@ impl Tail {
         for piece in text.split_inclusive('\n') {
             let room = TAIL_LINE.saturating_sub(self.open.len());
             let line = piece.trim_end_matches(['\n', '\r']);
-            self.open.push_str(&line[..line.floor_char_boundary(room)]);
+            self.open.push_str(&line[..boundary(line, room)]);
             if piece.ends_with('\n') {
                 self.lines.push_back(std::mem::take(&mut self.open));
                 if self.lines.len() > TAIL_LINES {

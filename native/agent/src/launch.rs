@@ -70,7 +70,9 @@ impl Launch {
         environment.insert("TESTFLEET_WORKER".to_owned(), place.args.worker.to_string());
         environment.insert("TESTFLEET_WORKERS".to_owned(), place.args.workers.to_string());
         environment.entry("TMPDIR".to_owned()).or_insert_with(|| place.tmp.display().to_string());
-        let mut jvm_args: Vec<String> = profile.jvm_args.iter().map(|arg| expand(arg)).collect();
+        // First, so that the build's own choice wins.
+        let mut jvm_args = vec![format!("-Djava.io.tmpdir={}", place.tmp.display())];
+        jvm_args.extend(profile.jvm_args.iter().map(|arg| expand(arg)));
         if place.args.debug_jvm {
             jvm_args.push(DEBUG.to_owned());
         }
@@ -137,5 +139,32 @@ mod tests {
     fn arguments_are_quoted_for_javas_own_reader() {
         let args = ["-Da=b c".to_owned(), "-Dq=\"x\\y\"\n".to_owned(), String::new()];
         assert_eq!(argument_file(&args), "\"-Da=b c\"\n\"-Dq=\\\"x\\\\y\\\"\\n\"\n\"\"\n");
+    }
+
+    #[test]
+    fn a_real_java_reads_the_arguments_as_they_were() {
+        let odd =
+            ["plain", "two words", "\"quoted\" 'single'", "back\\slash\\", "# no comment", "@at", "$HOME *", "é€"];
+        let mut args: Vec<_> = odd.iter().enumerate().map(|(index, odd)| format!("-Dodd.{index}={odd}")).collect();
+        // Without it a JVM of a POSIX locale shows other characters than it holds.
+        args.extend(
+            ["-Dfile.encoding=UTF-8", "-Dsun.stderr.encoding=UTF-8", "-Dstderr.encoding=UTF-8"].map(str::to_owned),
+        );
+        args.extend(["-XshowSettings:properties", "-version"].map(str::to_owned));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("args");
+        fs::write(&file, argument_file(&args)).unwrap();
+        let java =
+            std::env::var_os("JAVA_HOME").map_or_else(|| "java".into(), |home| Path::new(&home).join("bin/java"));
+        let shown = std::process::Command::new(java)
+            .arg(format!("@{}", file.display()))
+            .env("LC_ALL", "C.UTF-8")
+            .output()
+            .expect("a java on the path or in JAVA_HOME");
+        let text = String::from_utf8_lossy(&shown.stderr);
+        for (index, odd) in odd.iter().enumerate() {
+            let line = format!("odd.{index} = {odd}");
+            assert!(text.lines().any(|found| found.trim() == line), "no {line} in {text}");
+        }
     }
 }

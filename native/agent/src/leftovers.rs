@@ -4,10 +4,17 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::HashMap;
 use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
+use testfleet_protocol::{Failure, Result};
 
-/// How often the process table is read again for processes that were being started meanwhile.
-const ROUNDS: usize = 5;
+/// How often what is left is looked at again: the end of a process takes a moment, and it may start another until then.
+const ROUNDS: usize = 40;
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Makes this process the parent of descendants whose own parent ended, so that
 /// [`kill_descendants`] finds them. Where the system can't, they stay orphans.
@@ -20,38 +27,44 @@ pub(crate) fn adopt_orphans() {
 
 /// Kills everything that this process and its children started.
 pub(crate) fn kill_descendants() {
+    let mut nothing = 0;
     for _ in 0..ROUNDS {
         let found = descendants(std::process::id());
         if found.is_empty() {
-            return;
+            // The table is not read at one instant: whose parent ends meanwhile is missed, but not twice.
+            nothing += 1;
+            if nothing == 2 {
+                return;
+            }
+            continue;
         }
+        nothing = 0;
         for pid in found {
             // An error says that it is gone already.
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
+        thread::sleep(PAUSE);
     }
 }
 
 /// Live processes below `root`, from /proc; empty where there is none.
 fn descendants(root: u32) -> Vec<i32> {
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
-    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    let mut children: HashMap<i32, Vec<(i32, char)>> = HashMap::new();
     for entry in processes.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        let Some((state, parent)) =
-            fs::read_to_string(entry.path().join("stat")).ok().and_then(|stat| state_and_parent(&stat))
-        else {
-            continue;
-        };
-        if state != 'Z' {
-            children.entry(parent).or_default().push(pid);
-        }
+        let stat = fs::read_to_string(entry.path().join("stat")).ok();
+        let Some((state, parent)) = stat.as_deref().and_then(state_and_parent) else { continue };
+        children.entry(parent).or_default().push((pid, state));
     }
     let mut found = Vec::new();
     let mut next = i32::try_from(root).map(|root| vec![root]).unwrap_or_default();
     while let Some(pid) = next.pop() {
-        for child in children.remove(&pid).unwrap_or_default() {
-            found.push(child);
+        for (child, state) in children.remove(&pid).unwrap_or_default() {
+            // One that ended has nothing to kill, but keeps its children until the last of its threads is gone.
+            if state != 'Z' {
+                found.push(child);
+            }
             next.push(child);
         }
     }
@@ -65,12 +78,38 @@ fn state_and_parent(stat: &str) -> Option<(char, i32)> {
     Some((state, fields.next()?.parse().ok()?))
 }
 
+/// Makes the worker's folder, for this user alone: it may lie in a folder that all users share.
+///
+/// # Errors
+/// [`testfleet_protocol::FailureCode::Io`], also when the folder is there already: another worker may use it.
+pub(crate) fn make_folder(temp: &Path) -> Result<()> {
+    let make = |path: &Path| fs::DirBuilder::new().mode(0o700).create(path);
+    let failed = |error: std::io::Error| Failure::io("create the worker's folder", temp, &error);
+    // The last of the other workers may just be removing the folder of the run.
+    for _ in 0..ROUNDS {
+        if let Some(parent) = temp.parent() {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
+        }
+        match make(temp) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            other => return other.map_err(failed),
+        }
+    }
+    make(temp).map_err(failed)
+}
+
 /// Removes the worker's folder, and the folder of the run when it was the last in it.
 pub(crate) fn remove_folder(temp: &Path) {
-    if let Err(error) = fs::remove_dir_all(temp)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        tracing::warn!("failed to remove {}: {error}", temp.display());
+    for round in 1..=ROUNDS {
+        match fs::remove_dir_all(temp) {
+            // A process that is about to end may still write.
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty && round < ROUNDS => thread::sleep(PAUSE),
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                tracing::warn!("failed to remove {}: {error}", temp.display());
+                return;
+            }
+            _ => break,
+        }
     }
     if let Some(parent) = temp.parent() {
         // Other workers' folders are in it, or their agents were faster.
@@ -86,6 +125,19 @@ mod tests {
     fn names_with_parentheses_do_not_confuse() {
         assert_eq!(state_and_parent("42 (a) b) S 7 42 42"), Some(('S', 7)));
         assert_eq!(state_and_parent("garbage"), None);
+    }
+
+    #[test]
+    fn a_folder_is_made_once_for_this_user_and_removed_with_its_parent() {
+        use std::os::unix::fs::PermissionsExt;
+        let base = tempfile::tempdir().unwrap();
+        let temp = base.path().join("tf-run/w1");
+        make_folder(&temp).unwrap();
+        assert_eq!(fs::metadata(&temp).unwrap().permissions().mode() & 0o777, 0o700);
+        assert!(make_folder(&temp).is_err(), "another worker may use it");
+        fs::write(temp.join("file"), "x").unwrap();
+        remove_folder(&temp);
+        assert!(!base.path().join("tf-run").exists());
     }
 
     #[test]

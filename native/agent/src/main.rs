@@ -8,8 +8,10 @@ mod coordinator;
 mod jvm;
 mod launch;
 mod leftovers;
+mod live;
 mod spool;
 mod supervisor;
+mod text;
 
 use args::Args;
 use clap::Parser;
@@ -34,9 +36,11 @@ fn main() -> ExitCode {
     let args = Args::parse();
     leftovers::adopt_orphans();
     let temp = args.temp.clone();
+    let made = leftovers::make_folder(&temp);
+    let is_ours = made.is_ok();
     let ended = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => {
-            let ended = runtime.block_on(work(args));
+            let ended = runtime.block_on(work(args, made));
             // A thread may still wait for standard input: that must not keep the agent.
             runtime.shutdown_background();
             ended
@@ -44,7 +48,9 @@ fn main() -> ExitCode {
         Err(error) => Err(Failure::new(FailureCode::Internal, "failed to start the agent's threads").cause(&error)),
     };
     leftovers::kill_descendants();
-    leftovers::remove_folder(&temp);
+    if is_ours {
+        leftovers::remove_folder(&temp);
+    }
     match ended {
         Ok(Ending::Finished | Ending::Stopped) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -54,37 +60,37 @@ fn main() -> ExitCode {
     }
 }
 
-async fn work(args: Args) -> Result<Ending> {
+async fn work(args: Args, folder: Result<()>) -> Result<Ending> {
     let signals =
         |error: std::io::Error| Failure::new(FailureCode::Internal, "failed to listen for signals").cause(&error);
     let mut terminated = signal(SignalKind::terminate()).map_err(signals)?;
     // Ctrl-C in a terminal reaches the agents too; what it means is the coordinator's to say.
     let _interrupted = signal(SignalKind::interrupt()).map_err(signals)?;
     let mut coordinator = Coordinator::new(tokio::io::stdin(), tokio::io::stdout());
-    coordinator
-        .send(AgentMessage::Hello {
-            protocol: VERSION,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            host: nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned()),
-            pid: std::process::id(),
-        })
-        .await?;
     let ended = tokio::select! {
-        ended = supervise(args, &mut coordinator) => ended,
+        ended = supervise(args, folder, &mut coordinator) => ended,
         _ = terminated.recv() => Ok(Ending::Stopped),
     };
     if let Err(failure) = &ended {
-        coordinator.send(AgentMessage::Failed { failure: failure.clone() }).await?;
+        coordinator.send(AgentMessage::Failed { failure: failure.clone() })?;
         // Too late is told by the end of the agent itself.
         let _ = tokio::time::timeout(LAST_MESSAGE, coordinator.all_acknowledged()).await;
     }
     ended
 }
 
-async fn supervise(args: Args, coordinator: &mut Coordinator) -> Result<Ending> {
+async fn supervise(args: Args, folder: Result<()>, coordinator: &mut Coordinator) -> Result<Ending> {
+    // Before the hello: who can't begin must not be given units.
+    folder?;
     let tmp = args.temp.join("tmp");
-    fs::create_dir_all(&tmp).map_err(|error| Failure::io("create", &tmp, &error))?;
+    fs::create_dir(&tmp).map_err(|error| Failure::io("create", &tmp, &error))?;
     let bundle = read_bundle(&args.bundle)?;
+    coordinator.send(AgentMessage::Hello {
+        protocol: VERSION,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        host: nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned()),
+        pid: std::process::id(),
+    })?;
     Supervisor::new(args, bundle, tmp).work(coordinator).await
 }
 

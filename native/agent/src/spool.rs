@@ -9,6 +9,7 @@ use testfleet_protocol::{Failure, FailureCode, Result, frame};
 pub(crate) struct Spool {
     last: u64,
     kept: VecDeque<(u64, Vec<u8>)>,
+    bytes: usize,
 }
 
 impl Spool {
@@ -23,6 +24,7 @@ impl Spool {
         let mut bytes = Vec::with_capacity(json.len() + 4);
         frame::encode(&json, &mut bytes)?;
         self.last += 1;
+        self.bytes += bytes.len();
         self.kept.push_back((self.last, bytes.clone()));
         Ok(bytes)
     }
@@ -30,13 +32,13 @@ impl Spool {
     /// Forgets messages up to this number.
     pub(crate) fn acknowledge(&mut self, seq: u64) {
         while self.kept.front().is_some_and(|(kept, _)| *kept <= seq) {
-            self.kept.pop_front();
+            self.bytes -= self.kept.pop_front().map_or(0, |(_, frame)| frame.len());
         }
     }
 
-    /// Whether everything was acknowledged.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.kept.is_empty()
+    /// Bytes that are not acknowledged.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 
@@ -53,9 +55,8 @@ mod tests {
                 .unwrap();
         }
         spool.acknowledge(2);
-        assert!(!spool.is_empty());
-        assert_eq!(spool.kept.front().map(|(seq, _)| *seq), Some(3));
+        assert_eq!(spool.kept.front().map(|(seq, frame)| (*seq, frame.len())), Some((3, spool.bytes())));
         spool.acknowledge(3);
-        assert!(spool.is_empty());
+        assert_eq!(spool.bytes(), 0);
     }
 }

@@ -24,7 +24,7 @@ pub struct Envelope {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum AgentMessage {
-    /// Always the first.
+    /// Always the first, unless the agent can't even begin: then [`AgentMessage::Failed`] is.
     Hello {
         /// [`crate::VERSION`]; the coordinator ends a worker of another one with a clear failure.
         protocol: u32,

@@ -404,3 +404,6 @@ impl Reader<'_> {
         if self.rest.is_empty() { Ok(message) } else { Err(broken("it is longer than its fields")) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,9 @@ pub struct Plan {
     pub protocol: u32,
     /// For how many workers the groups were made.
     pub workers: u32,
+    /// The `--tests` patterns that it was made with; whoever runs a group of it discovers with the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tests: Vec<String>,
     /// Hashes of what the plan was made from.
     pub made_from: Fingerprints,
     /// All units, ordered by id.

@@ -8,6 +8,7 @@ mod tests;
 
 pub use materialise::materialise;
 
+use crate::discover::is_archive_name;
 use crate::document;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -138,10 +139,6 @@ fn jar_kind(path: &Path, roots: &Roots) -> EntryKind {
     let is_cached = roots.get("gradleHome").is_some_and(|home| path.starts_with(home));
     let is_snapshot = path.file_name().is_some_and(|name| name.to_string_lossy().contains("-SNAPSHOT"));
     if is_cached && !is_snapshot { EntryKind::Dependency } else { EntryKind::Changing }
-}
-
-fn is_archive_name(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| ["jar", "zip", "war", "aar"].iter().any(|known| extension == *known))
 }
 
 fn missing(path: &Path, what: &str) -> Failure {

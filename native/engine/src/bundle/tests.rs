@@ -80,7 +80,7 @@ fn plan() -> Plan {
         estimate_source: EstimateSource::Guess,
     };
     let made_from = Fingerprints { code: String::new(), options: String::new(), timings: String::new() };
-    Plan { protocol: VERSION, workers: 1, made_from, units: vec![unit], groups: vec![] }
+    Plan { protocol: VERSION, workers: 1, tests: Vec::new(), made_from, units: vec![unit], groups: vec![] }
 }
 
 #[test]

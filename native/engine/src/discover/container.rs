@@ -135,15 +135,27 @@ fn open(path: &Path) -> Result<Kind> {
         return Ok(Kind::Directory);
     }
     let file = File::open(path).map_err(|error| Failure::io("open", path, &error))?;
-    let archive = ZipArchive::new(BufReader::new(file)).map_err(|error| {
-        Failure::new(FailureCode::BrokenClassFile, format!("failed to read the jar {}", path.display()))
-            .cause(&error)
-            .hint("delete it, so that the build fetches or makes it again")
-    })?;
+    let archive = match ZipArchive::new(BufReader::new(file)) {
+        Ok(archive) => archive,
+        // Classpaths hold native libraries and descriptors too; a JVM passes over them.
+        Err(_) if !is_archive_name(path) => return Ok(Kind::Absent),
+        Err(error) => return Err(unreadable_jar(path, &error)),
+    };
     let index = (0..archive.len())
         .filter_map(|index| Some((archive.name_for_index(index)?.ok()?.into_owned().into_boxed_str(), index)))
         .collect();
     Ok(Kind::Jar(Jar { index, archive: Mutex::new(archive) }))
+}
+
+/// Whether a file's name says that it is an archive of classes.
+pub(crate) fn is_archive_name(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| ["jar", "zip", "war", "aar"].iter().any(|known| extension == *known))
+}
+
+fn unreadable_jar(path: &Path, error: &zip::result::ZipError) -> Failure {
+    Failure::new(FailureCode::BrokenClassFile, format!("failed to read the jar {}", path.display()))
+        .cause(error)
+        .hint("delete it, so that the build fetches or makes it again")
 }
 
 fn broken_jar(path: &Path, entry: &str, error: &std::io::Error) -> Failure {

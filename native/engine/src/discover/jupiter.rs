@@ -184,10 +184,9 @@ fn add_declared(class: &Arc<ClassFile>, visible: &mut Vec<MethodOf>) {
     // A default method overrides those of parent interfaces, but never a superclass's method.
     visible.retain(|upper| (is_interface && !upper.class.has(AccessFlags::INTERFACE)) || !is_overridden(upper, class));
     for (index, method) in class.methods.iter().enumerate() {
-        if !method.has(AccessFlags::SYNTHETIC)
-            && !method.name.starts_with('<')
-            && !(is_interface && method.has(AccessFlags::ABSTRACT))
-        {
+        let is_constructor = method.name.starts_with('<');
+        let is_left_open = is_interface && method.has(AccessFlags::ABSTRACT);
+        if !method.has(AccessFlags::SYNTHETIC) && !is_constructor && !is_left_open {
             visible.push(MethodOf { class: Arc::clone(class), index });
         }
     }

@@ -19,6 +19,8 @@ mod task;
 mod test_patterns;
 mod testng;
 
+pub(crate) use container::is_archive_name;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use testfleet_protocol::Result;
@@ -121,3 +123,8 @@ pub fn discover(request: &RunRequest) -> Result<Discovery> {
     }
     Ok(discovery)
 }
+
+#[cfg(test)]
+mod fixture_tests;
+#[cfg(test)]
+mod fixtures;

@@ -37,6 +37,14 @@ pub(super) fn unknown_tests(task: &TaskPath, class: &str, why: &str) -> Notice {
     }
 }
 
+/// A TestNG factory method, beside which the class may have tests of its own.
+pub(super) fn factory_method(task: &TaskPath, class: &str) -> Notice {
+    Notice {
+        text: format!("{task}: {class} has a @Factory method: tests that only the instances it makes have are not run"),
+        hint: Some("run it with Gradle's own test task, or put @Factory on a constructor of the test class".to_owned()),
+    }
+}
+
 /// A class whose tests are a guess.
 pub(super) fn guessed_tests(task: &TaskPath, class: &str, why: &str) -> Notice {
     Notice { text: format!("{task}: {class}: {why}; its test... methods are what is planned"), hint: None }

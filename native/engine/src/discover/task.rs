@@ -123,7 +123,10 @@ impl<'a> Search<'a> {
         let mut notices = Vec::new();
         let finds = self.find(class, &mut notices)?;
         let Some(framework) = finds.iter().map(|(framework, _)| *framework).min() else {
-            return Ok((None, notices));
+            // What can't be known is worth a word only where it was asked for.
+            let patterns = &self.selection.patterns;
+            let is_asked_for = patterns.is_empty() || patterns.selects_class(&class.name);
+            return Ok((None, if is_asked_for { notices } else { Vec::new() }));
         };
         let mut wanted: BTreeSet<TestName> = BTreeSet::new();
         let mut whole_class = true;
@@ -207,8 +210,7 @@ impl<'a> Search<'a> {
     fn find_testng(&self, class: &Arc<ClassFile>, notices: &mut Vec<Notice>) -> Result<Vec<Find>> {
         let found = testng::find(&self.classpath, class)?;
         if found.has_factory_method {
-            let why = "the instances that its @Factory method makes are known only when it runs";
-            notices.push(notices::unknown_tests(&self.task.path, &class.name, why));
+            notices.push(notices::factory_method(&self.task.path, &class.name));
         }
         Ok(vec![(FoundBy::TestNg, found.tests)])
     }

@@ -1,4 +1,4 @@
-//! Which tests TestNG finds in a class, by the rules of its `AnnotationHelper` (6.14 and 7).
+//! Which tests TestNG finds in a class, by the rules of its `AnnotationHelper`; what 6.14.2 and 7.10.2 run agrees.
 
 use super::annotation::{Annotation, Value};
 use super::class_file::{ClassFile, Method};
@@ -69,7 +69,7 @@ fn is_test(method: &Method, on_method: Option<&Annotation>, on_class: Option<&An
     }
     let has_other_role = method.annotations.iter().any(|annotation| is_other_role(&annotation.type_name));
     match (on_method, on_class) {
-        (Some(_), _) => !has_other_role && !method.has(AccessFlags::PRIVATE),
+        (Some(_), _) => !has_other_role,
         (None, Some(_)) => method.has(AccessFlags::PUBLIC) && !has_other_role,
         (None, None) => false,
     }

@@ -42,6 +42,7 @@ pub fn plan(discovery: &Discovery, timings: &Timings, request: &RunRequest) -> R
     Ok(Plan {
         protocol: VERSION,
         workers: request.options.workers,
+        tests: request.options.tests.clone(),
         made_from: Fingerprints {
             code: fingerprint::code(discovery)?,
             options: fingerprint::options(request)?,

@@ -24,6 +24,8 @@ pub struct Aggregate {
     pub(super) workers: BTreeMap<u32, WorkerRecord>,
     /// By task and class, nested classes by themselves.
     pub(super) output: BTreeMap<(TaskPath, String), ClassOutput>,
+    /// How many of `tests` are planned.
+    planned: usize,
     test_index: HashMap<TestId, usize>,
     unit_index: HashMap<UnitId, usize>,
     budget: Budget,
@@ -40,6 +42,7 @@ impl Aggregate {
             longest_group_ms: plan.groups.iter().map(|group| group.estimate_ms).max().unwrap_or(0),
             workers: BTreeMap::new(),
             output: BTreeMap::new(),
+            planned: 0,
             test_index: HashMap::new(),
             unit_index: HashMap::with_capacity(plan.units.len()),
             budget: Budget::default(),
@@ -55,6 +58,7 @@ impl Aggregate {
                 tests,
             });
         }
+        empty.planned = empty.tests.len();
         empty
     }
 
@@ -81,7 +85,7 @@ impl Aggregate {
                 self.run.units = *units;
                 self.run.tests = *tests;
                 self.run.started_at_ms = *at_ms;
-                if *tests == self.tests.len() as u64 {
+                if *tests == self.planned as u64 {
                     self.tests.iter_mut().for_each(|test| test.in_run = true);
                 }
             }
@@ -166,7 +170,7 @@ impl Aggregate {
 
     /// Tests that the run said it would run and never mentioned again.
     pub(super) fn unaccounted(&self) -> u64 {
-        let known = self.tests.iter().filter(|test| test.in_run).count() as u64;
+        let known = self.tests[..self.planned].iter().filter(|test| test.in_run).count() as u64;
         self.run.tests.saturating_sub(known)
     }
 

@@ -248,8 +248,11 @@ impl Console {
     fn verdict(&mut self, test: &TestId, verdict: Verdict, reason: Option<&str>) -> Lines {
         self.running.remove(test);
         let trouble = self.problems.remove(test).unwrap_or_default();
-        self.done += 1;
-        self.done_us += self.estimates.get(test).copied().unwrap_or(0);
+        // A failure outside of any planned test comes as a test of its own, which nothing waits for.
+        if let Some(estimate_us) = self.estimates.get(test) {
+            self.done += 1;
+            self.done_us += estimate_us;
+        }
         if verdict == Verdict::Flaky {
             let text = format!("{} FLAKY: it failed and passed in different attempts", title(test, self.several_tasks));
             return vec![(Level::Warn, text)];

@@ -9,6 +9,8 @@
 mod aggregate;
 mod cases;
 pub mod console;
+#[cfg(test)]
+mod docs_check;
 mod files;
 pub mod html;
 pub mod junit;
@@ -17,7 +19,7 @@ mod records;
 pub mod summary;
 #[cfg(test)]
 mod test_support;
-mod words;
+pub(crate) mod words;
 
 pub use aggregate::Aggregate;
 pub use console::{Console, ConsoleOptions};

@@ -42,7 +42,7 @@ pub(super) fn plan_of(classes: &[(&str, &str, u64, &[&str])]) -> Plan {
         })
         .collect();
     let made_from = Fingerprints { code: "c0de".into(), options: "0971".into(), timings: "7195".into() };
-    Plan { protocol: 1, workers: 2, made_from, units, groups }
+    Plan { protocol: 1, workers: 2, tests: Vec::new(), made_from, units, groups }
 }
 
 pub(super) fn plan() -> Plan {

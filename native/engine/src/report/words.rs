@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use testfleet_protocol::test::Verdict;
 
 /// `1 test`, `2,345 tests`.
-pub(super) fn counted(n: u64, one: &str, many: &str) -> String {
+pub(crate) fn counted(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", thousands(n), if n == 1 { one } else { many })
 }
 
 /// `11,501`
-pub(super) fn thousands(n: u64) -> String {
+pub(crate) fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
@@ -22,7 +22,7 @@ pub(super) fn thousands(n: u64) -> String {
 }
 
 /// `12 ms`, `4.2 s`, `2 min 3 s`, `1 h 5 min`.
-pub(super) fn duration(ms: u64) -> String {
+pub(crate) fn duration(ms: u64) -> String {
     match ms {
         0..1_000 => format!("{ms} ms"),
         1_000..59_950 => format!("{:.1} s", ms as f64 / 1_000.0),
@@ -70,7 +70,7 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
 }
 
 /// The word for a verdict, lower case.
-pub(super) fn verdict_word(verdict: Verdict) -> &'static str {
+pub(crate) fn verdict_word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Passed => "passed",
         Verdict::Reused => "reused",

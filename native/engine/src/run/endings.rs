@@ -98,7 +98,8 @@ pub(super) fn jvm_died(
     let JvmDeath { task, pid, reason, was_ready } = died;
     events.push(RunEvent::JvmDied { worker, pid: pid.unwrap_or(0), reason: reason.clone(), at_ms });
     let never_works = !was_ready && !state.proven.contains(&task);
-    let cause = Cause { kind: if was_ready { "JvmDied" } else { "JvmStart" }, reason: &reason };
+    let (kind, what) = if was_ready { ("JvmDied", "died") } else { ("JvmStart", "did not start") };
+    let cause = Cause { kind, reason: &format!("the test JVM {what}: {reason}") };
     if let Some(held) = held {
         died_with(state, worker, held, &cause, never_works, at_ms, events);
     }

@@ -127,7 +127,10 @@ fn a_jvm_that_dies_takes_the_running_test_and_no_other() {
         _ => None,
     });
     let thrown = &errored.unwrap().thrown[0];
-    assert_eq!((thrown.kind.as_str(), thrown.message.as_str()), ("JvmDied", "killed by signal 9 (SIGKILL)"));
+    assert_eq!(
+        (thrown.kind.as_str(), thrown.message.as_str()),
+        ("JvmDied", "the test JVM died: killed by signal 9 (SIGKILL)")
+    );
     bench.pass(1, 1, 2, "t2()");
     bench.unit_finished(1, 1, 2, vec![]);
     assert!(matches!(bench.commands.last(), Some(Command::Finish { worker: 1 })));
@@ -273,6 +276,21 @@ fn unplanned_tests_count_and_those_of_other_units_do_not() {
     );
     assert_eq!(bench.verdicts(), ["C1.generated() passed"]);
     assert_eq!(bench.state.counts()[&Verdict::Passed], 1);
+}
+
+#[test]
+fn messages_about_an_earlier_try_change_nothing() {
+    let mut bench = Bench::new(&[(0, 2, 900)], 1);
+    bench.jvm(1, 0, 50);
+    bench.start(1, 1, 1, "t0()");
+    bench.jvm_died(1, 0, Some(50), 1, 1);
+    let before = bench.events.len();
+    bench.unit_finished(1, 1, 1, vec![]);
+    bench.pass(1, 1, 1, "t1()");
+    bench.jvm_died(1, 0, Some(50), 1, 1);
+    assert_eq!(bench.events.len(), before, "{:?}", &bench.events[before..]);
+    bench.pass(1, 1, 2, "t1()");
+    assert_eq!(bench.verdicts(), ["C1.t0() errored", "C1.t1() passed"]);
 }
 
 #[test]

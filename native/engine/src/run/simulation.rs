@@ -27,7 +27,7 @@ pub(super) fn plan_of(shape: &[(u8, usize, u64)]) -> Plan {
         })
         .collect();
     let made_from = Fingerprints { code: String::new(), options: String::new(), timings: String::new() };
-    Plan { protocol: VERSION, workers: 1, made_from, units, groups: Vec::new() }
+    Plan { protocol: VERSION, workers: 1, tests: Vec::new(), made_from, units, groups: Vec::new() }
 }
 
 fn name(class: &str, test: usize) -> TestName {

@@ -55,6 +55,7 @@ fn progress_comes_at_most_every_ten_seconds_and_knows_what_is_left() {
     script.assign("u2", 1, 1, 5);
     script.assign("u1", 2, 1, 5);
     script.plain(&id(":test", "a.Short", "t()"), "u2", 1, 10, finished(Outcome::Passed, 10, 1));
+    script.plain(&id(":test", "a.Short", "outside of tests"), "u2", 1, 10, finished(Outcome::Errored, 10, 1));
     script.start(&id(":test", "a.Long", "t()"), "u1", 2, 1, 10);
     let mut console = console(&plan);
     script.events.iter().for_each(|event| drop(console.on_event(event)));

@@ -40,6 +40,8 @@ pub(super) struct Page {
     figures: Vec<Figure>,
     bad: Vec<Bad>,
     bad_count: String,
+    /// What to do, and the command.
+    replay: Option<(String, String)>,
     more_bad: Vec<String>,
     more_bad_count: String,
     unaccounted: u64,
@@ -117,9 +119,9 @@ impl Page {
         let (bad, more_bad) = bad_tests(&records, several_tasks);
         let flaky = records.iter().filter(|test| test.verdict() == Verdict::Flaky).take(IN_FULL);
         let (verdict, verdict_class) = match (summary.cancelled, summary.verdict.is_bad()) {
-            (true, _) => ("Cancelled", "flaky"),
-            (false, true) => ("Failed", "failed"),
-            (false, false) => ("Passed", "passed"),
+            (true, _) => ("was cancelled", "flaky"),
+            (false, true) => ("failed", "failed"),
+            (false, false) => ("passed", "passed"),
         };
         let name = summary.build_name.as_deref().unwrap_or("Testfleet run");
         Self {
@@ -131,6 +133,7 @@ impl Page {
             counts: counts(&summary.counts),
             figures: figures(summary),
             bad_count: thousands(summary.bad_tests().count() as u64 + summary.unaccounted),
+            replay: replay(summary),
             more_bad_count: format!("{}, by name", counted(more_bad.len() as u64, "more bad test", "more bad tests")),
             bad,
             more_bad,
@@ -151,6 +154,12 @@ impl Page {
             footer: format!("Testfleet {}. Plan {}.", env!("CARGO_PKG_VERSION"), printable(&summary.plan)),
         }
     }
+}
+
+fn replay(summary: &Summary) -> Option<(String, String)> {
+    let worker = summary.bad_tests().find_map(|test| test.worker)?;
+    let what = format!("To run again, in the same order, what worker {worker} ran:");
+    Some((what, format!("./gradlew runWorker -Pworker={worker} --from-run {}", printable(&summary.run))))
 }
 
 fn counts(counts: &BTreeMap<Verdict, u64>) -> Vec<Count> {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::report::test_support::{big, events, folded, plan};
+use crate::report::test_support::{Script, big, events, finished, folded, id, plan, thrown};
 use crate::report::{ReportDirs, write_all};
 
 #[test]
@@ -42,6 +42,18 @@ fn tests_without_any_event_are_lost_in_a_partial_run_too() {
     }
     let summary = folded(&plan, &events).summary();
     assert_eq!((summary.unaccounted, summary.count(Verdict::Lost), summary.verdict), (5, 5, Verdict::Lost));
+}
+
+#[test]
+fn a_failure_outside_of_planned_tests_makes_up_for_none() {
+    let plan = plan();
+    let mut script = Script::started(5, 1);
+    script.assign("u2", 1, 1, 5);
+    let mut after_all = finished(Outcome::Errored, 20, 0);
+    after_all.thrown = vec![thrown("java.lang.RuntimeException", "broke", "com.acme.SlowTest.stop(SlowTest.java:9)")];
+    script.plain(&id(":app:test", "com.acme.SlowTest", "outside of tests"), "u2", 1, 20, after_all);
+    let summary = folded(&plan, &script.events).summary();
+    assert_eq!((summary.unaccounted, summary.count(Verdict::Errored), summary.count(Verdict::Lost)), (2, 1, 5));
 }
 
 #[test]

@@ -62,6 +62,7 @@ public final class UnitReport {
                 state.announced = true;
                 state.startedAtMillis = System.currentTimeMillis();
                 if (isWanted(test)) {
+                    unitScope.flush();
                     // Flushed before the test runs: when the JVM dies, this tells in which test.
                     outbox.send(FromHarness.testStarted(unit.unit, test));
                 }

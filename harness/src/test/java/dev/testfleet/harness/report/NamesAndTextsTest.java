@@ -1,0 +1,78 @@
+package dev.testfleet.harness.report;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.testfleet.harness.wire.TestName;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+import java.util.List;
+import java.util.Set;
+
+class NamesAndTextsTest {
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "''                          | m()",
+                "int                         | m(int)",
+                "int,java.lang.String        | m(int, java.lang.String)",
+                "'[I, [[Ljava.lang.String;'  | 'm(int[], java.lang.String[][])'",
+                "com.acme.Outer$Inner        | m(com.acme.Outer$Inner)"
+            })
+    void methodsHaveTheTypesOfTheirSources(String binaryNames, String expected) {
+        assertEquals(expected, MethodNames.of("m", binaryNames));
+    }
+
+    @Test
+    void reflectedMethodsAreNamedAlike() throws Exception {
+        assertEquals(
+                "copyOf(java.lang.Object[], int, java.lang.Class)",
+                MethodNames.of(
+                        java.util.Arrays.class.getMethod(
+                                "copyOf", Object[].class, int.class, Class.class)));
+    }
+
+    private static LegacyNames resolve(String name, List<String> groups, String... planned) {
+        Set<String> methods = Set.of(planned);
+        return LegacyNames.resolve("a.B", name, groups, test -> methods.contains(test.method));
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "m              | false", "m[0]           | true",
+                "m[0: a[1]=2]   | true", "m(1, 2) [0]    | true",
+                "m first        | true", "[0] 1, 2 (m)   | true"
+            })
+    void legacyNamesFindTheirPlannedTest(String name, boolean invocation) {
+        LegacyNames names = resolve(name, List.of("m", "a.B"), "m()", "other()");
+        assertEquals(new TestName("a.B", "m()"), names.test);
+        assertEquals(invocation, names.invocation);
+    }
+
+    @Test
+    void legacyNamesThatNobodyPlannedKeepTheirName() {
+        assertEquals("n()", resolve("n", List.of()).test.method);
+        assertEquals("n()", resolve("n[1]", List.of()).test.method);
+        assertTrue(resolve("n[1]", List.of()).invocation);
+        assertTrue(resolve("initializationError", List.of()).classFailure);
+    }
+
+    @Test
+    void longTextsKeepHeadAndTail() {
+        String text = "head" + "x".repeat(1_000_000) + "tail";
+        String bounded = BoundedText.bound(text);
+        assertTrue(bounded.startsWith("headxxx"));
+        assertTrue(bounded.endsWith("xxxtail"));
+        assertTrue(bounded.contains((text.length() - BoundedText.LIMIT) + " characters left out"));
+        assertTrue(bounded.length() < BoundedText.LIMIT + 100);
+        String exact = "y".repeat(BoundedText.LIMIT);
+        assertEquals(exact, BoundedText.bound(exact));
+        assertEquals("", BoundedText.bound(""));
+    }
+}

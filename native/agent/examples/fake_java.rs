@@ -1,0 +1,200 @@
+//! Stands in for `java` in the agent's tests: reads the agent's command line as a JVM does, speaks the harness protocol,
+//! and does what the names of the tests say. Started with `--bundle` it is an agent of another protocol version.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "writing is what it is for")]
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, getpid};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, exit};
+use std::sync::mpsc;
+use std::time::Duration;
+use testfleet_protocol::agent::{AgentMessage, Envelope};
+use testfleet_protocol::frame::{self, Decoder};
+use testfleet_protocol::harness::{FromHarness, ToHarness};
+use testfleet_protocol::test::{Finished, Invocation, Outcome, Stream, TestName, Thrown};
+use testfleet_protocol::{Result, VERSION};
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.iter().any(|arg| arg == "--bundle") {
+        return be_an_agent_of_another_version();
+    }
+    let [.., main_class, input, output] = &args[..] else { panic!("no main class and pipes in {args:?}") };
+    assert_eq!(main_class, "dev.testfleet.harness.Main");
+    let jvm_args: Vec<String> =
+        args.iter().flat_map(|arg| arg.strip_prefix('@').map_or(vec![arg.clone()], read_args)).collect();
+    let properties: HashMap<_, _> = jvm_args.iter().filter_map(|arg| arg.strip_prefix("-D")?.split_once('=')).collect();
+    let start = properties.get("fake.start").copied().unwrap_or_default();
+    if start == "exit" {
+        eprintln!("Error: Could not create the Java Virtual Machine.\nInvalid maximum heap size");
+        exit(1);
+    }
+    let mut harness = Harness {
+        out: File::create(output).expect("the results pipe opens"),
+        properties: properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+    };
+    let inbox =
+        read_inbox(File::open(input).expect("the command pipe opens"), properties.contains_key("fake.stubborn"));
+    let Ok(ToHarness::Configure { framework, .. }) = inbox.recv() else { panic!("no configuration") };
+    match start {
+        "fault" => {
+            let message = format!("failed to find {framework} on the classpath");
+            harness.send(FromHarness::Fault { message, hint: "add it to testRuntimeOnly".into() });
+            exit(2);
+        }
+        "version" => harness.send(FromHarness::Ready { protocol: VERSION + 1, java_version: "17".into() }),
+        "garbage" => harness.out.write_all(&[0xff; 64]).expect("garbage goes out"),
+        _ => harness.send(FromHarness::Ready { protocol: VERSION, java_version: "17".into() }),
+    }
+    for message in inbox {
+        match message {
+            ToHarness::RunUnit { unit, class, whole_class, tests } => harness.run(&unit, &class, whole_class, tests),
+            ToHarness::Shutdown => exit(0),
+            ToHarness::Configure { .. } => panic!("configured twice"),
+        }
+    }
+}
+
+fn read_args(file: impl AsRef<std::path::Path>) -> Vec<String> {
+    let text = std::fs::read_to_string(file).expect("the argument file is there");
+    let unquote = |line: &str| line.trim_matches('"').replace("\\\"", "\"").replace("\\\\", "\\");
+    text.lines().map(unquote).collect()
+}
+
+fn read_inbox(mut input: File, stubborn: bool) -> mpsc::Receiver<ToHarness> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut decoder = Decoder::default();
+        let mut buffer = [0; 4096];
+        loop {
+            match input.read(&mut buffer) {
+                // The agent is gone: a harness halts at once.
+                Ok(0) | Err(_) if stubborn => std::thread::sleep(Duration::from_secs(600)),
+                Ok(0) | Err(_) => exit(4),
+                Ok(count) => decoder.push(&buffer[..count]),
+            }
+            while let Some(payload) = decoder.next_frame().expect("frames") {
+                sender.send(ToHarness::decode(&payload).expect("a message")).expect("it is wanted");
+            }
+        }
+    });
+    receiver
+}
+
+struct Harness {
+    out: File,
+    properties: HashMap<String, String>,
+}
+
+impl Harness {
+    fn send(&mut self, message: FromHarness) {
+        let mut bytes = Vec::new();
+        let sent: Result<()> = frame::encode(&message.encode(), &mut bytes);
+        sent.expect("it fits");
+        self.out.write_all(&bytes).expect("the agent reads");
+    }
+
+    fn run(&mut self, unit: &str, class: &str, whole_class: bool, tests: Vec<TestName>) {
+        for test in tests {
+            let name = test.method.trim_end_matches("()").to_owned();
+            let word = name.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+            if word == "forgotten" {
+                continue;
+            }
+            self.send(FromHarness::TestStarted { unit: unit.to_owned(), test: test.clone() });
+            let finished = self.act(unit, &test, &word, whole_class);
+            self.send(FromHarness::TestFinished { unit: unit.to_owned(), test, finished });
+        }
+        if class.ends_with("AfterAllFails") {
+            let thrown = Thrown { kind: "java.lang.Error".into(), message: "after all".into(), stack: String::new() };
+            self.send(FromHarness::ClassFailed { unit: unit.to_owned(), class: class.to_owned(), thrown });
+        }
+        self.send(FromHarness::UnitFinished { unit: unit.to_owned() });
+    }
+
+    fn act(&mut self, unit: &str, test: &TestName, word: &str, whole_class: bool) -> Finished {
+        let mut finished =
+            Finished { outcome: Outcome::Passed, started_at_ms: 1, duration_us: 2, reason: None, thrown: Vec::new() };
+        match word {
+            "passes" => {}
+            "fails" => {
+                finished.outcome = Outcome::Failed;
+                finished.thrown =
+                    vec![Thrown { kind: "Boom".into(), message: "no".into(), stack: "Boom: no\n\tat X".into() }];
+            }
+            "dies" => {
+                eprintln!("last words");
+                let _ = kill(getpid(), Signal::SIGKILL);
+            }
+            "exits" => exit(3),
+            "hangs" => std::thread::sleep(Duration::from_secs(600)),
+            "talks" => {
+                for _ in 0..320 {
+                    let bytes = vec![b'x'; 32 << 10];
+                    let unit = unit.to_owned();
+                    self.send(FromHarness::Output { unit, test: Some(test.clone()), stream: Stream::Stdout, bytes });
+                }
+            }
+            "prints" => {
+                let mut raw = std::io::stdout();
+                raw.write_all(&"é".repeat(50_000).into_bytes())
+                    .and_then(|()| raw.write_all(b"\xff\n"))
+                    .expect("stdout");
+                raw.flush().expect("stdout");
+            }
+            "spawns" => {
+                let child = spawn_and_forget();
+                finished.reason = Some(child.to_string());
+            }
+            "repeats" => {
+                for index in 1..=3 {
+                    let invocation = Invocation { id: format!("#{index}"), name: format!("[{index}]") };
+                    let (unit, test, finished) = (unit.to_owned(), test.clone(), finished.clone());
+                    self.send(FromHarness::InvocationFinished { unit, test, invocation, finished });
+                }
+            }
+            "tells" => finished.reason = Some(self.surroundings(whole_class)),
+            other => panic!("no test does {other}"),
+        }
+        finished
+    }
+
+    fn surroundings(&self, whole_class: bool) -> String {
+        let variables = ["TESTFLEET_WORKER", "TESTFLEET_WORKERS", "TMPDIR", "FROM_BUILD", "FROM_CALL"]
+            .map(|name| format!("{name}={}", std::env::var(name).unwrap_or_default()));
+        let mut properties: Vec<_> = self.properties.iter().map(|(name, value)| format!("-D{name}={value}")).collect();
+        properties.sort();
+        let cwd = std::env::current_dir().map(|dir| dir.display().to_string()).unwrap_or_default();
+        format!(
+            "{}\n{}\ncwd={cwd}\nwhole={whole_class}\npid={}",
+            variables.join("\n"),
+            properties.join("\n"),
+            Pid::this()
+        )
+    }
+}
+
+#[allow(clippy::zombie_processes, reason = "a test that leaves a process behind is the point")]
+fn spawn_and_forget() -> u32 {
+    Command::new("sleep").arg("600").process_group(0).spawn().expect("sleep is there").id()
+}
+
+fn be_an_agent_of_another_version() {
+    let message = AgentMessage::Hello {
+        protocol: VERSION + 1,
+        version: "9.9.9".into(),
+        host: "here".into(),
+        pid: std::process::id(),
+    };
+    let mut bytes = Vec::new();
+    let json = serde_json::to_vec(&Envelope { seq: 1, message }).expect("json");
+    let framed: Result<()> = frame::encode(&json, &mut bytes);
+    framed.expect("it fits");
+    let mut out = std::io::stdout();
+    out.write_all(&bytes).and_then(|()| out.flush()).expect("the coordinator reads");
+    std::thread::sleep(Duration::from_secs(600));
+}

@@ -1,0 +1,68 @@
+//! The classes of `native/engine/tests/fixtures`, compiled once for all tests.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// Class directories of the compiled fixtures.
+pub(super) struct Fixtures {
+    _folder: tempfile::TempDir,
+    /// The test classes.
+    pub(super) cases: PathBuf,
+    /// The framework types.
+    pub(super) stubs: PathBuf,
+}
+
+/// Compiles the fixtures, or gives those that were compiled already.
+pub(super) fn compiled() -> &'static Fixtures {
+    static COMPILED: OnceLock<Fixtures> = OnceLock::new();
+    COMPILED.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+        let (stubs, cases) = (folder.path().join("stubs"), folder.path().join("cases"));
+        compile(&sources.join("stubs"), &stubs, None);
+        compile(&sources.join("cases"), &cases, Some(&stubs));
+        Fixtures { _folder: folder, cases, stubs }
+    })
+}
+
+fn compile(sources: &Path, classes: &Path, classpath: Option<&Path>) {
+    let javac = std::env::var_os("JAVA_HOME").map_or_else(|| "javac".into(), |home| Path::new(&home).join("bin/javac"));
+    let mut command = Command::new(javac);
+    command.args(["-nowarn", "-proc:none", "-d"]).arg(classes);
+    if let Some(classpath) = classpath {
+        command.arg("-cp").arg(classpath);
+    }
+    let files = walkdir::WalkDir::new(sources).sort_by_file_name().into_iter().map(|entry| entry.unwrap().into_path());
+    command.args(files.filter(|path| path.extension().is_some_and(|extension| extension == "java")));
+    let output = command.output().expect("javac is needed to compile the fixtures");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A directory that offers engines as a service, as an engine's jar does.
+pub(super) fn engines(folder: &Path, classes: &[&str]) -> PathBuf {
+    let services = folder.join("engines/META-INF/services");
+    std::fs::create_dir_all(&services).unwrap();
+    std::fs::write(services.join("org.junit.platform.engine.TestEngine"), classes.join("\n# comment\n")).unwrap();
+    folder.join("engines")
+}
+
+/// A jar of some files of a directory.
+pub(super) fn jar(path: &Path, dir: &Path, extra: &[(&str, &[u8])]) {
+    let mut jar = zip::ZipWriter::new(std::fs::File::create(path).unwrap());
+    let options = zip::write::SimpleFileOptions::default();
+    for entry in walkdir::WalkDir::new(dir).sort_by_file_name() {
+        let entry = entry.unwrap();
+        if entry.file_type().is_file() {
+            let name = entry.path().strip_prefix(dir).unwrap().to_str().unwrap();
+            jar.start_file(name, options).unwrap();
+            jar.write_all(&std::fs::read(entry.path()).unwrap()).unwrap();
+        }
+    }
+    for (name, bytes) in extra {
+        jar.start_file(*name, options).unwrap();
+        jar.write_all(bytes).unwrap();
+    }
+    jar.finish().unwrap();
+}

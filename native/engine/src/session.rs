@@ -1,1 +1,0 @@
-//! One command, one stream of events.

@@ -1,0 +1,218 @@
+//! One command, one stream of events: what JNI and the command line use.
+
+pub(crate) mod panic;
+mod prepare;
+mod run;
+mod runs;
+mod show;
+
+pub use panic::{panicked, remember_panics};
+use prepare::prepare;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use testfleet_protocol::event::{Event, Level};
+use testfleet_protocol::path::Roots;
+use testfleet_protocol::request::{Command, OpenRequest, RunRequest};
+use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
+use tokio::sync::watch;
+
+/// A command at work. Its events are pulled; the last is [`Event::End`].
+pub struct Session {
+    events: Mutex<Receiver<Event>>,
+    cancel: watch::Sender<bool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Session {
+    /// Reads an [`OpenRequest`] from JSON and starts it.
+    ///
+    /// # Errors
+    /// [`FailureCode::InvalidRequest`] when it is none, [`FailureCode::ProtocolVersion`] when it comes
+    /// from another version. What fails later comes as [`Event::End`].
+    pub fn open_json(json: &[u8]) -> Result<Self> {
+        check_version(json)?;
+        let request = serde_json::from_slice(json)
+            .map_err(|error| Failure::new(FailureCode::InvalidRequest, "failed to read the request").cause(&error))?;
+        Self::open(request)
+    }
+
+    /// Starts a command.
+    ///
+    /// # Errors
+    /// [`FailureCode::InvalidRequest`], [`FailureCode::ProtocolVersion`].
+    pub fn open(open: OpenRequest) -> Result<Self> {
+        check(&open.request)?;
+        let (sender, events) = channel();
+        let (cancel, cancelled) = watch::channel(false);
+        let thread = std::thread::Builder::new()
+            .name("testfleet".to_owned())
+            .spawn(move || {
+                let sink = Sink { sender };
+                let outcome = catch_unwind(AssertUnwindSafe(|| execute(open, &sink, cancelled)))
+                    .unwrap_or_else(|payload| Err(panicked(payload.as_ref())));
+                sink.send(Event::End { failure: outcome.err() });
+            })
+            .map_err(|error| Failure::new(FailureCode::Internal, "failed to start a thread").cause(&error))?;
+        Ok(Self { events: Mutex::new(events), cancel, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// The next event, or `None` when none came in time or the last one was taken.
+    pub fn next_event(&self, timeout: Duration) -> Option<Event> {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.recv_timeout(timeout).ok()
+    }
+
+    /// Asks for the end. Events go on until the last one.
+    pub fn cancel(&self) {
+        self.cancel.send_replace(true);
+    }
+
+    /// Cancels what still runs and waits until it has ended. Closing twice is fine.
+    pub fn close(&self) {
+        self.cancel();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A panic of the thread was already told as its last event.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Where a command's events go.
+pub(crate) struct Sink {
+    sender: Sender<Event>,
+}
+
+impl Sink {
+    pub(crate) fn send(&self, event: Event) {
+        // Nobody listens any more: the command was told to cancel and only cleans up.
+        let _ = self.sender.send(event);
+    }
+
+    pub(crate) fn say(&self, level: Level, text: impl Into<String>) {
+        self.send(Event::Console { level, text: text.into() });
+    }
+
+    pub(crate) fn say_all(&self, lines: Vec<(Level, String)>) {
+        for (level, text) in lines {
+            self.say(level, text);
+        }
+    }
+
+    pub(crate) fn written(&self, what: &str, path: &Path) {
+        self.send(Event::Written { what: what.to_owned(), path: path.to_owned() });
+    }
+}
+
+/// What all commands know.
+pub(crate) struct Context<'a> {
+    pub(crate) request: RunRequest,
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) sink: &'a Sink,
+    pub(crate) cancelled: watch::Receiver<bool>,
+}
+
+impl Context<'_> {
+    /// Testfleet's output folder, `build/testfleet`.
+    pub(crate) fn output(&self) -> &Path {
+        &self.request.roots["build"]
+    }
+
+    pub(crate) fn roots(&self) -> Roots {
+        Roots::new(self.request.roots.clone())
+    }
+
+    pub(crate) fn plan_file(&self) -> PathBuf {
+        self.output().join("plan.json")
+    }
+
+    pub(crate) fn bundle_file(&self) -> PathBuf {
+        self.output().join("bundle.json")
+    }
+
+    /// # Errors
+    /// [`FailureCode::Cancelled`] when the end was asked for.
+    pub(crate) fn check_cancelled(&self) -> Result<()> {
+        if *self.cancelled.borrow() { Err(cancelled()) } else { Ok(()) }
+    }
+}
+
+pub(crate) fn cancelled() -> Failure {
+    Failure::new(FailureCode::Cancelled, "the run was cancelled")
+}
+
+fn execute(open: OpenRequest, sink: &Sink, cancelled: watch::Receiver<bool>) -> Result<()> {
+    let OpenRequest { command, request, environment } = open;
+    let mut context = Context { request, environment, sink, cancelled };
+    match command {
+        Command::Prepare => prepare(&context).map(drop),
+        Command::Image => prepare::image(&context),
+        Command::RunParallel => run::parallel(&context),
+        Command::RunWorker { worker, plan, from_run, debug_jvm } => {
+            run::worker(&mut context, &run::WorkerChoice { worker, plan, from_run, debug_jvm })
+        }
+    }
+}
+
+/// Looks at the version before anything else, so that a document of another version is called that.
+fn check_version(json: &[u8]) -> Result<()> {
+    #[derive(serde::Deserialize)]
+    struct Outer {
+        request: Inner,
+    }
+    #[derive(serde::Deserialize)]
+    struct Inner {
+        protocol: u32,
+    }
+    let outer: Outer = serde_json::from_slice(json)
+        .map_err(|error| Failure::new(FailureCode::InvalidRequest, "failed to read the request").cause(&error))?;
+    wrong_version(outer.request.protocol).map_or(Ok(()), Err)
+}
+
+fn wrong_version(protocol: u32) -> Option<Failure> {
+    (protocol != VERSION).then(|| {
+        Failure::new(
+            FailureCode::ProtocolVersion,
+            format!("failed to read the request: it has protocol version {protocol}, this engine speaks {VERSION}"),
+        )
+        .hint(
+            "use the plugin and the engine of one Testfleet release; run `./gradlew prepare` to write the request anew",
+        )
+    })
+}
+
+fn check(request: &RunRequest) -> Result<()> {
+    if let Some(failure) = wrong_version(request.protocol) {
+        return Err(failure);
+    }
+    let invalid = |message: String, hint: &str| Err(Failure::new(FailureCode::InvalidRequest, message).hint(hint));
+    for root in ["project", "build", "gradleHome"] {
+        if !request.roots.get(root).is_some_and(|dir| dir.is_absolute()) {
+            return invalid(
+                format!("failed to read the request: the root `{root}` is missing or not absolute"),
+                "write the request anew with `./gradlew prepare`",
+            );
+        }
+    }
+    if request.options.backend != "local" {
+        return invalid(
+            format!("failed to choose the backend: `{}` is unknown", request.options.backend),
+            "this version has one backend: `local`",
+        );
+    }
+    if request.options.workers == 0 {
+        return invalid("failed to choose the number of workers: 0 is too few".to_owned(), "ask for 1 worker or more");
+    }
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! `runParallel` and `runWorker`: which units run where, and everything that shows the run.
+
+use super::prepare::{discover_aloud, prepare};
+use super::runs::RunDir;
+use super::show::Show;
+use super::{Context, cancelled};
+use crate::backend::local::{LocalBackend, LocalConfig};
+use crate::bundle::{bundle, write_bundle};
+use crate::hash::sha256;
+use crate::plan::{Timings, fits, read_plan, write_plan};
+use crate::report::ReportDirs;
+use crate::report::words::counted;
+use crate::run::{Queue, RunInput, read_journal, units_run_by};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use testfleet_protocol::event::Level;
+use testfleet_protocol::plan::{Plan, UnitId};
+use testfleet_protocol::{Failure, FailureCode, Result};
+
+/// Which units `runWorker` runs.
+pub(crate) struct WorkerChoice {
+    pub(crate) worker: u32,
+    pub(crate) plan: Option<PathBuf>,
+    pub(crate) from_run: Option<String>,
+    pub(crate) debug_jvm: bool,
+}
+
+/// What a run needs beside the context.
+struct Job {
+    plan: Plan,
+    timings: Timings,
+    queue: Queue,
+    workers: Vec<u32>,
+    debug_jvm: bool,
+    dirs: ReportDirs,
+    /// Show what tests write as they write it.
+    output: bool,
+}
+
+/// Plans and runs everything on all workers.
+pub(crate) fn parallel(context: &Context<'_>) -> Result<()> {
+    let prepared = prepare(context)?;
+    let job = Job {
+        workers: (1..=prepared.plan.workers).collect(),
+        plan: prepared.plan,
+        timings: prepared.timings,
+        queue: Queue::Dynamic,
+        debug_jvm: false,
+        dirs: ReportDirs {
+            results_dir: context.request.results_dir.clone(),
+            reports_dir: context.request.reports_dir.clone(),
+        },
+        output: false,
+    };
+    execute(context, job)
+}
+
+/// Runs one group of the existing plan, or what a worker of an earlier run really ran.
+pub(crate) fn worker(context: &mut Context<'_>, choice: &WorkerChoice) -> Result<()> {
+    let number = choice.worker;
+    let (plan, units) = match &choice.from_run {
+        Some(run) => replayed(context, run, number)?,
+        None => planned(context, choice)?,
+    };
+    // The bundle of the plan's own discovery: the same filters, whatever this call was given.
+    context.request.options.tests.clone_from(&plan.tests);
+    fits(&plan, &discover_aloud(context)?, &context.request)?;
+    let bundle_file = context.bundle_file();
+    write_bundle(&bundle(&context.request, &plan)?, &bundle_file)?;
+    context.sink.say(Level::Lifecycle, describe(number, &plan, &units, choice.from_run.as_deref()));
+    let job = Job {
+        timings: Timings::load(&context.request.timings_file)?,
+        queue: Queue::Fixed(units),
+        workers: vec![number],
+        debug_jvm: choice.debug_jvm,
+        dirs: ReportDirs {
+            results_dir: context.request.results_dir.with_file_name("runWorker"),
+            reports_dir: context.request.reports_dir.join(format!("worker-{number}")),
+        },
+        output: true,
+        plan,
+    };
+    execute(context, job)
+}
+
+fn planned(context: &Context<'_>, choice: &WorkerChoice) -> Result<(Plan, Vec<UnitId>)> {
+    let plan = match &choice.plan {
+        Some(file) => read_plan(file)?,
+        None if context.plan_file().exists() => read_plan(&context.plan_file())?,
+        None => {
+            context.sink.say(Level::Lifecycle, "There is no plan yet: making one");
+            prepare(context)?.plan
+        }
+    };
+    let number = choice.worker;
+    match plan.groups.iter().find(|group| group.number == number) {
+        Some(group) => {
+            let units = group.units.clone();
+            Ok((plan, units))
+        }
+        None => Err(Failure::new(
+            FailureCode::NoSuchWorker,
+            format!("failed to find test-group-{number}: the plan has {} of them", plan.groups.len()),
+        )
+        .hint(format!(
+            "choose a worker from 1 to {}, or plan for more with `./gradlew prepare --workers N`",
+            plan.groups.len()
+        ))),
+    }
+}
+
+fn replayed(context: &Context<'_>, run: &str, number: u32) -> Result<(Plan, Vec<UnitId>)> {
+    let dir = RunDir::find(context.output(), run)?;
+    let plan = read_plan(&dir.plan_file())?;
+    let mut units: Vec<UnitId> = Vec::new();
+    for ran in units_run_by(&read_journal(&dir.journal())?, number) {
+        // A unit that was begun twice there, because its JVM died, is run once, whole.
+        if !units.contains(&ran.unit) {
+            units.push(ran.unit);
+        }
+    }
+    if units.is_empty() {
+        return Err(Failure::new(
+            FailureCode::NoSuchWorker,
+            format!("failed to replay worker {number} of run {}: it ran nothing there", dir.id),
+        )
+        .hint(format!("choose a worker from 1 to {}", plan.workers)));
+    }
+    Ok((plan, units))
+}
+
+fn describe(number: u32, plan: &Plan, units: &[UnitId], from_run: Option<&str>) -> String {
+    let what = match from_run {
+        Some(run) => format!("what worker {number} ran in run {run}"),
+        None => format!("test-group-{number} of {}", plan.groups.len()),
+    };
+    let tests: usize = plan.units.iter().filter(|unit| units.contains(&unit.id)).map(|unit| unit.tests.len()).sum();
+    let tests = counted(tests as u64, "test", "tests");
+    format!("Running {what}: {tests} in {}", counted(units.len() as u64, "unit", "units"))
+}
+
+fn execute(context: &Context<'_>, job: Job) -> Result<()> {
+    let dir = RunDir::create(context.output())?;
+    write_plan(&job.plan, &dir.plan_file())?;
+    let plan = Arc::new(job.plan);
+    let input = RunInput {
+        run: dir.id.clone(),
+        plan: Arc::clone(&plan),
+        plan_sha256: sha256_of(&dir.plan_file())?,
+        queue: job.queue,
+        workers: job.workers,
+        journal: dir.journal(),
+    };
+    let backend = LocalBackend::new(LocalConfig {
+        agent: context.request.agent.clone(),
+        bundle: context.bundle_file(),
+        roots: context.request.roots.clone().into_iter().collect(),
+        workers_total: plan.workers,
+        environment: context.environment.clone(),
+        run: dir.id.clone(),
+        debug_jvm: job.debug_jvm,
+    });
+    let mut show = Show::new(context, Arc::clone(&plan), job.timings, job.output);
+    let ended = show.follow(input, Arc::new(backend));
+    // Whatever ended the run, what came before is reported.
+    let verdict = show.finish(&job.dirs, &dir.journal());
+    let problems = ended?.problems;
+    for problem in &problems {
+        context.sink.say(Level::Warn, problem.to_string());
+    }
+    if *context.cancelled.borrow() {
+        return Err(cancelled());
+    }
+    verdict
+}
+
+fn sha256_of(path: &Path) -> Result<String> {
+    fs::read(path).map(|bytes| sha256(&bytes)).map_err(|error| Failure::io("read", path, &error))
+}

@@ -1,0 +1,148 @@
+//! The folders of past runs: `build/testfleet/runs/<id>` with `plan.json` and `journal.jsonl`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+use testfleet_protocol::{Failure, FailureCode, Result};
+
+/// How many runs are kept; the oldest beyond that go when a new one starts.
+const KEPT: usize = 20;
+
+/// The folder of one run.
+pub(crate) struct RunDir {
+    pub(crate) id: String,
+    dir: PathBuf,
+}
+
+impl RunDir {
+    /// A new folder below `output`, named by UTC time so that names sort by age.
+    pub(crate) fn create(output: &Path) -> Result<Self> {
+        let runs = output.join("runs");
+        fs::create_dir_all(&runs).map_err(|error| Failure::io("create", &runs, &error))?;
+        remove_oldest(&runs)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let stamp = utc_stamp(now.as_secs());
+        // Two runs of one second, by one process or several, get different folders.
+        for nonce in (u64::from(now.subsec_nanos()) ^ u64::from(std::process::id()))..u64::MAX {
+            let id = format!("{stamp}-{:04x}", nonce & 0xffff);
+            let dir = runs.join(&id);
+            match fs::create_dir(&dir) {
+                Ok(()) => return Ok(Self { id, dir }),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(Failure::io("create", &dir, &error)),
+            }
+        }
+        Err(Failure::new(FailureCode::Internal, "failed to find a free name for the run"))
+    }
+
+    /// The folder of the run `name`: an id, or `last`.
+    ///
+    /// # Errors
+    /// [`FailureCode::NoSuchWorker`] when there is none, naming those that there are.
+    pub(crate) fn find(output: &Path, name: &str) -> Result<Self> {
+        let runs = output.join("runs");
+        let ids = list(&runs)?;
+        let id = if name == "last" { ids.last() } else { ids.iter().find(|id| *id == name) };
+        let Some(id) = id else {
+            let known = if ids.is_empty() { "there is none".to_owned() } else { ids.join(", ") };
+            return Err(Failure::new(
+                FailureCode::NoSuchWorker,
+                format!("failed to find the run `{name}` in {}", runs.display()),
+            )
+            .cause_text(format!("runs that are kept: {known}"))
+            .hint("name one of them, or `last`; `./gradlew runParallel` makes one"));
+        };
+        Ok(Self { id: id.clone(), dir: runs.join(id) })
+    }
+
+    pub(crate) fn plan_file(&self) -> PathBuf {
+        self.dir.join("plan.json")
+    }
+
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.dir.join("journal.jsonl")
+    }
+}
+
+/// Ids of the runs below `runs`, oldest first.
+fn list(runs: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(runs) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Failure::io("read", runs, &error)),
+    };
+    let mut ids = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| Failure::io("read", runs, &error))?;
+        if entry.path().is_dir()
+            && let Ok(id) = entry.file_name().into_string()
+        {
+            ids.push(id);
+        }
+    }
+    ids.sort();
+    Ok(ids)
+}
+
+fn remove_oldest(runs: &Path) -> Result<()> {
+    let ids = list(runs)?;
+    for id in ids.iter().take((ids.len() + 1).saturating_sub(KEPT)) {
+        let dir = runs.join(id);
+        match fs::remove_dir_all(&dir) {
+            Ok(()) => {}
+            // Another run of the same build removed it at the same time.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Failure::io("remove", &dir, &error)),
+        }
+    }
+    Ok(())
+}
+
+/// `20261121T104500Z`, from seconds since the Unix epoch.
+///
+/// Civil date from a day count: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms",
+/// `civil_from_days`.
+fn utc_stamp(seconds: u64) -> String {
+    let (days, second_of_day) = (seconds / 86_400, seconds % 86_400);
+    let shifted = days + 719_468; // days since 0000-03-01
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!(
+        "{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z",
+        second_of_day / 3_600,
+        second_of_day / 60 % 60,
+        second_of_day % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_are_utc_dates() {
+        assert_eq!(utc_stamp(0), "19700101T000000Z");
+        assert_eq!(utc_stamp(951_827_696), "20000229T123456Z");
+        assert_eq!(utc_stamp(1_798_761_599), "20261231T235959Z");
+    }
+
+    #[test]
+    fn the_last_run_is_found_and_old_ones_go() {
+        let output = tempfile::tempdir().unwrap();
+        let mut ids = Vec::new();
+        for _ in 0..KEPT + 3 {
+            ids.push(RunDir::create(output.path()).unwrap().id);
+        }
+        let kept = list(&output.path().join("runs")).unwrap();
+        assert_eq!(kept.len(), KEPT);
+        assert_eq!(RunDir::find(output.path(), "last").unwrap().id, *kept.last().unwrap());
+        let failure = RunDir::find(output.path(), "nope").err().unwrap();
+        assert_eq!(failure.code, FailureCode::NoSuchWorker);
+        assert!(failure.causes[0].contains(&kept[0]), "{failure}");
+    }
+}

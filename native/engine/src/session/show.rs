@@ -1,0 +1,154 @@
+//! Follows a run: every event goes to the console, the reports, the timings and whoever listens.
+
+use super::Context;
+use crate::backend::Backend;
+use crate::plan::Timings;
+use crate::report::words::{counted, verdict_word};
+use crate::report::{Aggregate, Console, ConsoleOptions, ReportDirs, Summary, write_all};
+use crate::run::{RunInput, RunSummary, run};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use testfleet_protocol::event::{Event, Level, RunEvent};
+use testfleet_protocol::plan::Plan;
+use testfleet_protocol::test::{Outcome, TaskPath};
+use testfleet_protocol::{Failure, FailureCode, Result};
+use tokio::sync::mpsc::unbounded_channel;
+
+/// How many bad tests a failure names.
+const NAMED: usize = 50;
+
+pub(crate) struct Show<'a> {
+    context: &'a Context<'a>,
+    plan: Arc<Plan>,
+    aggregate: Aggregate,
+    console: Console,
+    timings: Timings,
+    output: bool,
+}
+
+impl<'a> Show<'a> {
+    pub(crate) fn new(context: &'a Context<'a>, plan: Arc<Plan>, timings: Timings, output: bool) -> Self {
+        let options = ConsoleOptions { build_name: context.request.build_name.clone(), workers: plan.workers };
+        Self {
+            context,
+            aggregate: Aggregate::new(&plan).named(context.request.build_name.clone()),
+            console: Console::new(&plan, options),
+            plan,
+            timings,
+            output,
+        }
+    }
+
+    /// Runs to the end, showing each event as it comes.
+    pub(crate) fn follow(&mut self, input: RunInput, backend: Arc<dyn Backend>) -> Result<RunSummary> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("testfleet-run")
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::new(FailureCode::Internal, "failed to start the run's threads").cause(&error))?;
+        let cancelled = self.context.cancelled.clone();
+        runtime.block_on(async {
+            let (sender, mut events) = unbounded_channel();
+            let run = tokio::spawn(run(input, backend, sender, cancelled));
+            let mut tick = tokio::time::interval(Duration::from_secs(1));
+            loop {
+                tokio::select! {
+                    event = events.recv() => match event {
+                        Some(event) => self.take(event),
+                        None => break,
+                    },
+                    _ = tick.tick() => self.context.sink.say_all(self.console.tick(now_ms())),
+                }
+            }
+            match run.await {
+                Ok(ended) => ended,
+                Err(error) => Err(match error.try_into_panic() {
+                    Ok(payload) => super::panicked(payload.as_ref()),
+                    Err(error) => Failure::new(FailureCode::Internal, "failed to finish the run").cause(&error),
+                }),
+            }
+        })
+    }
+
+    fn take(&mut self, event: RunEvent) {
+        self.aggregate.apply(&event);
+        self.context.sink.say_all(self.console.on_event(&event));
+        match &event {
+            RunEvent::TestFinished { test, finished, .. }
+                if matches!(finished.outcome, Outcome::Passed | Outcome::Failed) =>
+            {
+                self.timings.record(test, Duration::from_micros(finished.duration_us));
+            }
+            RunEvent::Output { text, .. } if self.output => {
+                self.context.sink.say(Level::Lifecycle, text.trim_end_matches('\n'));
+            }
+            _ => {}
+        }
+        self.context.sink.send(Event::Run { event });
+    }
+
+    /// Writes the reports and the timings, says how it went.
+    ///
+    /// # Errors
+    /// [`FailureCode::TestsFailed`] with the names of the bad tests that count.
+    pub(crate) fn finish(mut self, dirs: &ReportDirs, journal: &Path) -> Result<()> {
+        let summary = self.aggregate.summary();
+        let mut written = write_all(&self.aggregate, &self.plan, dirs)?;
+        self.record_classes(&summary);
+        let timings_file = &self.context.request.timings_file;
+        self.timings.save(timings_file)?;
+        written.push(("timings".to_owned(), timings_file.clone()));
+        written.push(("journal".to_owned(), journal.to_owned()));
+        for (what, path) in &written {
+            self.context.sink.written(what, path);
+        }
+        self.context.sink.say_all(self.console.finish(&summary, &written));
+        self.judge(&summary)
+    }
+
+    /// Class set-up, as far as units that ran whole in one try tell.
+    fn record_classes(&mut self, summary: &Summary) {
+        let mut in_tests: HashMap<(&TaskPath, &str), u64> = HashMap::new();
+        for test in &summary.tests {
+            let outer = test.class.split('$').next().unwrap_or(&test.class);
+            *in_tests.entry((&test.task, outer)).or_default() += test.duration_us;
+        }
+        let whole: HashSet<_> = self.plan.units.iter().filter(|unit| unit.whole_class).map(|unit| &unit.id).collect();
+        for ran in summary.units.iter().filter(|ran| ran.attempt == 1 && whole.contains(&ran.unit)) {
+            let tests = in_tests.get(&(&ran.task, ran.class.as_str())).copied().unwrap_or(0);
+            let wall = Duration::from_millis(ran.duration_ms);
+            self.timings.record_class(&ran.task, &ran.class, wall, Duration::from_micros(tests));
+        }
+    }
+
+    fn judge(&self, summary: &Summary) -> Result<()> {
+        let request = &self.context.request;
+        let ignored = |task: &TaskPath| {
+            request.options.ignore_failures
+                || request.tasks.iter().any(|known| known.path == *task && known.ignore_failures)
+        };
+        let bad: Vec<_> = summary.bad_tests().filter(|test| !ignored(&test.task)).collect();
+        if bad.is_empty() && (summary.unaccounted == 0 || request.options.ignore_failures) {
+            return Ok(());
+        }
+        let count = bad.len() as u64 + summary.unaccounted;
+        let mut failure =
+            Failure::new(FailureCode::TestsFailed, format!("{} did not pass", counted(count, "test", "tests")));
+        failure.causes.extend(
+            bad.iter()
+                .take(NAMED)
+                .map(|test| format!("{} {} > {} ({})", test.task, test.class, test.method, verdict_word(test.verdict))),
+        );
+        if bad.len() > NAMED {
+            failure.causes.push(format!("and {} more", counted((bad.len() - NAMED) as u64, "test", "tests")));
+        }
+        Err(failure.hint("the report's path is above; testfleet { ignoreFailures = true } reports without failing"))
+    }
+}
+
+pub(crate) fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
