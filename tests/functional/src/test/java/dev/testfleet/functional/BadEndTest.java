@@ -16,7 +16,7 @@ import java.util.Map;
 class BadEndTest {
     private static final String KILL_OWN_JVM =
             "new ProcessBuilder(\"kill\", \"-9\", \"\" +"
-                + " ProcessHandle.current().pid()).start().waitFor(); Thread.sleep(60_000);";
+                    + " ProcessHandle.current().pid()).start().waitFor(); Thread.sleep(60_000);";
 
     @TempDir private Path dir;
 

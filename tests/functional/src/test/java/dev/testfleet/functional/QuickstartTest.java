@@ -35,7 +35,7 @@ class QuickstartTest {
         assertTrue(Files.exists(build.path(".gradle/testfleet/timings.json")));
         assertEquals(before, sourceFiles(), "Testfleet writes nothing among the sources");
 
-        build.succeeds("test");
+        build.gradleTestSucceeds();
         Map<String, String> serial = JUnitXml.outcomes(build.path("build/test-results/test"));
         assertEquals(serial, parallel, "the same test cases as Gradle's own test");
     }
@@ -76,7 +76,7 @@ class QuickstartTest {
         int sum = 0;
         for (int worker = 1; worker <= 2; worker++) {
             build.succeeds("runWorker", "--workers", "2", "-Pworker=" + worker);
-            sum += newestResults(build);
+            sum += JUnitXml.count(build.path("build/test-results/runWorker"));
         }
         assertEquals(all, sum, "each test is in one group");
         assertEquals(plan, build.read("build/testfleet/plan.json"), "runWorker does not plan");
@@ -84,13 +84,6 @@ class QuickstartTest {
                 .says("plan has 2 of them", "hint:");
         build.fails("runWorker", "--workers", "2")
                 .says("no worker's number was given", "-Pworker=1");
-    }
-
-    /**
-     * Test cases in the results of the last command, wherever below build/test-results they are.
-     */
-    private static int newestResults(GradleBuild build) throws Exception {
-        return JUnitXml.count(build.path(RESULTS));
     }
 
     private Set<String> sourceFiles() throws Exception {

@@ -70,21 +70,21 @@ class SelectionTest {
         build.jupiterTest(
                 "SeesTest",
                 "@Test void sees() throws Exception {\n"
-                    + "  String worker = System.getenv(\"TESTFLEET_WORKER\");\n"
-                    + "  assertTrue(worker.matches(\"[12]\"), worker);\n"
-                    + "  assertEquals(\"2\", System.getenv(\"TESTFLEET_WORKERS\"));\n"
-                    + "  assertEquals(\"lane \" + worker + \" of 2\","
-                    + " System.getProperty(\"lane\"));\n"
-                    + "  assertEquals(\"1\", System.getProperty(\"from.args\"));\n"
-                    + "  assertEquals(\"EUR\", System.getenv(\"CURRENCY\"));\n"
-                    + "  assertEquals(\"from the call\", System.getenv(\"OF_THE_CALL\"));\n"
-                    + "  assertTrue(new java.io.File(\"java/SeesTest.java\").exists());\n"
-                    + "  long heap = Runtime.getRuntime().maxMemory() >> 20;\n"
-                    + "  assertTrue(heap > 100 && heap <= 123, \"heap \" + heap);\n"
-                    + "  assertFalse(SeesTest.class.desiredAssertionStatus());\n"
-                    + "  assertTrue(java.lang.management.ManagementFactory.getRuntimeMXBean()\n"
-                    + "      .getInputArguments().contains(\"-XX:+UseSerialGC\"));\n"
-                    + "}\n");
+                        + "  String worker = System.getenv(\"TESTFLEET_WORKER\");\n"
+                        + "  assertTrue(worker.matches(\"[12]\"), worker);\n"
+                        + "  assertEquals(\"2\", System.getenv(\"TESTFLEET_WORKERS\"));\n"
+                        + "  assertEquals(\"lane \" + worker + \" of 2\","
+                        + " System.getProperty(\"lane\"));\n"
+                        + "  assertEquals(\"1\", System.getProperty(\"from.args\"));\n"
+                        + "  assertEquals(\"EUR\", System.getenv(\"CURRENCY\"));\n"
+                        + "  assertEquals(\"from the call\", System.getenv(\"OF_THE_CALL\"));\n"
+                        + "  assertTrue(new java.io.File(\"java/SeesTest.java\").exists());\n"
+                        + "  long heap = Runtime.getRuntime().maxMemory() >> 20;\n"
+                        + "  assertTrue(heap > 100 && heap <= 123, \"heap \" + heap);\n"
+                        + "  assertFalse(SeesTest.class.desiredAssertionStatus());\n"
+                        + "  assertTrue(java.lang.management.ManagementFactory.getRuntimeMXBean()\n"
+                        + "      .getInputArguments().contains(\"-XX:+UseSerialGC\"));\n"
+                        + "}\n");
         build.environment("OF_THE_CALL", "from the call");
         build.succeeds("runParallel");
         assertEquals(Map.of("SeesTest > sees()", "passed"), results(build));
@@ -102,7 +102,7 @@ class SelectionTest {
         build.jupiterTest(
                 "VersionTest",
                 "@Test void runsOnTheOtherJvm() { assertEquals(25, Runtime.version().feature());"
-                    + " }");
+                        + " }");
         build.succeeds("runParallel");
         assertEquals(Map.of("VersionTest > runsOnTheOtherJvm()", "passed"), results(build));
     }
