@@ -127,6 +127,10 @@ pub struct TestSummary {
     pub method: String,
     /// What became of it.
     pub verdict: Verdict,
+    /// What the attempt that the verdict comes from came to: tells an assumption that did not hold from a
+    /// disabled test. `None` when no attempt ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
     /// Microseconds of the attempt that the verdict comes from.
     pub duration_us: u64,
     /// Where that attempt ran.

@@ -156,6 +156,7 @@ fn test(record: &TestRecord) -> TestSummary {
         class: record.id.name.class.clone(),
         method: record.id.name.method.clone(),
         verdict,
+        outcome: record.decisive().and_then(|attempt| attempt.finished.as_ref()).map(|finished| finished.outcome),
         duration_us: record.duration_us(),
         worker: record.worker(),
         reason: record.reason().map(str::to_owned),

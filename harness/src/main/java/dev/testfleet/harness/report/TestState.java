@@ -39,6 +39,15 @@ final class TestState {
         }
     }
 
+    /**
+     * How long the test took, when so many microseconds passed between its begin and its end. Some
+     * engines (TestNG's) open all containers before they run and close them late, so that other
+     * tests run in between; invocations that overlap add up to more than passed.
+     */
+    synchronized long duration(long passed) {
+        return invocations.isEmpty() ? passed : Math.min(passed, micros);
+    }
+
     boolean hasBelow(String path) {
         for (String invocation : invocations) {
             if (invocation.equals(path) || invocation.startsWith(path + "/")) {

@@ -79,7 +79,7 @@ public final class UnitReport {
     /** The test is complete. Its invocations, if any were reported, count too. */
     public void end(Running running, Result own) {
         long micros = running.end(capture);
-        finish(running.state, own, running.startedAtMillis, micros);
+        finish(running.state, own, running.startedAtMillis, running.state.duration(micros));
     }
 
     /** One invocation is over. The test itself isn't: see {@link #end} and {@link #endWithUnit}. */
