@@ -24,20 +24,20 @@ class DescriptionTest {
                         gradle,
                         dir,
                         "tasks.named('test') {\n"
-                            + "  jvmArgs '--add-opens', 'java.base/java.lang=ALL-UNNAMED',"
-                            + " '-Dfrom.args=1'\n"
-                            + "  jvmArgumentProviders.add({ ['-Dfrom.provider=2', '-Xmx700m',"
-                            + " '-XX:+UseSerialGC'] } as CommandLineArgumentProvider)\n"
-                            + "  systemProperty 'lane', '{worker} of {workers}'\n"
-                            + "  environment 'CURRENCY', 'EUR'\n"
-                            + "  workingDir = file('src')\n"
-                            + "  minHeapSize = '64m'\n"
-                            + "  maxHeapSize = '300m'\n"
-                            + "  enableAssertions = false\n"
-                            + "  forkEvery = 7\n"
-                            + "  defaultCharacterEncoding = 'ISO-8859-1'\n"
-                            + "  ignoreFailures = true\n"
-                            + "}\n");
+                                + "  jvmArgs '--add-opens', 'java.base/java.lang=ALL-UNNAMED',"
+                                + " '-Dfrom.args=1'\n"
+                                + "  jvmArgumentProviders.add({ ['-Dfrom.provider=2', '-Xmx700m',"
+                                + " '-XX:+UseSerialGC'] } as CommandLineArgumentProvider)\n"
+                                + "  systemProperty 'lane', '{worker} of {workers}'\n"
+                                + "  environment 'CURRENCY', 'EUR'\n"
+                                + "  workingDir = file('src')\n"
+                                + "  minHeapSize = '64m'\n"
+                                + "  maxHeapSize = '300m'\n"
+                                + "  enableAssertions = false\n"
+                                + "  forkEvery = 7\n"
+                                + "  defaultCharacterEncoding = 'ISO-8859-1'\n"
+                                + "  ignoreFailures = true\n"
+                                + "}\n");
         build.jupiterTest("ATest", "@Test void a() {}");
 
         build.succeeds(DESCRIBE).says("Configuration cache entry stored");
@@ -135,7 +135,7 @@ class DescriptionTest {
         build.append(
                 "build.gradle",
                 "dependencies { testRuntimeOnly 'org.junit.platform:junit-platform-launcher:1.11.4'"
-                    + " }\n");
+                        + " }\n");
         build.succeeds(DESCRIBE);
         Description with = Description.ofTask(build, "", "test");
         assertEquals(List.of(), with.texts("launcherClasspath"));
@@ -189,8 +189,8 @@ class DescriptionTest {
                         gradle,
                         dir,
                         "def fixture = tasks.register('fixture') { doLast { println 'made the"
-                            + " fixture' } }\n"
-                            + "tasks.named('test') { dependsOn fixture }\n");
+                                + " fixture' } }\n"
+                                + "tasks.named('test') { dependsOn fixture }\n");
         build.jupiterTest("ATest", "@Test void a() {}");
         build.succeeds(DESCRIBE)
                 .says("made the fixture", "Task :compileTestJava")
@@ -204,11 +204,11 @@ class DescriptionTest {
                         gradle,
                         dir,
                         "tasks.register('unrelated') { throw new GradleException('configured: ' +"
-                            + " it.path) }\n"
-                            + "tasks.register('otherTest', Test) { throw new"
-                            + " GradleException('configured: ' + it.path) }\n"
-                            + "tasks.withType(Test).configureEach { println 'configured: ' +"
-                            + " it.path }\n");
+                                + " it.path) }\n"
+                                + "tasks.register('otherTest', Test) { throw new"
+                                + " GradleException('configured: ' + it.path) }\n"
+                                + "tasks.withType(Test).configureEach { println 'configured: ' +"
+                                + " it.path }\n");
         build.jupiterTest("ATest", "@Test void a() {}");
         build.succeeds("compileJava").saysNot("configured: :test");
         build.succeeds(DESCRIBE).says("configured: :test");

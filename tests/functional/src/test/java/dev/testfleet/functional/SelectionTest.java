@@ -1,0 +1,135 @@
+package dev.testfleet.functional;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import org.junit.jupiter.api.io.TempDir;
+
+import java.io.File;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * What the user chooses on the command line and in the build script, and what the test JVMs see of
+ * it.
+ */
+class SelectionTest {
+    @TempDir private Path dir;
+
+    @OnEveryGradle
+    void testsAndWorkersAreChosenOnTheCommandLine(String gradle) throws Exception {
+        GradleBuild build = GradleBuild.ofSample("quickstart", gradle, dir);
+        build.succeeds(
+                "runParallel",
+                "--tests",
+                "*.AccountTest",
+                "--tests",
+                "InterestTest.nothing*",
+                "--workers",
+                "1");
+        Set<String> run = results(build).keySet();
+        assertTrue(
+                run.contains("com.acme.bank.InterestTest > nothingGrowsInNoTime()"),
+                run.toString());
+        assertTrue(run.contains("com.acme.bank.AccountTest > startsEmpty()"), run.toString());
+        assertTrue(run.stream().noneMatch(test -> test.contains("SettlementTest")), run.toString());
+        assertTrue(run.stream().noneMatch(test -> test.contains("compounds")), run.toString());
+        assertEquals("1", Description.request(build).object("options").text("workers"));
+
+        build.fails("runParallel", "--tests", "NoSuchTest").says("NoSuchTest");
+    }
+
+    @OnEveryGradle
+    void valuesThatMakeNoSenseAreRefused(String gradle) throws Exception {
+        GradleBuild build = GradleBuild.ofSample("quickstart", gradle, dir);
+        build.fails("prepare", "--backend", "cloud").says("'cloud'", "none of: local", "hint:");
+        build.fails("prepare", "--workers", "0").says("'0'", "whole number from 1", "hint:");
+        build.fails("prepare", "--workers", "many").says("'many'", "whole number from 1");
+        build.fails("runWorker", "-Pworker=first").says("'first'", "whole number from 1");
+        build.append("build.gradle", "testfleet { split = 'package' }\n");
+        build.fails("prepare").says("'package'", "class, method", "hint:");
+    }
+
+    @OnEveryGradle
+    void workersSeeWhatTheTestTaskSays(String gradle) throws Exception {
+        GradleBuild build =
+                GradleBuild.ofOneProject(
+                        gradle,
+                        dir,
+                        "testfleet { workers = 2 }\n"
+                                + "tasks.named('test') {\n"
+                                + "  systemProperty 'lane', 'lane {worker} of {workers}'\n"
+                                + "  jvmArgs '-Dfrom.args=1', '-XX:+UseSerialGC'\n"
+                                + "  environment 'CURRENCY', 'EUR'\n"
+                                + "  workingDir = file('src/test')\n"
+                                + "  maxHeapSize = '123m'\n  enableAssertions = false\n"
+                                + "}\n");
+        build.jupiterTest(
+                "SeesTest",
+                "@Test void sees() throws Exception {\n"
+                        + "  String worker = System.getenv(\"TESTFLEET_WORKER\");\n"
+                        + "  assertTrue(worker.matches(\"[12]\"), worker);\n"
+                        + "  assertEquals(\"2\", System.getenv(\"TESTFLEET_WORKERS\"));\n"
+                        + "  assertEquals(\"lane \" + worker + \" of 2\","
+                        + " System.getProperty(\"lane\"));\n"
+                        + "  assertEquals(\"1\", System.getProperty(\"from.args\"));\n"
+                        + "  assertEquals(\"EUR\", System.getenv(\"CURRENCY\"));\n"
+                        + "  assertEquals(\"from the call\", System.getenv(\"OF_THE_CALL\"));\n"
+                        + "  assertTrue(new java.io.File(\"java/SeesTest.java\").exists());\n"
+                        + "  long heap = Runtime.getRuntime().maxMemory() >> 20;\n"
+                        + "  assertTrue(heap > 100 && heap <= 123, \"heap \" + heap);\n"
+                        + "  assertFalse(SeesTest.class.desiredAssertionStatus());\n"
+                        + "  assertTrue(java.lang.management.ManagementFactory.getRuntimeMXBean()\n"
+                        + "      .getInputArguments().contains(\"-XX:+UseSerialGC\"));\n"
+                        + "}\n");
+        build.environment("OF_THE_CALL", "from the call");
+        build.succeeds("runParallel");
+        assertEquals(Map.of("SeesTest > sees()", "passed"), results(build));
+    }
+
+    @OnEveryGradle
+    void theToolchainOfTheTestTaskRunsTheTests(String gradle) throws Exception {
+        Path other = Path.of("/usr/lib/jvm/temurin-25-jdk-amd64");
+        org.junit.jupiter.api.Assumptions.assumeTrue(Files.exists(other), "a second JDK");
+        GradleBuild build =
+                GradleBuild.ofOneProject(
+                        gradle,
+                        dir,
+                        "tasks.named('test') { executable = '" + other + "/bin/java' }\n");
+        build.jupiterTest(
+                "VersionTest",
+                "@Test void runsOnTheOtherJvm() { assertEquals(25, Runtime.version().feature());"
+                        + " }");
+        build.succeeds("runParallel");
+        assertEquals(Map.of("VersionTest > runsOnTheOtherJvm()", "passed"), results(build));
+    }
+
+    @OnEveryGradle
+    void secretsOfTheCallAreWrittenNowhere(String gradle) throws Exception {
+        String token = "s3cr3t-" + Long.toHexString(System.nanoTime());
+        GradleBuild build = GradleBuild.ofSample("quickstart", gradle, dir);
+        build.environment("CI_TOKEN", token);
+        for (String task : new String[] {"prepare", "image", "runParallel"}) {
+            build.succeeds(task, "--info").saysNot(token);
+        }
+        build.succeeds("runWorker", "-Pworker=1", "--info").saysNot(token);
+        for (File file : GradleBuild.files(dir)) {
+            assertTrue(!contains(file, token), "the token is in " + file);
+        }
+        for (File file : GradleBuild.files(Path.of(Gradles.userHome(), "testfleet"))) {
+            assertTrue(!contains(file, token), "the token is in " + file);
+        }
+    }
+
+    private static boolean contains(File file, String text) throws Exception {
+        String content = new String(Files.readAllBytes(file.toPath()), StandardCharsets.ISO_8859_1);
+        return content.contains(text);
+    }
+
+    private static Map<String, String> results(GradleBuild build) throws Exception {
+        return JUnitXml.outcomes(build.path("build/test-results/runParallel"));
+    }
+}
