@@ -21,6 +21,9 @@ use testfleet_protocol::request::{Command, OpenRequest, RunRequest};
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
 use tokio::sync::watch;
 
+/// More workers than any plan is made for; keeps a slip of the finger from taking all memory.
+const MAX_WORKERS: u32 = 1_000;
+
 /// A command at work. Its events are pulled; the last is [`Event::End`].
 pub struct Session {
     events: Mutex<Receiver<Event>>,
@@ -121,6 +124,8 @@ pub(crate) struct Context<'a> {
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) sink: &'a Sink,
     pub(crate) cancelled: watch::Receiver<bool>,
+    /// Whether [`Event::Run`] is wanted.
+    pub(crate) run_events: bool,
 }
 
 impl Context<'_> {
@@ -153,8 +158,8 @@ pub(crate) fn cancelled() -> Failure {
 }
 
 fn execute(open: OpenRequest, sink: &Sink, cancelled: watch::Receiver<bool>) -> Result<()> {
-    let OpenRequest { command, request, environment } = open;
-    let mut context = Context { request, environment, sink, cancelled };
+    let OpenRequest { command, request, environment, run_events } = open;
+    let mut context = Context { request, environment, sink, cancelled, run_events };
     match command {
         Command::Prepare => prepare(&context).map(drop),
         Command::Image => prepare::image(&context),
@@ -213,6 +218,12 @@ fn check(request: &RunRequest) -> Result<()> {
     }
     if request.options.workers == 0 {
         return invalid("failed to choose the number of workers: 0 is too few".to_owned(), "ask for 1 worker or more");
+    }
+    if request.options.workers > MAX_WORKERS {
+        return invalid(
+            format!("failed to choose the number of workers: {} is too many", request.options.workers),
+            &format!("ask for {MAX_WORKERS} workers or fewer"),
+        );
     }
     Ok(())
 }
