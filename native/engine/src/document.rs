@@ -17,7 +17,7 @@ pub(crate) struct Kind {
 }
 
 impl Kind {
-    fn failure(&self, path: &Path) -> Failure {
+    pub(crate) fn failure(&self, path: &Path) -> Failure {
         Failure::new(self.broken, format!("failed to read the {} {}", self.what, path.display())).hint(self.hint)
     }
 

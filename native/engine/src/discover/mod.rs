@@ -18,6 +18,7 @@ mod tags;
 mod task;
 mod test_patterns;
 mod testng;
+mod texts;
 
 pub(crate) use container::is_archive_name;
 

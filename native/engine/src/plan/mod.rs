@@ -59,10 +59,25 @@ pub fn plan(discovery: &Discovery, timings: &Timings, request: &RunRequest) -> R
 /// `PlanMissing` when there is none, `ProtocolVersion` for one of another version, `PlanOutdated` for one
 /// that is damaged or only half there.
 pub fn read_plan(path: &Path) -> Result<Plan> {
-    DOCUMENT.read(path)?.ok_or_else(|| {
+    let plan = DOCUMENT.read(path)?.ok_or_else(|| {
         Failure::new(FailureCode::PlanMissing, format!("failed to find a plan at {}", path.display()))
             .hint("make one: ./gradlew prepare")
-    })
+    })?;
+    check(&plan, path)?;
+    Ok(plan)
+}
+
+/// Refuses estimates that no plan is written with: their sums, on which the run decides, would overflow.
+///
+/// # Errors
+/// `PlanOutdated`, naming the unit.
+fn check(plan: &Plan, path: &Path) -> Result<()> {
+    match plan.units.iter().find(|unit| unit.estimate_ms > estimate::LONGEST_MS) {
+        None => Ok(()),
+        Some(unit) => Err(DOCUMENT
+            .failure(path)
+            .cause_text(format!("the estimate of unit {}, {} ms, is longer than a year", unit.id.0, unit.estimate_ms))),
+    }
 }
 
 /// Writes a plan, whole or not at all.

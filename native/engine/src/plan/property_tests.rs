@@ -49,6 +49,21 @@ fn discovery(tests: &[Test]) -> (Discovery, Timings) {
     (Discovery { tasks, notices: vec![] }, timings)
 }
 
+#[test]
+fn a_plan_with_an_estimate_that_would_overflow_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plan.json");
+    let (discovery, timings) = discovery(&[(0, 0, 0, Some(1))]);
+    let mut plan = super::plan(&discovery, &timings, &request(1, Split::Class)).unwrap();
+    super::write_plan(&plan, &path).unwrap();
+    assert_eq!(super::read_plan(&path).unwrap(), plan);
+    plan.units[0].estimate_ms = u64::MAX;
+    super::write_plan(&plan, &path).unwrap();
+    let failure = super::read_plan(&path).unwrap_err();
+    assert_eq!(failure.code, testfleet_protocol::FailureCode::PlanOutdated);
+    assert!(failure.causes[0].contains("u1"), "{failure}");
+}
+
 fn request(workers: u32, split: Split) -> RunRequest {
     let mut request = test_request::empty();
     request.options.workers = workers;

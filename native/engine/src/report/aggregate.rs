@@ -165,7 +165,7 @@ impl Aggregate {
             attempts.iter().any(|known| known.number == attempt && known.finished.is_some())
         };
         let ended = unit.tests.iter().filter(ended).count() as u64;
-        unit.estimate_ms * ended / (unit.tests.len() as u64).max(1)
+        unit.estimate_ms.saturating_mul(ended) / (unit.tests.len() as u64).max(1)
     }
 
     /// Tests that the run said it would run and never mentioned again.

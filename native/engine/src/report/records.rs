@@ -109,7 +109,7 @@ impl AttemptRecord {
     pub(super) fn duration_us(&self) -> u64 {
         match &self.finished {
             Some(finished) => finished.duration_us,
-            None => self.invocations.iter().map(|(_, finished)| finished.duration_us).sum(),
+            None => self.invocations.iter().map(|(_, finished)| finished.duration_us).fold(0, u64::saturating_add),
         }
     }
 
@@ -174,7 +174,7 @@ impl Span {
 impl WorkerRecord {
     /// Time in which it had a unit to run.
     pub(super) fn busy_ms(&self) -> u64 {
-        self.spans.iter().map(Span::length_ms).sum()
+        self.spans.iter().map(Span::length_ms).fold(0, u64::saturating_add)
     }
 
     pub(super) fn assigned(&mut self, unit: UnitId, attempt: Attempt, at_ms: u64) {

@@ -38,10 +38,7 @@ impl Session {
     /// [`FailureCode::InvalidRequest`] when it is none, [`FailureCode::ProtocolVersion`] when it comes
     /// from another version. What fails later comes as [`Event::End`].
     pub fn open_json(json: &[u8]) -> Result<Self> {
-        check_version(json)?;
-        let request = serde_json::from_slice(json)
-            .map_err(|error| Failure::new(FailureCode::InvalidRequest, "failed to read the request").cause(&error))?;
-        Self::open(request)
+        Self::open(read(json)?)
     }
 
     /// Starts a command.
@@ -170,6 +167,13 @@ fn execute(open: OpenRequest, sink: &Sink, cancelled: watch::Receiver<bool>) -> 
     }
 }
 
+/// Reads a request; [`check`] says whether it can be worked on.
+fn read(json: &[u8]) -> Result<OpenRequest> {
+    check_version(json)?;
+    serde_json::from_slice(json)
+        .map_err(|error| Failure::new(FailureCode::InvalidRequest, "failed to read the request").cause(&error))
+}
+
 /// Looks at the version before anything else, so that a document of another version is called that.
 fn check_version(json: &[u8]) -> Result<()> {
     #[derive(serde::Deserialize)]
@@ -226,4 +230,21 @@ fn check(request: &RunRequest) -> Result<()> {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_request;
+
+    #[test]
+    fn a_number_of_workers_that_no_plan_can_be_made_for_is_refused() {
+        let mut request = test_request::empty();
+        for (workers, expected) in
+            [(0, false), (1, true), (MAX_WORKERS, true), (MAX_WORKERS + 1, false), (u32::MAX, false)]
+        {
+            request.options.workers = workers;
+            assert_eq!(check(&request).is_ok(), expected, "{workers}");
+        }
+    }
 }

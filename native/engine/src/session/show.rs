@@ -137,7 +137,8 @@ impl<'a> Show<'a> {
         let mut in_tests: HashMap<(&TaskPath, &str), u64> = HashMap::new();
         for test in &summary.tests {
             let outer = test.class.split('$').next().unwrap_or(&test.class);
-            *in_tests.entry((&test.task, outer)).or_default() += test.duration_us;
+            let sum = in_tests.entry((&test.task, outer)).or_default();
+            *sum = sum.saturating_add(test.duration_us);
         }
         let whole: HashSet<_> = self.plan.units.iter().filter(|unit| unit.whole_class).map(|unit| &unit.id).collect();
         for ran in summary.units.iter().filter(|ran| ran.attempt == 1 && whole.contains(&ran.unit)) {

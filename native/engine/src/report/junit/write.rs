@@ -20,7 +20,7 @@ pub(super) fn suite(aggregate: &Aggregate, suite: &Suite<'_>) -> io::Result<Vec<
     let entries: Vec<_> = suite.tests.iter().map(|test| (*test, cases(test))).collect();
     let mut counts = CaseCounts::default();
     entries.iter().flat_map(|(_, cases)| cases).for_each(|case| counts.add(case));
-    let duration_us = suite.tests.iter().map(|test| test.duration_us()).sum();
+    let duration_us = suite.tests.iter().map(|test| test.duration_us()).fold(0, u64::saturating_add);
     let attributes = [
         ("name", clean(suite.class).into_owned()),
         ("tests", counts.total.to_string()),
