@@ -81,6 +81,7 @@ fn unit(number: usize, task: &str, estimate_ms: u64) -> Unit {
         task: TaskPath(task.into()),
         class: format!("C{number}"),
         whole_class: true,
+        plain_names: false,
         tests: vec![],
         estimate_ms,
         estimate_source: testfleet_protocol::plan::EstimateSource::Guess,

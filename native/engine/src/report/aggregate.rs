@@ -48,7 +48,8 @@ impl Aggregate {
             budget: Budget::default(),
         };
         for unit in &plan.units {
-            let tests = unit.test_ids().map(|id| empty.test_at(&id)).collect();
+            let tests: Vec<usize> = unit.test_ids().map(|id| empty.test_at(&id)).collect();
+            tests.iter().for_each(|&test| empty.tests[test].plain_name = unit.plain_names);
             empty.unit_index.insert(unit.id.clone(), empty.units.len());
             empty.units.push(UnitRecord {
                 id: unit.id.clone(),

@@ -26,6 +26,8 @@ pub(super) struct RunRecord {
 #[derive(Debug)]
 pub(super) struct TestRecord {
     pub(super) id: TestId,
+    /// Whether its framework's own reports name it without empty parentheses.
+    pub(super) plain_name: bool,
     /// Whether this run was to run it; the other tests of the plan are none of its business.
     pub(super) in_run: bool,
     pub(super) verdict: Option<Verdict>,
@@ -51,7 +53,21 @@ pub(super) struct AttemptRecord {
 
 impl TestRecord {
     pub(super) fn new(id: TestId) -> Self {
-        Self { id, in_run: false, verdict: None, reason: None, attempts: Vec::new(), tail: TestTail::default() }
+        Self {
+            id,
+            plain_name: false,
+            in_run: false,
+            verdict: None,
+            reason: None,
+            attempts: Vec::new(),
+            tail: TestTail::default(),
+        }
+    }
+
+    /// Its method as the framework's own reports name it.
+    pub(super) fn reported_name(&self) -> &str {
+        let method = self.id.name.method.as_str();
+        if self.plain_name { method.strip_suffix("()").unwrap_or(method) } else { method }
     }
 
     pub(super) fn attempt(&mut self, number: Attempt) -> &mut AttemptRecord {

@@ -19,6 +19,7 @@ pub(super) fn plan_of(classes: &[(&str, &str, u64, &[&str])]) -> Plan {
         task: TaskPath((*task).into()),
         class: (*class).into(),
         whole_class: true,
+        plain_names: false,
         tests: tests
             .iter()
             .map(|test| match test.split_once('>') {

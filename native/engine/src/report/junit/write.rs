@@ -68,7 +68,7 @@ fn properties(xml: &mut Xml, aggregate: &Aggregate, suite: &Suite<'_>) -> io::Re
 }
 
 fn testcase(xml: &mut Xml, test: &TestRecord, case: &Case<'_>, first: bool) -> io::Result<()> {
-    let name = case.invocation.map_or(&test.id.name.method, |invocation| &invocation.name);
+    let name = case.invocation.map_or(test.reported_name(), |invocation| &invocation.name);
     let (name, class, time) = (clean(name), clean(&test.id.name.class), seconds(case.duration_us));
     let attributes = [("name", &*name), ("classname", &*class), ("time", &*time)];
     let element = xml.create_element("testcase").with_attributes(attributes);
