@@ -129,3 +129,5 @@ pub fn discover(request: &RunRequest) -> Result<Discovery> {
 mod fixture_tests;
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod hostile_tests;
