@@ -212,6 +212,12 @@ fn check(request: &RunRequest) -> Result<()> {
             );
         }
     }
+    if let Some((name, dir)) = request.roots.iter().find(|(name, dir)| !is_root_name(name) || !dir.is_absolute()) {
+        return invalid(
+            format!("failed to read the request: the root `{name}` = `{}` can't be used", dir.display()),
+            "a root has a name of letters, digits, `-` and `_`, and an absolute folder",
+        );
+    }
     if request.options.backend != "local" {
         return invalid(
             format!("failed to choose the backend: `{}` is unknown", request.options.backend),
@@ -230,10 +236,31 @@ fn check(request: &RunRequest) -> Result<()> {
     Ok(())
 }
 
+/// Whether `${name}` is one name wherever it stands.
+fn is_root_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::test_request;
+
+    #[test]
+    fn roots_that_would_not_lead_back_are_refused() {
+        for (name, dir, expected) in [
+            ("tools", "/opt", true),
+            ("my-tools_2", "/", true),
+            ("tools", "", false),
+            ("tools", "opt", false),
+            ("a}b", "/opt", false),
+            ("", "/opt", false),
+        ] {
+            let mut request = test_request::empty();
+            request.roots.insert(name.into(), dir.into());
+            assert_eq!(check(&request).is_ok(), expected, "{name} = {dir}");
+        }
+    }
 
     #[test]
     fn a_number_of_workers_that_no_plan_can_be_made_for_is_refused() {
