@@ -10,6 +10,8 @@ mod classpath;
 mod container;
 mod engines;
 mod found;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod junit4;
 mod jupiter;
 mod notices;

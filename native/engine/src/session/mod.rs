@@ -166,7 +166,7 @@ fn execute(open: OpenRequest, sink: &Sink, cancelled: watch::Receiver<bool>) -> 
 }
 
 /// Reads a request; [`check`] says whether it can be worked on.
-fn read(json: &[u8]) -> Result<OpenRequest> {
+pub(crate) fn read(json: &[u8]) -> Result<OpenRequest> {
     check_version(json)?;
     serde_json::from_slice(json)
         .map_err(|error| Failure::new(FailureCode::InvalidRequest, "failed to read the request").cause(&error))
@@ -199,7 +199,7 @@ fn wrong_version(protocol: u32) -> Option<Failure> {
     })
 }
 
-fn check(request: &RunRequest) -> Result<()> {
+pub(crate) fn check(request: &RunRequest) -> Result<()> {
     if let Some(failure) = wrong_version(request.protocol) {
         return Err(failure);
     }
