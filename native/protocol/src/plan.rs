@@ -22,8 +22,8 @@ pub struct Plan {
     pub groups: Vec<Group>,
 }
 
-/// SHA-256 in hex of what a plan was made from. A plan fits as long as `code` and `options` are equal;
-/// newer timings alone do not make it wrong.
+/// SHA-256 in hex of what a plan was made from. A plan fits as long as the same tests are there and `options` are
+/// equal: neither newer timings nor an edited test make it wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fingerprints {

@@ -209,7 +209,7 @@ fn an_outdated_plan_says_what_changed() {
     insta::assert_snapshot!(fits(&made, &after, &request).unwrap_err());
     let mut edited = before.clone();
     edited.tasks[0].classes[0].sha256 = "other".into();
-    insta::assert_snapshot!(fits(&made, &edited, &request).unwrap_err());
+    fits(&made, &edited, &request).expect("a test that is edited and run again has the plan that it had");
     let mut filtered = request.clone();
     filtered.options.tests = vec!["FooTest".into()];
     insta::assert_snapshot!(fits(&made, &before, &filtered).unwrap_err());
@@ -230,4 +230,16 @@ fn a_missing_plan_and_an_empty_test_set_say_what_to_do() {
         notices: vec![],
     };
     insta::assert_snapshot!(plan(&discovery, &Timings::default(), &request).unwrap_err());
+}
+
+#[test]
+fn timings_of_tests_that_are_gone_are_forgotten() {
+    let (before, mut timings) = discovery(&[(0, 0, 0, Some(5)), (0, 1, 0, Some(7)), (1, 0, 0, Some(9))]);
+    let request = request(2, Split::Class);
+    timings.keep_only(&plan(&before, &timings, &request).unwrap());
+    assert_eq!(timings.all_tests().count(), 3);
+    let (after, _) = discovery(&[(0, 0, 0, None)]);
+    timings.keep_only(&plan(&after, &timings, &request).unwrap());
+    let left: Vec<_> = timings.all_tests().map(|(task, _, _)| task.0.clone()).collect();
+    assert_eq!(left.len(), 2, "one of the task that ran, one of the task that did not: {left:?}");
 }

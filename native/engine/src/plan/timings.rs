@@ -2,9 +2,10 @@
 
 use crate::document;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
+use testfleet_protocol::plan::Plan;
 use testfleet_protocol::test::{TaskPath, TestId, TestName};
 use testfleet_protocol::{FailureCode, Result, VERSION};
 
@@ -68,6 +69,29 @@ impl Timings {
     /// the difference is its set-up.
     pub fn record_class(&mut self, task: &TaskPath, class: &str, wall: Duration, tests: Duration) {
         push(&mut self.class_mut(task, class).setup, wall.saturating_sub(tests));
+    }
+
+    /// Forgets the tests that the Test tasks of `plan`, which holds all that they have, no longer have.
+    pub fn keep_only(&mut self, plan: &Plan) {
+        let mut planned: BTreeMap<&TaskPath, BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
+        for unit in &plan.units {
+            let classes = planned.entry(&unit.task).or_default();
+            // The set-up of a class is kept under its own name, also when all its tests are in nested classes.
+            classes.entry(unit.class.as_str()).or_default();
+            for test in &unit.tests {
+                classes.entry(test.class.as_str()).or_default().insert(test.method.as_str());
+            }
+        }
+        for (task, classes) in &mut self.tasks {
+            let Some(planned) = planned.get(task) else { continue };
+            classes.retain(|name, class| match planned.get(name.as_str()) {
+                Some(methods) => {
+                    class.tests.retain(|method, _| methods.contains(method.as_str()));
+                    true
+                }
+                None => false,
+            });
+        }
     }
 
     /// Whether nothing was ever recorded.

@@ -21,8 +21,8 @@ use testfleet_protocol::request::{Command, OpenRequest, RunRequest};
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
 use tokio::sync::watch;
 
-/// More workers than this are a slip of the hand: a plan has a group for each, whether there are units for it or not.
-const MAX_WORKERS: u32 = 10_000;
+/// More workers than any plan is made for; keeps a slip of the finger from taking all memory.
+const MAX_WORKERS: u32 = 1_000;
 
 /// A command at work. Its events are pulled; the last is [`Event::End`].
 pub struct Session {
@@ -121,6 +121,8 @@ pub(crate) struct Context<'a> {
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) sink: &'a Sink,
     pub(crate) cancelled: watch::Receiver<bool>,
+    /// Whether [`Event::Run`] is wanted.
+    pub(crate) run_events: bool,
 }
 
 impl Context<'_> {
@@ -153,8 +155,8 @@ pub(crate) fn cancelled() -> Failure {
 }
 
 fn execute(open: OpenRequest, sink: &Sink, cancelled: watch::Receiver<bool>) -> Result<()> {
-    let OpenRequest { command, request, environment } = open;
-    let mut context = Context { request, environment, sink, cancelled };
+    let OpenRequest { command, request, environment, run_events } = open;
+    let mut context = Context { request, environment, sink, cancelled, run_events };
     match command {
         Command::Prepare => prepare(&context).map(drop),
         Command::Image => prepare::image(&context),
@@ -230,7 +232,7 @@ pub(crate) fn check(request: &RunRequest) -> Result<()> {
     if request.options.workers > MAX_WORKERS {
         return invalid(
             format!("failed to choose the number of workers: {} is too many", request.options.workers),
-            "ask for 10,000 workers or fewer",
+            &format!("ask for {MAX_WORKERS} workers or fewer"),
         );
     }
     Ok(())

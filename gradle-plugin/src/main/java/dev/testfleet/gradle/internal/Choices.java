@@ -6,6 +6,7 @@ import java.util.List;
 public final class Choices {
     private static final List<String> BACKENDS = List.of("local");
     private static final List<String> SPLITS = List.of("class", "method");
+    private static final int MAX_WORKERS = 1_000;
 
     private Choices() {}
 
@@ -19,14 +20,14 @@ public final class Choices {
         return oneOf("split", value, SPLITS, "testfleet { split = '" + SPLITS.get(0) + "' }");
     }
 
-    /** A number of workers. */
+    /** A number of workers, as many as a plan can have. */
     static int workers(String value) {
-        return number("workers", value, "--workers 4");
+        return number("workers", value, MAX_WORKERS, "--workers 4");
     }
 
     /** The number of a worker's group. */
     public static int worker(String value) {
-        return number("worker", value, "./gradlew runWorker -Pworker=1");
+        return number("worker", value, MAX_WORKERS, "./gradlew runWorker -Pworker=1");
     }
 
     private static String oneOf(String option, String value, List<String> allowed, String example) {
@@ -40,19 +41,19 @@ public final class Choices {
                 "for example: " + example);
     }
 
-    private static int number(String option, String value, String example) {
+    private static int number(String option, String value, int max, String example) {
         try {
             int number = Integer.parseInt(value.trim());
-            if (number >= 1) {
+            if (number >= 1 && number <= max) {
                 return number;
             }
         } catch (NumberFormatException notANumber) {
-            // Said below, in the same words as for a number below 1.
+            // Said below, in the same words as for a number out of range.
         }
         throw Failures.exception(
                 "invalid-request",
                 "failed to understand the value '" + value + "' of the option " + option,
-                "it is not a whole number from 1 to " + Integer.MAX_VALUE,
+                "it is not a whole number from 1 to " + max,
                 "for example: " + example);
     }
 }

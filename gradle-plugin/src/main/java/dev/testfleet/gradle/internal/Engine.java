@@ -31,7 +31,7 @@ final class Engine {
     /** Asks the command to come to its end; its remaining events still follow. */
     static native void cancel(long handle);
 
-    /** Gives the handle back; a command that still works is abandoned. */
+    /** Gives the handle back; a command that still works is cancelled, and its end awaited. */
     static native void close(long handle);
 
     /** Ends the engine's threads. The next {@link #open} starts them again. */

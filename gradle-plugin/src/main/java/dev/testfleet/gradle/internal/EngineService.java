@@ -60,11 +60,22 @@ public abstract class EngineService
      */
     public void run(Map<String, ?> command, Map<String, ?> request, Logger logger) {
         installation();
+        byte[] open = Json.bytes(openRequest(command, request, System.getenv()));
+        new EngineCommand(EngineCalls.NATIVE, logger).run(open);
+    }
+
+    /**
+     * The {@code OpenRequest} document. The plugin shows what the engine says to people, so it does
+     * not ask for an event of each test.
+     */
+    static Map<String, Object> openRequest(
+            Map<String, ?> command, Map<String, ?> request, Map<String, String> environment) {
         Map<String, Object> open = new LinkedHashMap<>();
         open.put("command", command);
         open.put("request", request);
-        open.put("environment", System.getenv());
-        new EngineCommand(EngineCalls.NATIVE, logger).run(Json.bytes(open));
+        open.put("environment", environment);
+        open.put("runEvents", false);
+        return open;
     }
 
     @Override

@@ -41,25 +41,26 @@ final class Installation {
     }
 
     /**
-     * Loads the engine if that has not been done yet.
+     * Loads the engine if that has not been done yet. The programs are extracted again when they
+     * are gone: somebody may have cleaned the Gradle user home while the daemon lived.
      *
      * @throws EngineException when the plugin has no engine for this platform, or it cannot be
      *     loaded
      */
     static synchronized Installation load(File gradleUserHome) {
-        if (current == null) {
-            ClassLoader loader = Installation.class.getClassLoader();
-            current = load(gradleUserHome.toPath(), loader, Platform.current());
-        }
-        return current;
-    }
-
-    private static Installation load(Path gradleUserHome, ClassLoader loader, String platform) {
-        ResourceStore store = new ResourceStore(gradleUserHome, loader);
+        ClassLoader loader = Installation.class.getClassLoader();
+        String platform = Platform.current();
+        ResourceStore store = new ResourceStore(gradleUserHome.toPath(), loader);
         String folder = requirePlatform(store, platform);
         try {
-            loadCopy(store.extract(folder + LIBRARY));
-            return new Installation(store.extract(folder + AGENT), store.extract(HARNESS));
+            if (current == null) {
+                loadCopy(store.extract(folder + LIBRARY));
+                current = extractPrograms(store, folder);
+                store.removeUnused();
+            } else if (!store.use(current.agent.toPath(), current.harnessJar.toPath())) {
+                current = extractPrograms(store, folder);
+            }
+            return current;
         } catch (IOException e) {
             throw Failures.exception(
                     "io",
@@ -74,6 +75,11 @@ final class Installation {
                     "the engine needs glibc, and a Gradle user home on a file system without"
                             + " noexec");
         }
+    }
+
+    private static Installation extractPrograms(ResourceStore store, String folder)
+            throws IOException {
+        return new Installation(store.extract(folder + AGENT), store.extract(HARNESS));
     }
 
     /** The resource folder of a platform, with a slash at its end. */

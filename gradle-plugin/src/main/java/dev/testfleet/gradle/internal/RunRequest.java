@@ -37,7 +37,7 @@ public final class RunRequest {
      * The document.
      *
      * @throws EngineException when an option has a value that makes no sense, or there is no Test
-     *     task
+     *     task, or none that is enabled
      * @throws IOException when a description cannot be read
      */
     public Map<String, Object> document() throws IOException {
@@ -74,10 +74,31 @@ public final class RunRequest {
         if (described.isEmpty()) {
             throw noTestTasks();
         }
-        return described.stream()
-                .filter(it -> !Boolean.FALSE.equals(it.remove("enabled")))
-                .sorted(Comparator.comparing(it -> it.get("path").toString()))
-                .collect(Collectors.toList());
+        described.sort(Comparator.comparing(RunRequest::path));
+        List<Map<String, Object>> enabled =
+                described.stream()
+                        .filter(it -> !Boolean.FALSE.equals(it.remove("enabled")))
+                        .collect(Collectors.toList());
+        if (enabled.isEmpty()) {
+            throw allDisabled(described);
+        }
+        return enabled;
+    }
+
+    private static String path(Map<String, Object> testTask) {
+        return String.valueOf(testTask.get("path"));
+    }
+
+    private static EngineException allDisabled(List<Map<String, Object>> testTasks) {
+        return Failures.exception(
+                "no-tests",
+                "failed to find tests to run",
+                "all Test tasks are disabled: "
+                        + testTasks.stream()
+                                .map(RunRequest::path)
+                                .collect(Collectors.joining(", ")),
+                "let one be enabled = true, or name other Test tasks with"
+                        + " testfleet { testTasks = ['integrationTest'] }");
     }
 
     private EngineException noTestTasks() {

@@ -87,12 +87,25 @@ class EngineCommandTest {
     }
 
     @Test
+    void theEngineIsAskedForNoEventOfEachTest() {
+        Map<String, Object> open =
+                EngineService.openRequest(Map.of("name", "prepare"), Map.of(), Map.of("A", "1"));
+        assertEquals(
+                "{\"command\":{\"name\":\"prepare\"},\"request\":{},"
+                        + "\"environment\":{\"A\":\"1\"},\"runEvents\":false}",
+                new String(Json.bytes(open), StandardCharsets.UTF_8));
+    }
+
+    @Test
     void choicesNameWhatIsAllowed() {
         assertEquals(4, Choices.workers("4"));
-        for (String bad : List.of("0", "-1", "x", "", "99999999999")) {
+        assertEquals(1000, Choices.workers("1000"));
+        for (String bad : List.of("0", "-1", "x", "", "1001", "2147483647", "99999999999")) {
             EngineException failure =
                     assertThrows(EngineException.class, () -> Choices.workers(bad));
-            assertTrue(failure.getMessage().contains("whole number from 1"), failure.getMessage());
+            assertTrue(
+                    failure.getMessage().contains("whole number from 1 to 1000"),
+                    failure.getMessage());
         }
         EngineException failure =
                 assertThrows(EngineException.class, () -> Choices.split("methods"));

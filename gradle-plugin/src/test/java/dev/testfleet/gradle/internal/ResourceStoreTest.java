@@ -18,6 +18,9 @@ import java.net.URL;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -74,6 +77,40 @@ class ResourceStoreTest {
     }
 
     @Test
+    void aFileThatIsGoneIsNoticed() throws IOException {
+        ResourceStore store = store("whole");
+        assertFalse(store.use(home.resolve("agent")), "nothing was ever extracted");
+        Path agent = store.extract("native/p/agent");
+        assertTrue(store.use(agent));
+        Files.delete(agent);
+        assertFalse(store.use(agent));
+        assertEquals(agent, store.extract("native/p/agent"));
+        assertTrue(store.use(agent));
+    }
+
+    @Test
+    void whatWasNotUsedFor30DaysIsRemoved() throws IOException {
+        Path used = store("used").extract("native/p/agent");
+        Path recent = store("recent").extract("native/p/agent");
+        Path old = store("old").extract("native/p/agent");
+        Path again = store("again").extract("native/p/agent");
+        Path unfinished = Files.createFile(used.getParent().resolveSibling("agent1.tmp"));
+        Path foreign = Files.createFile(used.getParent().resolveSibling("notes.txt"));
+        setAgeInDays(29, recent.getParent());
+        setAgeInDays(31, used.getParent(), old.getParent(), again.getParent(), unfinished, foreign);
+        assertTrue(store("used").use(used));
+        store("again").extract("native/p/agent");
+
+        store("used").removeUnused();
+        assertTrue(Files.exists(used));
+        assertTrue(Files.exists(recent));
+        assertTrue(Files.exists(again));
+        assertTrue(Files.exists(foreign), "a file that is not ours");
+        assertFalse(Files.exists(old.getParent()));
+        assertFalse(Files.exists(unfinished));
+    }
+
+    @Test
     void aPlatformWithoutEngineIsNamed() {
         EngineException failure =
                 assertThrows(
@@ -89,6 +126,13 @@ class ResourceStoreTest {
         assertFalse(emptyStore().has("nope"));
         assertThrows(IOException.class, () -> emptyStore().extract("nope"));
         assertEquals(List.of(), unfinished());
+    }
+
+    private static void setAgeInDays(int days, Path... files) throws IOException {
+        for (Path file : files) {
+            FileTime time = FileTime.from(Instant.now().minus(Duration.ofDays(days)));
+            Files.setLastModifiedTime(file, time);
+        }
     }
 
     private List<Path> unfinished() throws IOException {

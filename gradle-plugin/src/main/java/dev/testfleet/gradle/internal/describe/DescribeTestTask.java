@@ -35,6 +35,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 
 /**
@@ -176,7 +177,29 @@ public abstract class DescribeTestTask extends DefaultTask {
                     "leave the task to Gradle: testfleet { testTasks } names those that Testfleet"
                             + " runs");
         }
-        Json.write(content(), getDocument().get().getAsFile().toPath());
+        Map<String, Object> content = content();
+        Json.write(content, getDocument().get().getAsFile().toPath());
+        if (getTestTaskEnabled().get()) {
+            warnOfCopiedSecrets(content);
+        }
+    }
+
+    @SuppressWarnings("unchecked")
+    private void warnOfCopiedSecrets(Map<String, Object> content) {
+        CopiedSecrets copied = new CopiedSecrets(System.getenv());
+        String path = getTestTaskPath().get();
+        Stream.of(
+                        copied.warnings(
+                                path,
+                                "environment variable",
+                                (Map<String, String>) content.get("environment")),
+                        copied.warnings(
+                                path,
+                                "system property",
+                                (Map<String, String>) content.get("systemProperties")),
+                        copied.warnings(path, (List<String>) content.get("jvmArgs")))
+                .flatMap(List::stream)
+                .forEach(getLogger()::lifecycle);
     }
 
     private Map<String, Object> content() {
