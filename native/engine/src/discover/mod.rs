@@ -43,7 +43,7 @@ pub struct Discovery {
 pub struct DiscoveredTask {
     /// Which task.
     pub task: TaskPath,
-    /// Class files that its patterns let in.
+    /// Class files that its `include` and `exclude` let in, whatever tests are asked for by name.
     pub searched: u64,
     /// Classes with tests that the filters leave, by name.
     pub classes: Vec<TestClass>,
