@@ -97,7 +97,7 @@ fn any_group(groups: &[String], wanted: &[String]) -> bool {
     groups.iter().any(|group| wanted.iter().any(|one| group_matches(one, group)))
 }
 
-fn group_matches(pattern: &str, group: &str) -> bool {
+pub(super) fn group_matches(pattern: &str, group: &str) -> bool {
     glob(pattern, ".*", group)
 }
 

@@ -13,6 +13,8 @@ mod units;
 
 pub use fingerprint::fits;
 pub use group::PROFILE_SWITCH_MS;
+#[cfg(any(fuzzing, test))]
+pub(crate) use timings::DOCUMENT as TIMINGS;
 pub use timings::Timings;
 
 use crate::discover::Discovery;
@@ -22,7 +24,7 @@ use testfleet_protocol::plan::{Fingerprints, Plan};
 use testfleet_protocol::request::RunRequest;
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
 
-const DOCUMENT: document::Kind =
+pub(crate) const DOCUMENT: document::Kind =
     document::Kind { what: "plan", broken: FailureCode::PlanOutdated, hint: "make a new one: ./gradlew prepare" };
 
 /// Makes units of the discovered tests and spreads them over groups.
@@ -71,7 +73,7 @@ pub fn read_plan(path: &Path) -> Result<Plan> {
 ///
 /// # Errors
 /// `PlanOutdated`, naming the unit.
-fn check(plan: &Plan, path: &Path) -> Result<()> {
+pub(crate) fn check(plan: &Plan, path: &Path) -> Result<()> {
     match plan.units.iter().find(|unit| unit.estimate_ms > estimate::LONGEST_MS) {
         None => Ok(()),
         Some(unit) => Err(DOCUMENT

@@ -12,7 +12,7 @@ use testfleet_protocol::{FailureCode, Result, VERSION};
 /// Of how many runs durations are kept: enough that one bad run moves no median.
 const KEPT_RUNS: usize = 5;
 
-const DOCUMENT: document::Kind = document::Kind {
+pub(crate) const DOCUMENT: document::Kind = document::Kind {
     what: "timings file",
     broken: FailureCode::TimingsBroken,
     hint: "delete it: the next run writes a new one, and until then estimates are guesses",
@@ -135,7 +135,7 @@ impl Timings {
         self.tasks.entry(task.clone()).or_default().entry(class.to_owned()).or_default()
     }
 
-    fn bytes(&self) -> Result<Vec<u8>> {
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>> {
         let mut text = format!("{{\"protocol\": {},\n\"tasks\": {{", self.protocol);
         for (index, (task, classes)) in self.tasks.iter().enumerate() {
             text.push_str(if index == 0 { "\n" } else { ",\n" });

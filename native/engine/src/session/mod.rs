@@ -168,7 +168,7 @@ fn execute(open: OpenRequest, sink: &Sink, cancelled: watch::Receiver<bool>) -> 
 }
 
 /// Reads a request; [`check`] says whether it can be worked on.
-fn read(json: &[u8]) -> Result<OpenRequest> {
+pub(crate) fn read(json: &[u8]) -> Result<OpenRequest> {
     check_version(json)?;
     serde_json::from_slice(json)
         .map_err(|error| Failure::new(FailureCode::InvalidRequest, "failed to read the request").cause(&error))
@@ -201,7 +201,7 @@ fn wrong_version(protocol: u32) -> Option<Failure> {
     })
 }
 
-fn check(request: &RunRequest) -> Result<()> {
+pub(crate) fn check(request: &RunRequest) -> Result<()> {
     if let Some(failure) = wrong_version(request.protocol) {
         return Err(failure);
     }
@@ -213,6 +213,12 @@ fn check(request: &RunRequest) -> Result<()> {
                 "write the request anew with `./gradlew prepare`",
             );
         }
+    }
+    if let Some((name, dir)) = request.roots.iter().find(|(name, dir)| !is_root_name(name) || !dir.is_absolute()) {
+        return invalid(
+            format!("failed to read the request: the root `{name}` = `{}` can't be used", dir.display()),
+            "a root has a name of letters, digits, `-` and `_`, and an absolute folder",
+        );
     }
     if request.options.backend != "local" {
         return invalid(
@@ -232,10 +238,31 @@ fn check(request: &RunRequest) -> Result<()> {
     Ok(())
 }
 
+/// Whether `${name}` is one name wherever it stands.
+fn is_root_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::test_request;
+
+    #[test]
+    fn roots_that_would_not_lead_back_are_refused() {
+        for (name, dir, expected) in [
+            ("tools", "/opt", true),
+            ("my-tools_2", "/", true),
+            ("tools", "", false),
+            ("tools", "opt", false),
+            ("a}b", "/opt", false),
+            ("", "/opt", false),
+        ] {
+            let mut request = test_request::empty();
+            request.roots.insert(name.into(), dir.into());
+            assert_eq!(check(&request).is_ok(), expected, "{name} = {dir}");
+        }
+    }
 
     #[test]
     fn a_number_of_workers_that_no_plan_can_be_made_for_is_refused() {
