@@ -129,11 +129,13 @@ fn request_for(plan: &Plan) -> RunRequest {
 mod tests {
     use super::*;
 
+    type Reader = fn(&[u8]);
+
     /// Inputs that once broke something stay with the seeds: see `native/fuzz/README.md`.
     #[test]
     fn all_seeds_are_read_or_refused() {
         let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds");
-        let targets: [(&str, fn(&[u8])); 8] = [
+        let targets: [(&str, Reader); 8] = [
             ("request", request),
             ("plan", plan),
             ("bundle", bundle),
@@ -154,6 +156,13 @@ mod tests {
     #[test]
     fn the_small_seeds_are_valid() {
         let plan = plan_of(SMALL_PLAN);
+        let small = |bytes: &[u8]| parse_journal(Path::new("small"), bytes).unwrap().len();
+        assert_eq!(small(include_bytes!("../../fuzz/seeds/journal/small.jsonl")), 15);
+        assert_eq!(small(include_bytes!("../../fuzz/seeds/journal/longest-durations.jsonl")), 18);
+        let bundle = include_bytes!("../../fuzz/seeds/bundle/small.json");
+        assert!(bundles::DOCUMENT.parse::<Bundle>(Path::new("small"), bundle).is_ok());
+        let timings = include_bytes!("../../fuzz/seeds/timings/small.json");
+        assert!(TIMINGS.parse::<Timings>(Path::new("small"), timings).is_ok());
         assert!(session::check(&request_for(&plan)).is_ok());
         assert!(make_plan(&discovered(&plan), &Timings::default(), &request_for(&plan)).is_ok());
     }
