@@ -1,10 +1,9 @@
 //! The `testfleet` command: the engine's stages without Gradle, from the `request.json` that the
 //! plugin leaves in `build/testfleet/`.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program talks to its terminal")]
-
 use clap::{Args, Parser, Subcommand};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -42,15 +41,24 @@ enum Action {
         #[arg(long)]
         debug_jvm: bool,
         #[command(flatten)]
-        choices: Choices,
+        source: Source,
     },
 }
 
 #[derive(Args)]
-struct Choices {
+struct Source {
     /// What the Gradle plugin wrote
     #[arg(long, value_name = "FILE", default_value = "build/testfleet/request.json")]
     request: PathBuf,
+    /// Show more
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+#[derive(Args)]
+struct Choices {
+    #[command(flatten)]
+    source: Source,
     /// How many workers, instead of what the request says
     #[arg(long, value_name = "N")]
     workers: Option<u32>,
@@ -60,61 +68,78 @@ struct Choices {
     /// What may become a unit: `class` or `method`
     #[arg(long, value_name = "KIND", value_parser = parse_split)]
     split: Option<Split>,
-    /// Show more
-    #[arg(long, short)]
-    verbose: bool,
 }
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("testfleet: {failure}");
+            // Without a standard error the exit code says it alone.
+            let _ = writeln!(std::io::stderr(), "testfleet: {failure}");
             ExitCode::from(failure.code.exit_code())
         }
     }
 }
 
 fn run(cli: Cli) -> Result<()> {
-    let (command, choices) = match cli.command {
-        Action::Plan(choices) => (Command::Prepare, choices),
-        Action::Run(choices) => (Command::RunParallel, choices),
-        Action::Worker { worker, plan, from_run, debug_jvm, choices } => {
-            (Command::RunWorker { worker, plan, from_run, debug_jvm }, choices)
+    let (command, request, source) = match cli.command {
+        Action::Plan(choices) => (Command::Prepare, choices.request()?, choices.source),
+        Action::Run(choices) => (Command::RunParallel, choices.request()?, choices.source),
+        Action::Worker { worker, plan, from_run, debug_jvm, source } => {
+            let mut request = source.request()?;
+            // A group is run as it was planned, whatever the request was made for.
+            request.options.tests.clear();
+            (Command::RunWorker { worker, plan, from_run, debug_jvm }, request, source)
         }
     };
-    let request = read_request(&choices)?;
-    let session = Arc::new(Session::open(OpenRequest { command, request, environment: environment() })?);
+    let open = OpenRequest { command, request, environment: environment(), run_events: false };
+    let session = Arc::new(Session::open(open)?);
     cancel_on_interrupt(&session)?;
     loop {
         match session.next_event(Duration::from_secs(1)) {
-            Some(Event::Console { level, text }) => show(level, &text, choices.verbose),
+            Some(Event::Console { level, text }) => {
+                if show(level, &text, source.verbose).is_err() {
+                    // Whoever read has gone (`testfleet run | head`): nobody waits for the rest.
+                    session.cancel();
+                }
+            }
             Some(Event::End { failure }) => return failure.map_or(Ok(()), Err),
             Some(Event::Run { .. } | Event::Written { .. }) | None => {}
         }
     }
 }
 
-fn read_request(choices: &Choices) -> Result<RunRequest> {
-    let path = &choices.request;
-    let json = fs::read(path).map_err(|error| {
-        Failure::new(FailureCode::InvalidRequest, format!("failed to read {}", path.display()))
-            .cause(&error)
-            .hint("`./gradlew prepare` writes it; or name another with --request")
-    })?;
-    let mut request: RunRequest = serde_json::from_slice(&json).map_err(|error| {
-        Failure::new(FailureCode::InvalidRequest, format!("failed to understand {}", path.display()))
-            .cause(&error)
-            .hint("write it anew with `./gradlew prepare` of the same Testfleet release")
-    })?;
-    if let Some(workers) = choices.workers {
-        request.options.workers = workers;
+impl Choices {
+    /// The request with what the command line chose instead.
+    fn request(&self) -> Result<RunRequest> {
+        let mut request = self.source.request()?;
+        if let Some(workers) = self.workers {
+            request.options.workers = workers;
+        }
+        if let Some(split) = self.split {
+            request.options.split = split;
+        }
+        if !self.tests.is_empty() {
+            request.options.tests.clone_from(&self.tests);
+        }
+        Ok(request)
     }
-    if let Some(split) = choices.split {
-        request.options.split = split;
+}
+
+impl Source {
+    fn request(&self) -> Result<RunRequest> {
+        let path = &self.request;
+        let json = fs::read(path).map_err(|error| {
+            Failure::new(FailureCode::InvalidRequest, format!("failed to read {}", path.display()))
+                .cause(&error)
+                .hint("`./gradlew prepare` writes it; or name another with --request")
+        })?;
+        serde_json::from_slice(&json).map_err(|error| {
+            Failure::new(FailureCode::InvalidRequest, format!("failed to understand {}", path.display()))
+                .cause(&error)
+                .hint("write it anew with `./gradlew prepare` of the same Testfleet release")
+        })
     }
-    request.options.tests.extend(choices.tests.iter().cloned());
-    Ok(request)
 }
 
 /// Variables whose name or value is no Unicode can't be told to a JVM and are left out.
@@ -147,11 +172,11 @@ fn parse_split(text: &str) -> std::result::Result<Split, String> {
     }
 }
 
-fn show(level: Level, text: &str, verbose: bool) {
+fn show(level: Level, text: &str, verbose: bool) -> std::io::Result<()> {
     match level {
-        Level::Info if !verbose => {}
-        Level::Info | Level::Lifecycle => println!("{text}"),
-        Level::Warn => eprintln!("warning: {text}"),
-        Level::Error => eprintln!("{text}"),
+        Level::Info if !verbose => Ok(()),
+        Level::Info | Level::Lifecycle => writeln!(std::io::stdout(), "{text}"),
+        Level::Warn => writeln!(std::io::stderr(), "warning: {text}"),
+        Level::Error => writeln!(std::io::stderr(), "{text}"),
     }
 }

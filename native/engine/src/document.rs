@@ -17,7 +17,7 @@ pub(crate) struct Kind {
 }
 
 impl Kind {
-    fn failure(&self, path: &Path) -> Failure {
+    pub(crate) fn failure(&self, path: &Path) -> Failure {
         Failure::new(self.broken, format!("failed to read the {} {}", self.what, path.display())).hint(self.hint)
     }
 
@@ -34,7 +34,11 @@ impl Kind {
         self.parse(path, &bytes).map(Some)
     }
 
-    fn parse<T: DeserializeOwned>(&self, path: &Path, bytes: &[u8]) -> Result<T> {
+    /// Reads a document from bytes; `path` is for messages.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub(crate) fn parse<T: DeserializeOwned>(&self, path: &Path, bytes: &[u8]) -> Result<T> {
         #[derive(serde::Deserialize)]
         struct Versioned {
             protocol: u32,

@@ -8,6 +8,8 @@ pub mod backend;
 pub mod bundle;
 pub mod discover;
 mod document;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod hash;
 pub mod plan;
 pub mod report;

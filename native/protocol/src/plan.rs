@@ -52,12 +52,20 @@ pub struct Unit {
     pub class: String,
     /// Whether `tests` is all that the class has: then the harness runs the class without a filter.
     pub whole_class: bool,
+    /// Whether the framework's own reports name a method without its empty parentheses, as those of JUnit 3, JUnit 4 and
+    /// TestNG do.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub plain_names: bool,
     /// The planned tests, sorted. Those of nested classes name the nested class.
     pub tests: Vec<TestName>,
     /// Expected duration in milliseconds, class set-up included.
     pub estimate_ms: u64,
     /// Where the estimate comes from.
     pub estimate_source: EstimateSource,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Unit {

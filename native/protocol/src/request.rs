@@ -17,6 +17,14 @@ pub struct OpenRequest {
     /// It holds secrets: kept in memory, never written, logged or shown (there is no `Debug`).
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
+    /// Whether each event of the run is wanted, besides what is said to people: `false` spares a caller that shows
+    /// nothing of its own a great many of them.
+    #[serde(default = "yes")]
+    pub run_events: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What to do with a build.

@@ -20,7 +20,7 @@ use testfleet_protocol::request::{RunRequest, TestTask};
 use testfleet_protocol::test::TaskPath;
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
 
-const DOCUMENT: document::Kind =
+pub(crate) const DOCUMENT: document::Kind =
     document::Kind { what: "bundle", broken: FailureCode::Io, hint: "make a new one: ./gradlew prepare" };
 
 /// Describes what the units of a plan need: a profile for each Test task that has units, and every file and

@@ -75,6 +75,7 @@ fn plan() -> Plan {
         task: TaskPath(":test".into()),
         class: "com.acme.FooTest".into(),
         whole_class: true,
+        plain_names: false,
         tests: vec![],
         estimate_ms: 1,
         estimate_source: EstimateSource::Guess,

@@ -4,9 +4,9 @@
 //! Read by hand, because noak reads nested values by recursion without a limit: a hostile file
 //! would overflow the stack and take the whole process with it.
 
-use super::class_file::{text, type_name};
+use super::texts::{Texts, type_name};
 use noak::error::DecodeError;
-use noak::reader::cpool::{self, ConstantPool};
+use noak::reader::cpool;
 
 /// Deeper nesting than this is no annotation that a compiler writes.
 const MAX_DEPTH: u32 = 32;
@@ -18,6 +18,8 @@ pub(crate) enum Unreadable {
     Structure(DecodeError),
     /// An annotation is.
     Annotation,
+    /// It names its constants more often than any compiler does.
+    TooMuchText,
 }
 
 impl std::fmt::Display for Unreadable {
@@ -25,6 +27,7 @@ impl std::fmt::Display for Unreadable {
         match self {
             Self::Structure(error) => write!(f, "it is no class file, or a damaged one: {error}"),
             Self::Annotation => f.write_str("it is damaged: an annotation ends too early or nests too deeply"),
+            Self::TooMuchText => f.write_str("its names and annotations add up to more text than a compiler writes"),
         }
     }
 }
@@ -103,13 +106,13 @@ impl Annotation {
 }
 
 /// All annotations of an attribute's content.
-pub(super) fn read_all(pool: &ConstantPool<'_>, content: &[u8]) -> Result<Vec<Annotation>, Unreadable> {
-    let mut reader = Reader { pool, rest: content };
+pub(super) fn read_all(texts: &Texts<'_, '_>, content: &[u8]) -> Result<Vec<Annotation>, Unreadable> {
+    let mut reader = Reader { texts, rest: content };
     (0..reader.u16()?).map(|_| reader.annotation(0)).collect()
 }
 
 struct Reader<'p, 'a> {
-    pool: &'p ConstantPool<'a>,
+    texts: &'p Texts<'p, 'a>,
     rest: &'p [u8],
 }
 
@@ -125,8 +128,8 @@ impl Reader<'_, '_> {
     }
 
     fn text(&mut self) -> Result<String, Unreadable> {
-        let index = cpool::Index::<cpool::Utf8<'_>>::new(self.u16()?)?;
-        Ok(text(self.pool.retrieve(index)?))
+        let index = cpool::Index::new(self.u16()?)?;
+        self.texts.text(index)
     }
 
     fn annotation(&mut self, depth: u32) -> Result<Annotation, Unreadable> {
@@ -149,7 +152,7 @@ impl Reader<'_, '_> {
             b'c' => Value::Class(type_name(&self.text()?)),
             b'Z' => {
                 let index = cpool::Index::<cpool::Integer>::new(self.u16()?)?;
-                Value::Bool(self.pool.get(index)?.value != 0)
+                Value::Bool(self.texts.pool.get(index)?.value != 0)
             }
             b'B' | b'C' | b'D' | b'F' | b'I' | b'J' | b'S' => {
                 self.u16()?;

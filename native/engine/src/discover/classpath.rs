@@ -82,6 +82,31 @@ impl Classpath {
         Ok(chain)
     }
 
+    /// An interface and those that it extends, as far as they are known: each once, parents before what extends them.
+    ///
+    /// # Errors
+    /// When one of them is broken.
+    pub(crate) fn interfaces(&self, name: &str) -> Result<Vec<Arc<ClassFile>>> {
+        let mut seen = HashSet::from([name.to_owned()]);
+        // With how many of its parents are done. No recursion: nothing bounds how deep a class file says that it goes.
+        let mut on_the_way: Vec<_> = self.class(name)?.into_iter().map(|interface| (interface, 0)).collect();
+        let mut found = Vec::new();
+        while let Some((interface, done)) = on_the_way.last_mut() {
+            match interface.interfaces.get(*done).cloned() {
+                Some(parent) => {
+                    *done += 1;
+                    if seen.insert(parent.clone())
+                        && let Some(parent) = self.class(&parent)?
+                    {
+                        on_the_way.push((parent, 0));
+                    }
+                }
+                None => found.extend(on_the_way.pop().map(|(interface, _)| interface)),
+            }
+        }
+        Ok(found)
+    }
+
     /// Whether a class is, extends or implements the class of this name.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::annotation::Annotation;
 use super::class_file::{ClassFile, Method};
 use super::classpath::Classpath;
-use super::found::FoundTest;
+use super::found::{FoundTest, Walk};
 use noak::AccessFlags;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -76,22 +76,21 @@ const ENCLOSED: &str = "org.junit.experimental.runners.Enclosed";
 /// # Errors
 /// When a class that had to be looked at is broken.
 pub(crate) fn find(classpath: &Classpath, class: &Arc<ClassFile>) -> Result<JUnit4Class> {
-    Builder { classpath, on_the_way: Vec::new() }.build(class)
+    Builder { classpath, walk: Walk::default() }.build(class)
 }
 
 struct Builder<'a> {
     classpath: &'a Classpath,
-    on_the_way: Vec<String>,
+    walk: Walk,
 }
 
 impl Builder<'_> {
     fn build(&mut self, class: &Arc<ClassFile>) -> Result<JUnit4Class> {
-        if self.on_the_way.contains(&class.name) {
+        if !self.walk.enter(&class.name)? {
             return Ok(JUnit4Class::Unknown("a suite contains itself".to_owned()));
         }
-        self.on_the_way.push(class.name.clone());
         let built = self.build_new(class);
-        self.on_the_way.pop();
+        self.walk.leave();
         built
     }
 

@@ -2,7 +2,7 @@
 
 use super::class_file::{ClassFile, Method};
 use super::classpath::Classpath;
-use super::found::FoundTest;
+use super::found::{FoundTest, Walk};
 use noak::AccessFlags;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ const NESTED: &str = "org.junit.jupiter.api.Nested";
 pub(crate) fn find(classpath: &Classpath, class: &Arc<ClassFile>, cyclic: &mut Vec<String>) -> Result<Vec<FoundTest>> {
     let mut tests = Vec::new();
     if !class.has(AccessFlags::PRIVATE) && !class.has(AccessFlags::ABSTRACT) {
-        let mut finder = Finder { classpath, on_the_way: Vec::new(), tests: &mut tests, cyclic };
+        let mut finder = Finder { classpath, walk: Walk::default(), tests: &mut tests, cyclic };
         finder.visit(class, class.name.clone(), &[])?;
     }
     Ok(tests)
@@ -29,8 +29,8 @@ pub(crate) fn find(classpath: &Classpath, class: &Arc<ClassFile>, cyclic: &mut V
 
 struct Finder<'a> {
     classpath: &'a Classpath,
-    /// Actual names of the classes being visited, outermost first.
-    on_the_way: Vec<String>,
+    /// By actual names.
+    walk: Walk,
     tests: &'a mut Vec<FoundTest>,
     cyclic: &'a mut Vec<String>,
 }
@@ -38,11 +38,10 @@ struct Finder<'a> {
 impl Finder<'_> {
     /// `name` is how the class is called under the top-level class that is run.
     fn visit(&mut self, class: &Arc<ClassFile>, name: String, outer_tags: &[String]) -> Result<()> {
-        if self.on_the_way.contains(&class.name) {
+        if !self.walk.enter(&class.name)? {
             self.cyclic.push(class.name.clone());
             return Ok(());
         }
-        self.on_the_way.push(class.name.clone());
         let mut tags = outer_tags.to_vec();
         tags.extend(class_tags(self.classpath, class)?);
         for method in methods_in_hierarchy(self.classpath, class)? {
@@ -51,7 +50,7 @@ impl Finder<'_> {
                 tags.extend(self.classpath.tags(&method.get().annotations)?);
                 self.tests.push(FoundTest {
                     name: TestName { class: name.clone(), method: method.get().signature() },
-                    classes: self.on_the_way.iter().rev().cloned().collect(),
+                    classes: self.walk.on_the_way().rev().cloned().collect(),
                     method: method.get().name.clone(),
                     tags,
                 });
@@ -61,7 +60,7 @@ impl Finder<'_> {
             let nested_name = format!("{name}${}", nested.simple_name());
             self.visit(&nested, nested_name, &tags)?;
         }
-        self.on_the_way.pop();
+        self.walk.leave();
         Ok(())
     }
 }
@@ -155,28 +154,13 @@ fn methods_in_hierarchy(classpath: &Classpath, class: &Arc<ClassFile>) -> Result
     let mut visible = Vec::new();
     for class in chain.iter().rev() {
         for name in &class.interfaces {
-            add_interface(classpath, name, &mut visible, &mut HashSet::new())?;
+            for interface in classpath.interfaces(name)? {
+                add_declared(&interface, &mut visible);
+            }
         }
         add_declared(class, &mut visible);
     }
     Ok(visible)
-}
-
-fn add_interface(
-    classpath: &Classpath,
-    name: &str,
-    visible: &mut Vec<MethodOf>,
-    seen: &mut HashSet<String>,
-) -> Result<()> {
-    if !seen.insert(name.to_owned()) {
-        return Ok(());
-    }
-    let Some(interface) = classpath.class(name)? else { return Ok(()) };
-    for parent in &interface.interfaces {
-        add_interface(classpath, parent, visible, seen)?;
-    }
-    add_declared(&interface, visible);
-    Ok(())
 }
 
 fn add_declared(class: &Arc<ClassFile>, visible: &mut Vec<MethodOf>) {

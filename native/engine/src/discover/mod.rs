@@ -10,6 +10,8 @@ mod classpath;
 mod container;
 mod engines;
 mod found;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod junit4;
 mod jupiter;
 mod notices;
@@ -18,6 +20,7 @@ mod tags;
 mod task;
 mod test_patterns;
 mod testng;
+mod texts;
 
 pub(crate) use container::is_archive_name;
 
@@ -43,7 +46,7 @@ pub struct Discovery {
 pub struct DiscoveredTask {
     /// Which task.
     pub task: TaskPath,
-    /// Class files that its patterns let in.
+    /// Class files that its `include` and `exclude` let in, whatever tests are asked for by name.
     pub searched: u64,
     /// Classes with tests that the filters leave, by name.
     pub classes: Vec<TestClass>,
@@ -128,3 +131,5 @@ pub fn discover(request: &RunRequest) -> Result<Discovery> {
 mod fixture_tests;
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod hostile_tests;

@@ -3,7 +3,7 @@
 use super::classpath::Classpath;
 use super::found::FoundTest;
 use super::tags::TagExpression;
-use super::test_patterns::TestPatterns;
+use super::test_patterns::{TestPatterns, glob};
 use testfleet_protocol::Result;
 use testfleet_protocol::request::{Framework, TestTask};
 
@@ -97,11 +97,36 @@ fn any_group(groups: &[String], wanted: &[String]) -> bool {
     groups.iter().any(|group| wanted.iter().any(|one| group_matches(one, group)))
 }
 
-fn group_matches(pattern: &str, group: &str) -> bool {
-    match pattern.split_once(".*") {
-        None => pattern == group,
-        Some((head, tail)) => group.strip_prefix(head).is_some_and(|rest| {
-            (0..=rest.len()).filter(|at| rest.is_char_boundary(*at)).any(|at| group_matches(tail, &rest[at..]))
-        }),
+pub(super) fn group_matches(pattern: &str, group: &str) -> bool {
+    glob(pattern, ".*", group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn group_patterns_match_as_regular_expressions_of_text_and_any() {
+        for (pattern, group, expected) in [
+            ("slow", "slow", true),
+            ("slow", "slower", false),
+            ("slow.*", "slow", true),
+            ("slow.*", "slow-db", true),
+            (".*db", "slow-db", true),
+            ("a.*b.*c", "aXbYbZc", true),
+            ("a.*b.*c", "acb", false),
+            ("a.*a", "a", false),
+            (".*", "", true),
+            ("", "", true),
+            ("", "slow", false),
+        ] {
+            assert_eq!(group_matches(pattern, group), expected, "{pattern} {group}");
+        }
+    }
+
+    #[test]
+    fn a_group_pattern_takes_neither_deep_recursion_nor_exponential_time() {
+        assert!(group_matches(&".*".repeat(100_000), "slow"));
+        assert!(!group_matches(&("a.*".repeat(2_000) + "b"), &"a".repeat(4_000)));
     }
 }

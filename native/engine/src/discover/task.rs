@@ -29,8 +29,7 @@ pub(super) fn discover(
     containers: &Containers,
 ) -> Result<(DiscoveredTask, Vec<Notice>)> {
     let search = Search::new(task, command_line, containers)?;
-    let candidates = search.candidates(task, containers)?;
-    let searched = candidates.len() as u64;
+    let (candidates, searched) = search.candidates(task, containers)?;
     let looked_at: Vec<(Option<TestClass>, Vec<Notice>)> =
         candidates.par_iter().map(|class| search.look_at(class)).collect::<Result<_>>()?;
     let mut notices = search.notices();
@@ -78,8 +77,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The classes that Gradle would look at, each read.
-    fn candidates(&self, task: &TestTask, containers: &Containers) -> Result<Vec<Arc<ClassFile>>> {
+    /// The classes that Gradle would look at, each read, and how many there were before the patterns for names of tests.
+    fn candidates(&self, task: &TestTask, containers: &Containers) -> Result<(Vec<Arc<ClassFile>>, u64)> {
         let filter = FileFilter::new(&task.includes, &task.excludes);
         let mut files: Vec<(Arc<Container>, String)> = Vec::new();
         for dir in &task.class_dirs {
@@ -100,6 +99,7 @@ impl<'a> Search<'a> {
         let mut seen = BTreeSet::new();
         let mut hashes = BTreeMap::new();
         let mut candidates = Vec::new();
+        let mut searched = 0;
         for ((_, path), class) in files.iter().zip(read) {
             let Some(class) = class else { continue };
             // A file under another name than its class's can't be loaded from here.
@@ -108,15 +108,16 @@ impl<'a> Search<'a> {
                 continue;
             }
             hashes.insert(class.name.clone(), class.sha256);
-            if filter.accepts(path)
-                && !is_anonymous(&class.name)
-                && self.selection.patterns.may_include_class(&class.name)
-            {
+            if !filter.accepts(path) || is_anonymous(&class.name) {
+                continue;
+            }
+            searched += 1;
+            if self.selection.patterns.may_include_class(&class.name) {
                 candidates.push(class);
             }
         }
         let _ = self.own.set(hashes);
-        Ok(candidates)
+        Ok((candidates, searched))
     }
 
     fn look_at(&self, class: &Arc<ClassFile>) -> Result<(Option<TestClass>, Vec<Notice>)> {

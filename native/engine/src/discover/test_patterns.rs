@@ -80,11 +80,11 @@ impl TestPattern {
     }
 
     fn matches_class(&self, class: &str) -> bool {
-        glob(&self.text, self.target(class))
+        glob(&self.text, "*", self.target(class))
     }
 
     fn matches_method(&self, class: &str, method: &str) -> bool {
-        glob(&self.text, &format!("{}.{method}", self.target(class)))
+        glob(&self.text, "*", &format!("{}.{method}", self.target(class)))
     }
 
     fn may_include_class(&self, class: &str) -> bool {
@@ -114,12 +114,9 @@ fn same_class(class: &str, pattern: &str) -> bool {
     class == pattern || pattern.split_once('$').is_some_and(|(outer, _)| class == outer)
 }
 
-/// Whether the pattern, in which `*` is any number of any characters, matches the whole text.
-fn glob(pattern: &str, text: &str) -> bool {
-    if pattern.is_empty() {
-        return text.is_empty();
-    }
-    let mut parts = pattern.split('*');
+/// Whether the pattern, in which `any` is any number of any characters, matches the whole text.
+pub(super) fn glob(pattern: &str, any: &str, text: &str) -> bool {
+    let mut parts = pattern.split(any);
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else { return false };
     let mut parts: Vec<&str> = parts.collect();

@@ -40,7 +40,9 @@ pub(crate) fn find(classpath: &Classpath, class: &Arc<ClassFile>) -> Result<Test
         let mut methods: Vec<(Arc<ClassFile>, usize)> = Vec::new();
         methods.extend((0..declaring.methods.len()).map(|method| (Arc::clone(declaring), method)));
         for interface in &declaring.interfaces {
-            add_default_methods(classpath, interface, &mut methods, &mut HashSet::new())?;
+            for interface in classpath.interfaces(interface)? {
+                add_default_methods(&interface, &mut methods);
+            }
         }
         for (owner, method) in &methods {
             let method = &owner.methods[*method];
@@ -90,23 +92,10 @@ fn groups(annotation: &Annotation) -> Vec<String> {
     annotation.texts("groups").into_iter().map(str::to_owned).collect()
 }
 
-fn add_default_methods(
-    classpath: &Classpath,
-    name: &str,
-    methods: &mut Vec<(Arc<ClassFile>, usize)>,
-    seen: &mut HashSet<String>,
-) -> Result<()> {
-    if !seen.insert(name.to_owned()) {
-        return Ok(());
-    }
-    let Some(interface) = classpath.class(name)? else { return Ok(()) };
-    for parent in &interface.interfaces {
-        add_default_methods(classpath, parent, methods, seen)?;
-    }
+fn add_default_methods(interface: &Arc<ClassFile>, methods: &mut Vec<(Arc<ClassFile>, usize)>) {
     for (index, method) in interface.methods.iter().enumerate() {
         if !method.flags.intersects(AccessFlags::ABSTRACT | AccessFlags::STATIC | AccessFlags::PRIVATE) {
-            methods.push((Arc::clone(&interface), index));
+            methods.push((Arc::clone(interface), index));
         }
     }
-    Ok(())
 }

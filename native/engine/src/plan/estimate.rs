@@ -10,6 +10,9 @@ const UNKNOWN_TEST_US: u64 = 20_000;
 /// The same for a class's set-up.
 const UNKNOWN_SETUP_US: u64 = 20_000;
 
+/// No estimate is longer, in milliseconds: a year. A damaged duration of the past would otherwise make sums overflow.
+pub(super) const LONGEST_MS: u64 = 365 * 24 * 60 * 60 * 1_000;
+
 /// Mean durations of what is known, to guess the rest by.
 pub(super) struct Estimates<'a> {
     timings: &'a Timings,
@@ -74,7 +77,7 @@ impl<'a> Estimates<'a> {
             all if all == tests.len() => EstimateSource::Timings,
             _ => EstimateSource::Partly,
         };
-        (micros.div_ceil(1000).max(1), source)
+        (micros.div_ceil(1000).clamp(1, LONGEST_MS), source)
     }
 
     fn of_setup(&self, task: &TaskPath, class: &str) -> u64 {
@@ -120,6 +123,15 @@ mod tests {
         assert_eq!(of("a.X", &[name("a.X", "one()"), name("a.X", "new()")]), (35, EstimateSource::Partly));
         assert_eq!(of("a.New", &[name("a.New", "x()")]), (45, EstimateSource::Guess));
         assert_eq!(of("c.New", &[name("c.New", "x()")]), (85, EstimateSource::Guess));
+    }
+
+    #[test]
+    fn a_damaged_duration_makes_no_estimate_that_overflows() {
+        let task = TaskPath(":test".into());
+        let mut timings = Timings::default();
+        let test = name("a.X", "x()");
+        timings.record(&TestId { task: task.clone(), name: test.clone() }, Duration::MAX);
+        assert_eq!(Estimates::new(&timings).of(&task, "a.X", &[test]).0, LONGEST_MS);
     }
 
     #[test]

@@ -13,6 +13,8 @@ mod units;
 
 pub use fingerprint::fits;
 pub use group::PROFILE_SWITCH_MS;
+#[cfg(any(fuzzing, test))]
+pub(crate) use timings::DOCUMENT as TIMINGS;
 pub use timings::Timings;
 
 use crate::discover::Discovery;
@@ -22,7 +24,7 @@ use testfleet_protocol::plan::{Fingerprints, Plan};
 use testfleet_protocol::request::RunRequest;
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
 
-const DOCUMENT: document::Kind =
+pub(crate) const DOCUMENT: document::Kind =
     document::Kind { what: "plan", broken: FailureCode::PlanOutdated, hint: "make a new one: ./gradlew prepare" };
 
 /// Makes units of the discovered tests and spreads them over groups.
@@ -59,10 +61,25 @@ pub fn plan(discovery: &Discovery, timings: &Timings, request: &RunRequest) -> R
 /// `PlanMissing` when there is none, `ProtocolVersion` for one of another version, `PlanOutdated` for one
 /// that is damaged or only half there.
 pub fn read_plan(path: &Path) -> Result<Plan> {
-    DOCUMENT.read(path)?.ok_or_else(|| {
+    let plan = DOCUMENT.read(path)?.ok_or_else(|| {
         Failure::new(FailureCode::PlanMissing, format!("failed to find a plan at {}", path.display()))
             .hint("make one: ./gradlew prepare")
-    })
+    })?;
+    check(&plan, path)?;
+    Ok(plan)
+}
+
+/// Refuses estimates that no plan is written with: their sums, on which the run decides, would overflow.
+///
+/// # Errors
+/// `PlanOutdated`, naming the unit.
+pub(crate) fn check(plan: &Plan, path: &Path) -> Result<()> {
+    match plan.units.iter().find(|unit| unit.estimate_ms > estimate::LONGEST_MS) {
+        None => Ok(()),
+        Some(unit) => Err(DOCUMENT
+            .failure(path)
+            .cause_text(format!("the estimate of unit {}, {} ms, is longer than a year", unit.id.0, unit.estimate_ms))),
+    }
 }
 
 /// Writes a plan, whole or not at all.

@@ -49,6 +49,21 @@ fn discovery(tests: &[Test]) -> (Discovery, Timings) {
     (Discovery { tasks, notices: vec![] }, timings)
 }
 
+#[test]
+fn a_plan_with_an_estimate_that_would_overflow_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plan.json");
+    let (discovery, timings) = discovery(&[(0, 0, 0, Some(1))]);
+    let mut plan = super::plan(&discovery, &timings, &request(1, Split::Class)).unwrap();
+    super::write_plan(&plan, &path).unwrap();
+    assert_eq!(super::read_plan(&path).unwrap(), plan);
+    plan.units[0].estimate_ms = u64::MAX;
+    super::write_plan(&plan, &path).unwrap();
+    let failure = super::read_plan(&path).unwrap_err();
+    assert_eq!(failure.code, testfleet_protocol::FailureCode::PlanOutdated);
+    assert!(failure.causes[0].contains("u1"), "{failure}");
+}
+
 fn request(workers: u32, split: Split) -> RunRequest {
     let mut request = test_request::empty();
     request.options.workers = workers;
@@ -66,6 +81,7 @@ fn unit(number: usize, task: &str, estimate_ms: u64) -> Unit {
         task: TaskPath(task.into()),
         class: format!("C{number}"),
         whole_class: true,
+        plain_names: false,
         tests: vec![],
         estimate_ms,
         estimate_source: testfleet_protocol::plan::EstimateSource::Guess,
@@ -215,4 +231,16 @@ fn a_missing_plan_and_an_empty_test_set_say_what_to_do() {
         notices: vec![],
     };
     insta::assert_snapshot!(plan(&discovery, &Timings::default(), &request).unwrap_err());
+}
+
+#[test]
+fn timings_of_tests_that_are_gone_are_forgotten() {
+    let (before, mut timings) = discovery(&[(0, 0, 0, Some(5)), (0, 1, 0, Some(7)), (1, 0, 0, Some(9))]);
+    let request = request(2, Split::Class);
+    timings.keep_only(&plan(&before, &timings, &request).unwrap());
+    assert_eq!(timings.all_tests().count(), 3);
+    let (after, _) = discovery(&[(0, 0, 0, None)]);
+    timings.keep_only(&plan(&after, &timings, &request).unwrap());
+    let left: Vec<_> = timings.all_tests().map(|(task, _, _)| task.0.clone()).collect();
+    assert_eq!(left.len(), 2, "one of the task that ran, one of the task that did not: {left:?}");
 }

@@ -2,16 +2,17 @@
 
 use crate::document;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
+use testfleet_protocol::plan::Plan;
 use testfleet_protocol::test::{TaskPath, TestId, TestName};
 use testfleet_protocol::{FailureCode, Result, VERSION};
 
 /// Of how many runs durations are kept: enough that one bad run moves no median.
 const KEPT_RUNS: usize = 5;
 
-const DOCUMENT: document::Kind = document::Kind {
+pub(crate) const DOCUMENT: document::Kind = document::Kind {
     what: "timings file",
     broken: FailureCode::TimingsBroken,
     hint: "delete it: the next run writes a new one, and until then estimates are guesses",
@@ -70,6 +71,29 @@ impl Timings {
         push(&mut self.class_mut(task, class).setup, wall.saturating_sub(tests));
     }
 
+    /// Forgets the tests that the Test tasks of `plan`, which holds all that they have, no longer have.
+    pub fn keep_only(&mut self, plan: &Plan) {
+        let mut planned: BTreeMap<&TaskPath, BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
+        for unit in &plan.units {
+            let classes = planned.entry(&unit.task).or_default();
+            // The set-up of a class is kept under its own name, also when all its tests are in nested classes.
+            classes.entry(unit.class.as_str()).or_default();
+            for test in &unit.tests {
+                classes.entry(test.class.as_str()).or_default().insert(test.method.as_str());
+            }
+        }
+        for (task, classes) in &mut self.tasks {
+            let Some(planned) = planned.get(task) else { continue };
+            classes.retain(|name, class| match planned.get(name.as_str()) {
+                Some(methods) => {
+                    class.tests.retain(|method, _| methods.contains(method.as_str()));
+                    true
+                }
+                None => false,
+            });
+        }
+    }
+
     /// Whether nothing was ever recorded.
     pub fn is_empty(&self) -> bool {
         self.tasks.is_empty()
@@ -111,7 +135,7 @@ impl Timings {
         self.tasks.entry(task.clone()).or_default().entry(class.to_owned()).or_default()
     }
 
-    fn bytes(&self) -> Result<Vec<u8>> {
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>> {
         let mut text = format!("{{\"protocol\": {},\n\"tasks\": {{", self.protocol);
         for (index, (task, classes)) in self.tasks.iter().enumerate() {
             text.push_str(if index == 0 { "\n" } else { ",\n" });

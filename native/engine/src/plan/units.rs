@@ -32,6 +32,7 @@ pub(super) fn make(discovery: &Discovery, timings: &Timings, split: Split) -> Ve
             task: task.clone(),
             class: class.class.clone(),
             whole_class,
+            plain_names: class.framework != FoundBy::Jupiter,
             tests,
             estimate_ms,
             estimate_source,

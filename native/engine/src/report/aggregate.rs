@@ -48,7 +48,8 @@ impl Aggregate {
             budget: Budget::default(),
         };
         for unit in &plan.units {
-            let tests = unit.test_ids().map(|id| empty.test_at(&id)).collect();
+            let tests: Vec<usize> = unit.test_ids().map(|id| empty.test_at(&id)).collect();
+            tests.iter().for_each(|&test| empty.tests[test].plain_name = unit.plain_names);
             empty.unit_index.insert(unit.id.clone(), empty.units.len());
             empty.units.push(UnitRecord {
                 id: unit.id.clone(),
@@ -165,7 +166,7 @@ impl Aggregate {
             attempts.iter().any(|known| known.number == attempt && known.finished.is_some())
         };
         let ended = unit.tests.iter().filter(ended).count() as u64;
-        unit.estimate_ms * ended / (unit.tests.len() as u64).max(1)
+        unit.estimate_ms.saturating_mul(ended) / (unit.tests.len() as u64).max(1)
     }
 
     /// Tests that the run said it would run and never mentioned again.

@@ -65,7 +65,7 @@ impl Console {
     pub fn new(plan: &Plan, options: ConsoleOptions) -> Self {
         let mut estimates = HashMap::new();
         for unit in &plan.units {
-            let share = unit.estimate_ms * 1_000 / (unit.tests.len() as u64).max(1);
+            let share = unit.estimate_ms.saturating_mul(1_000) / (unit.tests.len() as u64).max(1);
             estimates.extend(unit.test_ids().map(|test| (test, share.max(1))));
         }
         Self {
@@ -95,7 +95,7 @@ impl Console {
                 self.started_at_ms = *at_ms;
                 self.last_line_at_ms = *at_ms;
                 let all = *tests == self.estimates.len() as u64;
-                self.estimated_us = if all { self.estimates.values().sum() } else { 0 };
+                self.estimated_us = if all { self.estimates.values().copied().fold(0, u64::saturating_add) } else { 0 };
                 vec![(Level::Lifecycle, self.first(*tests, *units, *workers))]
             }
             RunEvent::WorkerStarted { worker, backend, .. } => {
@@ -218,10 +218,10 @@ impl Console {
     fn share_done(&self, now_ms: u64) -> f64 {
         let (done, all) = if self.estimated_us > 0 {
             let so_far = |(test, running): (&TestId, &Running)| {
-                let elapsed_us = now_ms.saturating_sub(running.since_ms) * 1_000;
+                let elapsed_us = now_ms.saturating_sub(running.since_ms).saturating_mul(1_000);
                 self.estimates.get(test).map_or(0, |estimate| elapsed_us.min(*estimate))
             };
-            (self.done_us + self.running.iter().map(so_far).sum::<u64>(), self.estimated_us)
+            (self.running.iter().map(so_far).fold(self.done_us, u64::saturating_add), self.estimated_us)
         } else {
             (self.done, self.tests)
         };
@@ -251,7 +251,7 @@ impl Console {
         // A failure outside of any planned test comes as a test of its own, which nothing waits for.
         if let Some(estimate_us) = self.estimates.get(test) {
             self.done += 1;
-            self.done_us += estimate_us;
+            self.done_us = self.done_us.saturating_add(*estimate_us);
         }
         if verdict == Verdict::Flaky {
             let text = format!("{} FLAKY: it failed and passed in different attempts", title(test, self.several_tasks));

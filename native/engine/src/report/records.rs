@@ -26,6 +26,8 @@ pub(super) struct RunRecord {
 #[derive(Debug)]
 pub(super) struct TestRecord {
     pub(super) id: TestId,
+    /// Whether its framework's own reports name it without empty parentheses.
+    pub(super) plain_name: bool,
     /// Whether this run was to run it; the other tests of the plan are none of its business.
     pub(super) in_run: bool,
     pub(super) verdict: Option<Verdict>,
@@ -51,7 +53,21 @@ pub(super) struct AttemptRecord {
 
 impl TestRecord {
     pub(super) fn new(id: TestId) -> Self {
-        Self { id, in_run: false, verdict: None, reason: None, attempts: Vec::new(), tail: TestTail::default() }
+        Self {
+            id,
+            plain_name: false,
+            in_run: false,
+            verdict: None,
+            reason: None,
+            attempts: Vec::new(),
+            tail: TestTail::default(),
+        }
+    }
+
+    /// Its method as the framework's own reports name it.
+    pub(super) fn reported_name(&self) -> &str {
+        let method = self.id.name.method.as_str();
+        if self.plain_name { method.strip_suffix("()").unwrap_or(method) } else { method }
     }
 
     pub(super) fn attempt(&mut self, number: Attempt) -> &mut AttemptRecord {
@@ -109,7 +125,7 @@ impl AttemptRecord {
     pub(super) fn duration_us(&self) -> u64 {
         match &self.finished {
             Some(finished) => finished.duration_us,
-            None => self.invocations.iter().map(|(_, finished)| finished.duration_us).sum(),
+            None => self.invocations.iter().map(|(_, finished)| finished.duration_us).fold(0, u64::saturating_add),
         }
     }
 
@@ -174,7 +190,7 @@ impl Span {
 impl WorkerRecord {
     /// Time in which it had a unit to run.
     pub(super) fn busy_ms(&self) -> u64 {
-        self.spans.iter().map(Span::length_ms).sum()
+        self.spans.iter().map(Span::length_ms).fold(0, u64::saturating_add)
     }
 
     pub(super) fn assigned(&mut self, unit: UnitId, attempt: Attempt, at_ms: u64) {

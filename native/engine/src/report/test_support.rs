@@ -19,6 +19,7 @@ pub(super) fn plan_of(classes: &[(&str, &str, u64, &[&str])]) -> Plan {
         task: TaskPath((*task).into()),
         class: (*class).into(),
         whole_class: true,
+        plain_names: false,
         tests: tests
             .iter()
             .map(|test| match test.split_once('>') {
@@ -81,7 +82,7 @@ impl Script {
     pub(super) fn started(tests: u64, units: u64) -> Self {
         let mut script = Self { events: Vec::new() };
         script.events.push(RunEvent::RunStarted {
-            run: "20261121-104833-k7q2".into(),
+            run: "20261121T104833123Z-3e50".into(),
             protocol: 1,
             plan: "5ca1ab1e".into(),
             workers: 2,

@@ -31,7 +31,7 @@ pub(crate) fn duration(ms: u64) -> String {
             format!("{} min {} s", seconds / 60, seconds % 60)
         }
         _ => {
-            let minutes = (ms + 30_000) / 60_000;
+            let minutes = ms.saturating_add(30_000) / 60_000;
             format!("{} h {} min", minutes / 60, minutes % 60)
         }
     }
@@ -40,12 +40,12 @@ pub(crate) fn duration(ms: u64) -> String {
 /// As [`duration`], without fractions of a second.
 pub(super) fn whole_seconds(ms: u64) -> String {
     let seconds = ms.div_ceil(1_000);
-    if seconds < 60 { format!("{seconds} s") } else { duration(seconds * 1_000) }
+    if seconds < 60 { format!("{seconds} s") } else { duration(seconds.saturating_mul(1_000)) }
 }
 
 /// As [`duration`], from microseconds; what took less than half a millisecond is `<1 ms`.
 pub(super) fn duration_us(us: u64) -> String {
-    if us < 500 { "<1 ms".to_owned() } else { duration((us + 500) / 1_000) }
+    if us < 500 { "<1 ms".to_owned() } else { duration(us.saturating_add(500) / 1_000) }
 }
 
 /// ISO 8601 in UTC with seconds and no zone, as JUnit XML has it: `2026-11-21T10:48:33`.

@@ -14,6 +14,16 @@ const OUTSIDE_OF_TESTS: &str = "executionError";
 /// Deaths in a row, without a result of any of its tests, after which a unit is not tried again.
 const SILENT_DEATHS: u32 = 2;
 
+/// How lines begin that a JVM writes whatever keeps it from starting.
+const SAYS_NOTHING: [&str; 6] = [
+    "Error: Could not create the Java Virtual Machine",
+    "Error: A fatal exception has occurred",
+    "Error occurred during initialization of",
+    "Picked up ",
+    "NOTE: Picked up ",
+    "WARNING: ",
+];
+
 /// How a harness JVM ended.
 pub(super) struct JvmDeath {
     /// Its profile.
@@ -96,6 +106,7 @@ pub(super) fn jvm_died(
     commands: &mut Vec<Command>,
 ) {
     let JvmDeath { task, pid, reason, was_ready } = died;
+    let reason = with_telling_line(&reason, was_ready);
     events.push(RunEvent::JvmDied { worker, pid: pid.unwrap_or(0), reason: reason.clone(), at_ms });
     let never_works = !was_ready && !state.proven.contains(&task);
     let (kind, what) = if was_ready { ("JvmDied", "died") } else { ("JvmStart", "did not start") };
@@ -237,4 +248,58 @@ fn finished(state: &State, worker: u32, held: &Held, handed_back: Vec<TestId>, a
 /// Whether `inner` is `outer` or nested in it, by binary names.
 fn is_or_encloses(outer: &str, inner: &str) -> bool {
     inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('$'))
+}
+
+/// Puts the line of a JVM's output that tells most beside how it ended: lists show the first line of a reason alone.
+/// That is the last that a JVM wrote before it died. One that does not start tells it first, or after what it always
+/// says.
+fn with_telling_line(reason: &str, was_ready: bool) -> String {
+    let Some((how, output)) = reason.split_once('\n').filter(|(how, _)| how.ends_with(':')) else {
+        return reason.to_owned();
+    };
+    let mut lines = output.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.clone().next();
+    let why = lines.clone().find(|line| !is_always_said(line)).filter(|_| !was_ready);
+    match why.or_else(|| lines.next_back()) {
+        None => reason.to_owned(),
+        // What is the first line anyway needs no repetition.
+        Some(telling) if first == Some(telling) => format!("{how} {}", output.trim_start()),
+        Some(telling) => format!("{how} {telling}\n{output}"),
+    }
+}
+
+fn is_always_said(line: &str) -> bool {
+    SAYS_NOTHING.iter().any(|beginning| line.starts_with(beginning)) || line.contains("Server VM warning: ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_telling_line;
+
+    #[test]
+    fn the_first_line_of_a_jvm_that_does_not_start_tells_why() {
+        let end = "  Error: Could not create the Java Virtual Machine.\n  Error: A fatal exception has occurred. Program will exit.";
+        let option = format!("exit code 1; it last wrote:\n  Unrecognized VM option 'Foo'\n{end}");
+        let told = format!("exit code 1; it last wrote: Unrecognized VM option 'Foo'\n{end}");
+        assert_eq!(with_telling_line(&option, false), told);
+        let heap = "exit code 1; it last wrote:\n  Picked up JAVA_TOOL_OPTIONS: -Da=b\n  Error occurred during initialization of VM\n  Too small maximum heap";
+        let first = with_telling_line(heap, false);
+        assert_eq!(first.lines().next(), Some("exit code 1; it last wrote: Too small maximum heap"));
+        assert!(first.contains("\n  Picked up JAVA_TOOL_OPTIONS: -Da=b\n"), "{first}");
+    }
+
+    #[test]
+    fn the_first_line_of_a_jvm_that_died_has_its_last_words() {
+        let died = "exit code 3; it last wrote:\n  starting\n  Terminating due to java.lang.OutOfMemoryError";
+        let told = "exit code 3; it last wrote: Terminating due to java.lang.OutOfMemoryError\n  starting\n  Terminating due to java.lang.OutOfMemoryError";
+        assert_eq!(with_telling_line(died, true), told);
+    }
+
+    #[test]
+    fn a_reason_without_output_stays_as_it_is() {
+        for reason in ["", "killed by signal 9 (SIGKILL)", "a\nb", "exit code 1; it last wrote:\n  "] {
+            assert_eq!(with_telling_line(reason, false), reason);
+            assert_eq!(with_telling_line(reason, true), reason);
+        }
+    }
 }

@@ -82,6 +82,14 @@ impl JournalWriter {
 /// [`FailureCode::ProtocolVersion`] when another version wrote it.
 pub fn read_journal(path: &Path) -> Result<Vec<RunEvent>> {
     let bytes = std::fs::read(path).map_err(|error| Failure::io("read the journal", path, &error))?;
+    parse_journal(path, &bytes)
+}
+
+/// [`read_journal`] of bytes; `path` is for messages.
+///
+/// # Errors
+/// As for [`read_journal`].
+pub(crate) fn parse_journal(path: &Path, bytes: &[u8]) -> Result<Vec<RunEvent>> {
     let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
     let header = lines.next().and_then(|line| serde_json::from_slice::<Header>(line).ok());
     match header {

@@ -18,6 +18,8 @@ mod simulation;
 mod state;
 
 pub use driver::run;
+#[cfg(any(fuzzing, test))]
+pub(crate) use journal::parse_journal;
 pub use journal::{JournalWriter, read_journal};
 pub use replay::{RanUnit, units_run_by};
 pub use state::State;

@@ -21,6 +21,7 @@ pub(super) fn plan_of(shape: &[(u8, usize, u64)]) -> Plan {
             task: TaskPath(format!(":m{profile}:test")),
             class: format!("C{}", index + 1),
             whole_class: true,
+            plain_names: false,
             tests: (0..tests).map(|test| name(&format!("C{}", index + 1), test)).collect(),
             estimate_ms,
             estimate_source: EstimateSource::Guess,

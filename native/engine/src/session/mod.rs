@@ -21,6 +21,9 @@ use testfleet_protocol::request::{Command, OpenRequest, RunRequest};
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
 use tokio::sync::watch;
 
+/// More workers than any plan is made for; keeps a slip of the finger from taking all memory.
+const MAX_WORKERS: u32 = 1_000;
+
 /// A command at work. Its events are pulled; the last is [`Event::End`].
 pub struct Session {
     events: Mutex<Receiver<Event>>,
@@ -35,10 +38,7 @@ impl Session {
     /// [`FailureCode::InvalidRequest`] when it is none, [`FailureCode::ProtocolVersion`] when it comes
     /// from another version. What fails later comes as [`Event::End`].
     pub fn open_json(json: &[u8]) -> Result<Self> {
-        check_version(json)?;
-        let request = serde_json::from_slice(json)
-            .map_err(|error| Failure::new(FailureCode::InvalidRequest, "failed to read the request").cause(&error))?;
-        Self::open(request)
+        Self::open(read(json)?)
     }
 
     /// Starts a command.
@@ -121,6 +121,8 @@ pub(crate) struct Context<'a> {
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) sink: &'a Sink,
     pub(crate) cancelled: watch::Receiver<bool>,
+    /// Whether [`Event::Run`] is wanted.
+    pub(crate) run_events: bool,
 }
 
 impl Context<'_> {
@@ -153,8 +155,8 @@ pub(crate) fn cancelled() -> Failure {
 }
 
 fn execute(open: OpenRequest, sink: &Sink, cancelled: watch::Receiver<bool>) -> Result<()> {
-    let OpenRequest { command, request, environment } = open;
-    let mut context = Context { request, environment, sink, cancelled };
+    let OpenRequest { command, request, environment, run_events } = open;
+    let mut context = Context { request, environment, sink, cancelled, run_events };
     match command {
         Command::Prepare => prepare(&context).map(drop),
         Command::Image => prepare::image(&context),
@@ -163,6 +165,13 @@ fn execute(open: OpenRequest, sink: &Sink, cancelled: watch::Receiver<bool>) -> 
             run::worker(&mut context, &run::WorkerChoice { worker, plan, from_run, debug_jvm })
         }
     }
+}
+
+/// Reads a request; [`check`] says whether it can be worked on.
+pub(crate) fn read(json: &[u8]) -> Result<OpenRequest> {
+    check_version(json)?;
+    serde_json::from_slice(json)
+        .map_err(|error| Failure::new(FailureCode::InvalidRequest, "failed to read the request").cause(&error))
 }
 
 /// Looks at the version before anything else, so that a document of another version is called that.
@@ -192,7 +201,7 @@ fn wrong_version(protocol: u32) -> Option<Failure> {
     })
 }
 
-fn check(request: &RunRequest) -> Result<()> {
+pub(crate) fn check(request: &RunRequest) -> Result<()> {
     if let Some(failure) = wrong_version(request.protocol) {
         return Err(failure);
     }
@@ -205,6 +214,12 @@ fn check(request: &RunRequest) -> Result<()> {
             );
         }
     }
+    if let Some((name, dir)) = request.roots.iter().find(|(name, dir)| !is_root_name(name) || !dir.is_absolute()) {
+        return invalid(
+            format!("failed to read the request: the root `{name}` = `{}` can't be used", dir.display()),
+            "a root has a name of letters, digits, `-` and `_`, and an absolute folder",
+        );
+    }
     if request.options.backend != "local" {
         return invalid(
             format!("failed to choose the backend: `{}` is unknown", request.options.backend),
@@ -214,5 +229,49 @@ fn check(request: &RunRequest) -> Result<()> {
     if request.options.workers == 0 {
         return invalid("failed to choose the number of workers: 0 is too few".to_owned(), "ask for 1 worker or more");
     }
+    if request.options.workers > MAX_WORKERS {
+        return invalid(
+            format!("failed to choose the number of workers: {} is too many", request.options.workers),
+            &format!("ask for {MAX_WORKERS} workers or fewer"),
+        );
+    }
     Ok(())
+}
+
+/// Whether `${name}` is one name wherever it stands.
+fn is_root_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_request;
+
+    #[test]
+    fn roots_that_would_not_lead_back_are_refused() {
+        for (name, dir, expected) in [
+            ("tools", "/opt", true),
+            ("my-tools_2", "/", true),
+            ("tools", "", false),
+            ("tools", "opt", false),
+            ("a}b", "/opt", false),
+            ("", "/opt", false),
+        ] {
+            let mut request = test_request::empty();
+            request.roots.insert(name.into(), dir.into());
+            assert_eq!(check(&request).is_ok(), expected, "{name} = {dir}");
+        }
+    }
+
+    #[test]
+    fn a_number_of_workers_that_no_plan_can_be_made_for_is_refused() {
+        let mut request = test_request::empty();
+        for (workers, expected) in
+            [(0, false), (1, true), (MAX_WORKERS, true), (MAX_WORKERS + 1, false), (u32::MAX, false)]
+        {
+            request.options.workers = workers;
+            assert_eq!(check(&request).is_ok(), expected, "{workers}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::prepare::{discover_aloud, prepare};
 use super::runs::RunDir;
-use super::show::Show;
+use super::show::{Record, Show};
 use super::{Context, cancelled};
 use crate::backend::local::{LocalBackend, LocalConfig};
 use crate::bundle::{bundle, write_bundle};
@@ -11,11 +11,13 @@ use crate::plan::{Timings, fits, read_plan, write_plan};
 use crate::report::ReportDirs;
 use crate::report::words::counted;
 use crate::run::{Queue, RunInput, read_journal, units_run_by};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use testfleet_protocol::event::Level;
+use testfleet_protocol::event::{Level, RunEvent};
 use testfleet_protocol::plan::{Plan, UnitId};
+use testfleet_protocol::test::Verdict;
 use testfleet_protocol::{Failure, FailureCode, Result};
 
 /// Which units `runWorker` runs.
@@ -33,6 +35,7 @@ struct Job {
     queue: Queue,
     workers: Vec<u32>,
     debug_jvm: bool,
+    record: Record,
     dirs: ReportDirs,
     /// Show what tests write as they write it.
     output: bool,
@@ -47,6 +50,7 @@ pub(crate) fn parallel(context: &Context<'_>) -> Result<()> {
         timings: prepared.timings,
         queue: Queue::Dynamic,
         debug_jvm: false,
+        record: if context.request.options.tests.is_empty() { Record::All } else { Record::Some },
         dirs: ReportDirs {
             results_dir: context.request.results_dir.clone(),
             reports_dir: context.request.reports_dir.clone(),
@@ -63,19 +67,40 @@ pub(crate) fn worker(context: &mut Context<'_>, choice: &WorkerChoice) -> Result
         Some(run) => replayed(context, run, number)?,
         None => planned(context, choice)?,
     };
-    // The bundle of the plan's own discovery: the same filters, whatever this call was given.
+    let asked = &context.request.options.tests;
+    if !asked.is_empty() && *asked != plan.tests {
+        return Err(Failure::new(
+            FailureCode::InvalidRequest,
+            format!("failed to run test-group-{number} with --tests {}", asked.join(" --tests ")),
+        )
+        .cause_text(match plan.tests.as_slice() {
+            [] => "the plan is of all tests, and a group of it is run as it is".to_owned(),
+            tests => {
+                format!("the plan was made with --tests {}, and a group of it is run as it is", tests.join(" --tests "))
+            }
+        })
+        .hint("plan for these tests first: `./gradlew prepare --tests PATTERN`; or leave --tests out"));
+    }
+    // The same filters as the plan's, so that what is discovered now can be compared with it.
     context.request.options.tests.clone_from(&plan.tests);
     fits(&plan, &discover_aloud(context)?, &context.request)?;
     let bundle_file = context.bundle_file();
     write_bundle(&bundle(&context.request, &plan)?, &bundle_file)?;
+    if units.is_empty() {
+        let units = counted(plan.units.len() as u64, "unit", "units");
+        let workers = counted(u64::from(plan.workers), "worker", "workers");
+        context.sink.say(Level::Lifecycle, format!("test-group-{number} is empty: the plan has {units} for {workers}"));
+        return Ok(());
+    }
     context.sink.say(Level::Lifecycle, describe(number, &plan, &units, choice.from_run.as_deref()));
     let job = Job {
         timings: Timings::load(&context.request.timings_file)?,
         queue: Queue::Fixed(units),
         workers: vec![number],
         debug_jvm: choice.debug_jvm,
+        record: if choice.debug_jvm { Record::Nothing } else { Record::Some },
         dirs: ReportDirs {
-            results_dir: context.request.results_dir.with_file_name("runWorker"),
+            results_dir: context.request.results_dir.with_file_name("runWorker").join(format!("worker-{number}")),
             reports_dir: context.request.reports_dir.join(format!("worker-{number}")),
         },
         output: true,
@@ -113,8 +138,9 @@ fn planned(context: &Context<'_>, choice: &WorkerChoice) -> Result<(Plan, Vec<Un
 fn replayed(context: &Context<'_>, run: &str, number: u32) -> Result<(Plan, Vec<UnitId>)> {
     let dir = RunDir::find(context.output(), run)?;
     let plan = read_plan(&dir.plan_file())?;
+    let journal = read_journal(&dir.journal())?;
     let mut units: Vec<UnitId> = Vec::new();
-    for ran in units_run_by(&read_journal(&dir.journal())?, number) {
+    for ran in units_run_by(&journal, number) {
         // A unit that was begun twice there, because its JVM died, is run once, whole.
         if !units.contains(&ran.unit) {
             units.push(ran.unit);
@@ -125,9 +151,24 @@ fn replayed(context: &Context<'_>, run: &str, number: u32) -> Result<(Plan, Vec<
             FailureCode::NoSuchWorker,
             format!("failed to replay worker {number} of run {}: it ran nothing there", dir.id),
         )
-        .hint(format!("choose a worker from 1 to {}", plan.workers)));
+        .hint(match workers_of(&journal).as_slice() {
+            [] => "no worker ran anything in that run; name another".to_owned(),
+            workers => format!("workers that ran something there: {}", workers.join(", ")),
+        }));
     }
     Ok((plan, units))
+}
+
+/// Numbers of the workers that ran something, in order.
+fn workers_of(journal: &[RunEvent]) -> Vec<String> {
+    let workers: BTreeSet<_> = journal
+        .iter()
+        .filter_map(|event| match event {
+            RunEvent::UnitFinished { worker, .. } | RunEvent::TestStarted { worker, .. } => Some(*worker),
+            _ => None,
+        })
+        .collect();
+    workers.iter().map(u32::to_string).collect()
 }
 
 fn describe(number: u32, plan: &Plan, units: &[UnitId], from_run: Option<&str>) -> String {
@@ -141,7 +182,8 @@ fn describe(number: u32, plan: &Plan, units: &[UnitId], from_run: Option<&str>) 
 }
 
 fn execute(context: &Context<'_>, job: Job) -> Result<()> {
-    let dir = RunDir::create(context.output())?;
+    let single = matches!(job.queue, Queue::Fixed(_)).then(|| job.workers[0]);
+    let dir = RunDir::create(context.output(), single)?;
     write_plan(&job.plan, &dir.plan_file())?;
     let plan = Arc::new(job.plan);
     let input = RunInput {
@@ -161,18 +203,23 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         run: dir.id.clone(),
         debug_jvm: job.debug_jvm,
     });
-    let mut show = Show::new(context, Arc::clone(&plan), job.timings, job.output);
+    let mut show = Show::new(context, Arc::clone(&plan), job.timings, job.record, job.output);
     let ended = show.follow(input, Arc::new(backend));
     // Whatever ended the run, what came before is reported.
-    let verdict = show.finish(&job.dirs, &dir.journal());
+    let summary = show.finish(&job.dirs, &dir.journal());
     let problems = ended?.problems;
+    let summary = summary?;
     for problem in &problems {
         context.sink.say(Level::Warn, problem.to_string());
     }
     if *context.cancelled.borrow() {
         return Err(cancelled());
     }
-    verdict
+    show.judge(&summary).map_err(|failure| match problems.into_iter().next() {
+        // Not one test got as far as to say something itself: what kept them all is the failure.
+        Some(problem) if summary.total() == summary.count(Verdict::Errored) + summary.count(Verdict::Lost) => problem,
+        _ => failure,
+    })
 }
 
 fn sha256_of(path: &Path) -> Result<String> {

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use testfleet_protocol::{Failure, FailureCode, Result};
 
-/// How many runs are kept; the oldest beyond that go when a new one starts.
+/// How many runs of each kind are kept; the oldest beyond that go when a new one starts.
 const KEPT: usize = 20;
 
 /// The folder of one run.
@@ -15,35 +15,38 @@ pub(crate) struct RunDir {
 }
 
 impl RunDir {
-    /// A new folder below `output`, named by UTC time so that names sort by age.
-    pub(crate) fn create(output: &Path) -> Result<Self> {
+    /// A new folder below `output`, named by UTC time so that names sort by age. A run of one `worker` alone is
+    /// named so: it is no run that `last` means.
+    pub(crate) fn create(output: &Path, worker: Option<u32>) -> Result<Self> {
         let runs = output.join("runs");
         fs::create_dir_all(&runs).map_err(|error| Failure::io("create", &runs, &error))?;
         remove_oldest(&runs)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let stamp = utc_stamp(now.as_secs());
-        // Two runs of one second, by one process or several, get different folders.
-        for nonce in (u64::from(now.subsec_nanos()) ^ u64::from(std::process::id()))..u64::MAX {
-            let id = format!("{stamp}-{:04x}", nonce & 0xffff);
+        let kind = worker.map(|number| format!("-w{number}")).unwrap_or_default();
+        loop {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            // The end tells apart what two processes start in the same millisecond.
+            let id = format!("{}-{:04x}{kind}", utc_stamp(now), std::process::id() & 0xffff);
             let dir = runs.join(&id);
             match fs::create_dir(&dir) {
                 Ok(()) => return Ok(Self { id, dir }),
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
                 Err(error) => return Err(Failure::io("create", &dir, &error)),
             }
         }
-        Err(Failure::new(FailureCode::Internal, "failed to find a free name for the run"))
     }
 
-    /// The folder of the run `name`: an id, or `last`.
+    /// The folder of the run `name`: an id, or `last` for the last run of all workers.
     ///
     /// # Errors
     /// [`FailureCode::NoSuchWorker`] when there is none, naming those that there are.
     pub(crate) fn find(output: &Path, name: &str) -> Result<Self> {
         let runs = output.join("runs");
         let ids = list(&runs)?;
-        let id = if name == "last" { ids.last() } else { ids.iter().find(|id| *id == name) };
-        let Some(id) = id else {
+        let found =
+            if name == "last" { ids.iter().rfind(|id| !is_single(id)) } else { ids.iter().find(|id| *id == name) };
+        let Some(id) = found else {
             let known = if ids.is_empty() { "there is none".to_owned() } else { ids.join(", ") };
             return Err(Failure::new(
                 FailureCode::NoSuchWorker,
@@ -84,9 +87,19 @@ fn list(runs: &Path) -> Result<Vec<String>> {
     Ok(ids)
 }
 
+/// Whether a run was of one worker alone.
+fn is_single(id: &str) -> bool {
+    id.rsplit_once("-w").is_some_and(|(_, number)| number.parse::<u32>().is_ok())
+}
+
+/// Makes room for one more run, of each kind by itself: replaying workers must not push out what they replay.
 fn remove_oldest(runs: &Path) -> Result<()> {
-    let ids = list(runs)?;
-    for id in ids.iter().take((ids.len() + 1).saturating_sub(KEPT)) {
+    let (single, whole): (Vec<_>, Vec<_>) = list(runs)?.into_iter().partition(|id| is_single(id));
+    let surplus = |ids: Vec<String>| {
+        let count = (ids.len() + 1).saturating_sub(KEPT);
+        ids.into_iter().take(count)
+    };
+    for id in surplus(single).chain(surplus(whole)) {
         let dir = runs.join(id);
         match fs::remove_dir_all(&dir) {
             Ok(()) => {}
@@ -98,11 +111,12 @@ fn remove_oldest(runs: &Path) -> Result<()> {
     Ok(())
 }
 
-/// `20261121T104500Z`, from seconds since the Unix epoch.
+/// `20261121T104500123Z`, with milliseconds, from the time since the Unix epoch.
 ///
 /// Civil date from a day count: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms",
 /// `civil_from_days`.
-fn utc_stamp(seconds: u64) -> String {
+fn utc_stamp(since_epoch: Duration) -> String {
+    let seconds = since_epoch.as_secs();
     let (days, second_of_day) = (seconds / 86_400, seconds % 86_400);
     let shifted = days + 719_468; // days since 0000-03-01
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
@@ -113,10 +127,11 @@ fn utc_stamp(seconds: u64) -> String {
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     format!(
-        "{year:04}{month:02}{day:02}T{:02}{:02}{:02}Z",
+        "{year:04}{month:02}{day:02}T{:02}{:02}{:02}{:03}Z",
         second_of_day / 3_600,
         second_of_day / 60 % 60,
-        second_of_day % 60
+        second_of_day % 60,
+        since_epoch.subsec_millis()
     )
 }
 
@@ -126,23 +141,31 @@ mod tests {
 
     #[test]
     fn stamps_are_utc_dates() {
-        assert_eq!(utc_stamp(0), "19700101T000000Z");
-        assert_eq!(utc_stamp(951_827_696), "20000229T123456Z");
-        assert_eq!(utc_stamp(1_798_761_599), "20261231T235959Z");
+        let stamp = |millis| utc_stamp(Duration::from_millis(millis));
+        assert_eq!(stamp(0), "19700101T000000000Z");
+        assert_eq!(stamp(951_827_696_007), "20000229T123456007Z");
+        assert_eq!(stamp(1_798_761_599_999), "20261231T235959999Z");
     }
 
     #[test]
     fn the_last_run_is_found_and_old_ones_go() {
         let output = tempfile::tempdir().unwrap();
-        let mut ids = Vec::new();
-        for _ in 0..KEPT + 3 {
-            ids.push(RunDir::create(output.path()).unwrap().id);
-        }
+        let ids: Vec<_> = (0..KEPT + 3).map(|_| RunDir::create(output.path(), None).unwrap().id).collect();
         let kept = list(&output.path().join("runs")).unwrap();
-        assert_eq!(kept.len(), KEPT);
-        assert_eq!(RunDir::find(output.path(), "last").unwrap().id, *kept.last().unwrap());
+        assert_eq!(kept, ids[3..], "names sort by age");
+        assert_eq!(RunDir::find(output.path(), "last").unwrap().id, *ids.last().unwrap());
         let failure = RunDir::find(output.path(), "nope").err().unwrap();
         assert_eq!(failure.code, FailureCode::NoSuchWorker);
         assert!(failure.causes[0].contains(&kept[0]), "{failure}");
+    }
+
+    #[test]
+    fn replays_of_one_worker_are_not_the_last_run_and_push_none_out() {
+        let output = tempfile::tempdir().unwrap();
+        let whole = RunDir::create(output.path(), None).unwrap().id;
+        let single: Vec<_> = (0..KEPT + 3).map(|_| RunDir::create(output.path(), Some(2)).unwrap().id).collect();
+        assert_eq!(RunDir::find(output.path(), "last").unwrap().id, whole);
+        assert_eq!(RunDir::find(output.path(), single.last().unwrap()).unwrap().id, *single.last().unwrap());
+        assert!(RunDir::find(output.path(), &single[0]).is_err());
     }
 }

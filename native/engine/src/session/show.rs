@@ -25,11 +25,29 @@ pub(crate) struct Show<'a> {
     aggregate: Aggregate,
     console: Console,
     timings: Timings,
+    record: Record,
     output: bool,
 }
 
+/// What a run tells about how long tests take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Record {
+    /// The tests that ran; what is not there any more is forgotten.
+    All,
+    /// The tests that ran.
+    Some,
+    /// Nothing: somebody debugs.
+    Nothing,
+}
+
 impl<'a> Show<'a> {
-    pub(crate) fn new(context: &'a Context<'a>, plan: Arc<Plan>, timings: Timings, output: bool) -> Self {
+    pub(crate) fn new(
+        context: &'a Context<'a>,
+        plan: Arc<Plan>,
+        timings: Timings,
+        record: Record,
+        output: bool,
+    ) -> Self {
         let options = ConsoleOptions { build_name: context.request.build_name.clone(), workers: plan.workers };
         Self {
             context,
@@ -37,6 +55,7 @@ impl<'a> Show<'a> {
             console: Console::new(&plan, options),
             plan,
             timings,
+            record,
             output,
         }
     }
@@ -87,26 +106,30 @@ impl<'a> Show<'a> {
             }
             _ => {}
         }
-        self.context.sink.send(Event::Run { event });
+        if self.context.run_events {
+            self.context.sink.send(Event::Run { event });
+        }
     }
 
     /// Writes the reports and the timings, says how it went.
-    ///
-    /// # Errors
-    /// [`FailureCode::TestsFailed`] with the names of the bad tests that count.
-    pub(crate) fn finish(mut self, dirs: &ReportDirs, journal: &Path) -> Result<()> {
+    pub(crate) fn finish(&mut self, dirs: &ReportDirs, journal: &Path) -> Result<Summary> {
         let summary = self.aggregate.summary();
         let mut written = write_all(&self.aggregate, &self.plan, dirs)?;
-        self.record_classes(&summary);
-        let timings_file = &self.context.request.timings_file;
-        self.timings.save(timings_file)?;
-        written.push(("timings".to_owned(), timings_file.clone()));
+        if self.record != Record::Nothing {
+            self.record_classes(&summary);
+            if self.record == Record::All && summary.finished && !summary.cancelled {
+                self.timings.keep_only(&self.plan);
+            }
+            let timings_file = &self.context.request.timings_file;
+            self.timings.save(timings_file)?;
+            written.push(("timings".to_owned(), timings_file.clone()));
+        }
         written.push(("journal".to_owned(), journal.to_owned()));
         for (what, path) in &written {
             self.context.sink.written(what, path);
         }
         self.context.sink.say_all(self.console.finish(&summary, &written));
-        self.judge(&summary)
+        Ok(summary)
     }
 
     /// Class set-up, as far as units that ran whole in one try tell.
@@ -114,7 +137,8 @@ impl<'a> Show<'a> {
         let mut in_tests: HashMap<(&TaskPath, &str), u64> = HashMap::new();
         for test in &summary.tests {
             let outer = test.class.split('$').next().unwrap_or(&test.class);
-            *in_tests.entry((&test.task, outer)).or_default() += test.duration_us;
+            let sum = in_tests.entry((&test.task, outer)).or_default();
+            *sum = sum.saturating_add(test.duration_us);
         }
         let whole: HashSet<_> = self.plan.units.iter().filter(|unit| unit.whole_class).map(|unit| &unit.id).collect();
         for ran in summary.units.iter().filter(|ran| ran.attempt == 1 && whole.contains(&ran.unit)) {
@@ -124,7 +148,9 @@ impl<'a> Show<'a> {
         }
     }
 
-    fn judge(&self, summary: &Summary) -> Result<()> {
+    /// # Errors
+    /// [`FailureCode::TestsFailed`] with the names of the bad tests that count.
+    pub(crate) fn judge(&self, summary: &Summary) -> Result<()> {
         let request = &self.context.request;
         let ignored = |task: &TaskPath| {
             request.options.ignore_failures

@@ -42,7 +42,7 @@ pub(super) fn lanes(aggregate: &Aggregate, summary: &Summary, several_tasks: boo
     for worker in &summary.workers {
         let mut spans: Vec<Span<'_>> = Vec::new();
         for unit in summary.units.iter().filter(|unit| unit.worker == worker.number) {
-            let (from, to) = (unit.from_ms as f64, (unit.from_ms + unit.duration_ms) as f64);
+            let (from, to) = (unit.from_ms as f64, unit.from_ms.saturating_add(unit.duration_ms) as f64);
             let (from, to) = (from / wall * WIDTH, to / wall * WIDTH);
             let is_bad = bad.contains(&(worker.number, &unit.unit));
             match spans.last_mut().filter(|last| to - last.from < NARROW && last.bad == is_bad) {
@@ -77,7 +77,7 @@ fn bad_units(aggregate: &Aggregate) -> HashSet<(u32, &UnitId)> {
 
 impl Span<'_> {
     fn bar(&self, several_tasks: bool) -> Bar {
-        let took: u64 = self.units.iter().map(|unit| unit.duration_ms).sum();
+        let took: u64 = self.units.iter().map(|unit| unit.duration_ms).fold(0, u64::saturating_add);
         let what = match self.units.as_slice() {
             [unit] if several_tasks => format!("{} {}", unit.task, unit.class),
             [unit] => unit.class.clone(),

@@ -242,3 +242,18 @@ proptest! {
         prop_assert!(!bad || found("failure") + found("error") > 0);
     }
 }
+
+#[test]
+fn methods_of_junit_4_and_testng_are_named_as_those_name_them() {
+    let mut plan = plan();
+    let mut methods = plan.units.iter().flat_map(|unit| &unit.tests).map(|test| test.method.clone());
+    let method = methods.find(|method| method.ends_with("()")).expect("one without parameters");
+    let name = |plan: &testfleet_protocol::plan::Plan| {
+        let aggregate = folded(plan, &events());
+        let (dir, _) = written(&aggregate);
+        all_files(dir.path()).contains(&format!("name=\"{method}\""))
+    };
+    assert!(name(&plan), "JUnit Jupiter's own reports have the parentheses");
+    plan.units.iter_mut().for_each(|unit| unit.plain_names = true);
+    assert!(!name(&plan));
+}

@@ -20,7 +20,7 @@ pub(super) fn suite(aggregate: &Aggregate, suite: &Suite<'_>) -> io::Result<Vec<
     let entries: Vec<_> = suite.tests.iter().map(|test| (*test, cases(test))).collect();
     let mut counts = CaseCounts::default();
     entries.iter().flat_map(|(_, cases)| cases).for_each(|case| counts.add(case));
-    let duration_us = suite.tests.iter().map(|test| test.duration_us()).sum();
+    let duration_us = suite.tests.iter().map(|test| test.duration_us()).fold(0, u64::saturating_add);
     let attributes = [
         ("name", clean(suite.class).into_owned()),
         ("tests", counts.total.to_string()),
@@ -68,7 +68,7 @@ fn properties(xml: &mut Xml, aggregate: &Aggregate, suite: &Suite<'_>) -> io::Re
 }
 
 fn testcase(xml: &mut Xml, test: &TestRecord, case: &Case<'_>, first: bool) -> io::Result<()> {
-    let name = case.invocation.map_or(&test.id.name.method, |invocation| &invocation.name);
+    let name = case.invocation.map_or(test.reported_name(), |invocation| &invocation.name);
     let (name, class, time) = (clean(name), clean(&test.id.name.class), seconds(case.duration_us));
     let attributes = [("name", &*name), ("classname", &*class), ("time", &*time)];
     let element = xml.create_element("testcase").with_attributes(attributes);

@@ -38,8 +38,8 @@ pub(in crate::report) fn of(aggregate: &Aggregate) -> Summary {
         unaccounted,
         prediction: Prediction {
             longest_group_ms: aggregate.longest_group_ms,
-            estimated_work_ms: units.iter().map(|unit| unit.estimate_ms).sum(),
-            actual_work_ms: units.iter().map(|unit| unit.duration_ms).sum(),
+            estimated_work_ms: units.iter().map(|unit| unit.estimate_ms).fold(0, u64::saturating_add),
+            actual_work_ms: units.iter().map(|unit| unit.duration_ms).fold(0, u64::saturating_add),
         },
         tasks: tasks(&records),
         classes: classes(&records),
@@ -98,7 +98,7 @@ struct Sums {
 impl Sums {
     fn add(&mut self, record: &TestRecord) {
         *self.counts.entry(record.verdict()).or_default() += 1;
-        self.duration_us += record.duration_us();
+        self.duration_us = self.duration_us.saturating_add(record.duration_us());
         self.workers.extend(record.worker());
     }
 }
@@ -211,7 +211,8 @@ fn workers(aggregate: &Aggregate, records: &[&TestRecord], units: &[UnitSummary]
     }
     let mut estimates: HashMap<u32, u64> = HashMap::new();
     for unit in units {
-        *estimates.entry(unit.worker).or_default() += unit.estimate_ms;
+        let estimate = estimates.entry(unit.worker).or_default();
+        *estimate = estimate.saturating_add(unit.estimate_ms);
     }
     let summary = |(&number, record): (&u32, &WorkerRecord)| WorkerSummary {
         number,

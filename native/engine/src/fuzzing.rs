@@ -1,0 +1,169 @@
+//! What fuzzing calls: the engine's readers of foreign bytes, each as one function. See `native/fuzz`.
+//!
+//! There for `cfg(fuzzing)`, which cargo-fuzz sets, and for tests, which read the seeds of the fuzz targets; no part of the
+//! engine as it is built for use.
+
+pub use crate::discover::fuzzing::*;
+
+use crate::plan::{TIMINGS, Timings, plan as make_plan};
+use crate::report::{Aggregate, Console, ConsoleOptions, ReportDirs, write_all};
+use crate::run::{Queue, RunInput, State, parse_journal, units_run_by};
+use crate::{bundle as bundles, document, plan as plans, session};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use testfleet_protocol::bundle::Bundle;
+use testfleet_protocol::event::RunEvent;
+use testfleet_protocol::plan::Plan;
+use testfleet_protocol::request::RunRequest;
+
+/// Reads what crosses JNI, and the request alone as the command line reads it. Starts nothing.
+pub fn request(bytes: &[u8]) {
+    if let Ok(open) = session::read(bytes) {
+        let _ = session::check(&open.request);
+    }
+    if let Ok(request) = serde_json::from_slice::<RunRequest>(bytes) {
+        let _ = session::check(&request);
+    }
+}
+
+/// Reads `plan.json` and prepares a run and its reports with it.
+pub fn plan(bytes: &[u8]) {
+    let Ok(plan) = plans::DOCUMENT.parse::<Plan>(Path::new("plan.json"), bytes) else { return };
+    assert_round_trip(&plan);
+    if plans::check(&plan, Path::new("plan.json")).is_ok() {
+        report(Arc::new(plan), &[]);
+    }
+}
+
+/// Reads `bundle.json`.
+pub fn bundle(bytes: &[u8]) {
+    if let Ok(bundle) = bundles::DOCUMENT.parse::<Bundle>(Path::new("bundle.json"), bytes) {
+        assert_round_trip(&bundle);
+    }
+}
+
+/// Reads a timings file and plans with it.
+pub fn timings(bytes: &[u8]) {
+    let Ok(timings) = TIMINGS.parse::<Timings>(Path::new("timings.json"), bytes) else { return };
+    let written = timings.bytes().expect("timings have a JSON form");
+    assert_eq!(TIMINGS.parse::<Timings>(Path::new("timings.json"), &written).ok().as_ref(), Some(&timings));
+    let tests = plan_of(SMALL_PLAN);
+    let _ = make_plan(&discovered(&tests), &timings, &request_for(&tests));
+}
+
+/// Reads a journal and reports the run that it tells of: every event goes where those of a live run go.
+pub fn journal(bytes: &[u8]) {
+    let Ok(events) = parse_journal(Path::new("journal.jsonl"), bytes) else { return };
+    let _ = units_run_by(&events, 1);
+    report(Arc::new(plan_of(SMALL_PLAN)), &events);
+}
+
+/// A valid plan of two units.
+const SMALL_PLAN: &[u8] = include_bytes!("../../fuzz/seeds/plan/small.json");
+
+fn plan_of(bytes: &[u8]) -> Plan {
+    serde_json::from_slice(bytes).expect("the seed is a plan")
+}
+
+fn assert_round_trip<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(value: &T) {
+    let bytes = document::bytes(value).expect("what was read has a JSON form");
+    assert_eq!(serde_json::from_slice::<T>(&bytes).ok().as_ref(), Some(value));
+}
+
+fn report(plan: Arc<Plan>, events: &[RunEvent]) {
+    let mut aggregate = Aggregate::new(&plan).named("acme");
+    let mut console = Console::new(&plan, ConsoleOptions { build_name: "acme".into(), workers: 2 });
+    let input = RunInput {
+        run: "run".into(),
+        plan: Arc::clone(&plan),
+        plan_sha256: String::new(),
+        queue: Queue::Dynamic,
+        workers: vec![1, 2],
+        journal: PathBuf::new(),
+    };
+    let mut state = State::new(&input, "local").ok();
+    for event in events {
+        aggregate.apply(event);
+        console.on_event(event);
+        console.tick(u64::MAX);
+        if let Some(state) = &mut state {
+            state.apply(event);
+        }
+    }
+    console.finish(&aggregate.summary(), &[]);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let dirs =
+        ReportDirs { results_dir: folder.path().join("deep/results"), reports_dir: folder.path().join("reports") };
+    for (_, path) in write_all(&aggregate, &plan, &dirs).unwrap_or_default() {
+        assert!(path.starts_with(folder.path()), "{} is outside of the folder for reports", path.display());
+    }
+    let outside = std::fs::read_dir(folder.path()).expect("the folder is there").count();
+    assert!(outside <= 2, "a report was written outside of its folder");
+}
+
+fn discovered(plan: &Plan) -> crate::discover::Discovery {
+    use crate::discover::{DiscoveredTask, Discovery, FoundBy, TestClass};
+    let task = |unit: &testfleet_protocol::plan::Unit| DiscoveredTask {
+        task: unit.task.clone(),
+        searched: 1,
+        classes: vec![TestClass {
+            class: unit.class.clone(),
+            framework: FoundBy::Jupiter,
+            tests: unit.tests.clone(),
+            whole_class: true,
+            sha256: String::new(),
+        }],
+    };
+    Discovery { tasks: plan.units.iter().map(task).collect(), notices: Vec::new() }
+}
+
+fn request_for(plan: &Plan) -> RunRequest {
+    let open: testfleet_protocol::request::OpenRequest =
+        serde_json::from_slice(include_bytes!("../../fuzz/seeds/request/prepare.json")).expect("the seed is a request");
+    let mut request = open.request;
+    request.options.workers = plan.workers;
+    request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Reader = fn(&[u8]);
+
+    /// Inputs that once broke something stay with the seeds: see `native/fuzz/README.md`.
+    #[test]
+    fn all_seeds_are_read_or_refused() {
+        let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds");
+        let targets: [(&str, Reader); 8] = [
+            ("request", request),
+            ("plan", plan),
+            ("bundle", bundle),
+            ("timings", timings),
+            ("journal", journal),
+            ("class_file", class_file),
+            ("jar", jar),
+            ("discovery", discovery),
+        ];
+        for (target, read) in targets {
+            let Ok(folder) = std::fs::read_dir(seeds.join(target)) else { continue };
+            for seed in folder {
+                read(&std::fs::read(seed.unwrap().path()).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn the_small_seeds_are_valid() {
+        let plan = plan_of(SMALL_PLAN);
+        let small = |bytes: &[u8]| parse_journal(Path::new("small"), bytes).unwrap().len();
+        assert_eq!(small(include_bytes!("../../fuzz/seeds/journal/small.jsonl")), 15);
+        assert_eq!(small(include_bytes!("../../fuzz/seeds/journal/longest-durations.jsonl")), 18);
+        let bundle = include_bytes!("../../fuzz/seeds/bundle/small.json");
+        assert!(bundles::DOCUMENT.parse::<Bundle>(Path::new("small"), bundle).is_ok());
+        let timings = include_bytes!("../../fuzz/seeds/timings/small.json");
+        assert!(TIMINGS.parse::<Timings>(Path::new("small"), timings).is_ok());
+        assert!(session::check(&request_for(&plan)).is_ok());
+        assert!(make_plan(&discovered(&plan), &Timings::default(), &request_for(&plan)).is_ok());
+    }
+}

@@ -1,0 +1,6 @@
+//! `bundle.json`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| testfleet_engine::fuzzing::bundle(bytes));

@@ -1,0 +1,6 @@
+//! One class file.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| testfleet_engine::fuzzing::class_file(bytes));

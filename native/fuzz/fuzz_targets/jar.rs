@@ -1,0 +1,6 @@
+//! A jar: its index, its classes and their tests.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| testfleet_engine::fuzzing::jar(bytes));

@@ -1,0 +1,6 @@
+//! The timings file, and a plan made with it.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| testfleet_engine::fuzzing::timings(bytes));
