@@ -1,6 +1,7 @@
 package dev.testfleet.functional;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.io.TempDir;
 
@@ -14,9 +15,13 @@ import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** A daemon that has loaded the engine takes a rebuilt plugin as well. */
+/** A daemon that has loaded the engine takes a rebuilt plugin as well, and a cleaned user home. */
 class RebuiltPluginTest {
     private static final Pattern DAEMON = Pattern.compile("daemon is (\\d+)");
+
+    private static final String TELL_DAEMON =
+            "tasks.named('runParallel') { doLast { println 'daemon is ' +"
+                    + " ProcessHandle.current().pid() } }\n";
 
     @TempDir private Path dir;
 
@@ -33,14 +38,26 @@ class RebuiltPluginTest {
                         + "') } }\n"
                         + "apply plugin: 'java'\napply plugin: 'dev.testfleet'\n"
                         + GradleBuild.JUPITER
-                        + "tasks.named('runParallel') { doLast { println 'daemon is ' +"
-                        + " ProcessHandle.current().pid() } }\n");
+                        + TELL_DAEMON);
         build.jupiterTest("SomeTest", "@Test void good() {}");
 
         String first = daemon(build.succeeds("runParallel"));
         addToJar(jar, "rebuilt.txt");
         String second = daemon(build.succeeds("runParallel"));
         assertEquals(first, second, "the test needs one daemon for both builds");
+    }
+
+    @OnEveryGradle
+    void programsThatAreGoneAreExtractedAgain(String gradle) throws Exception {
+        GradleBuild build = GradleBuild.ofOneProject(gradle, dir, TELL_DAEMON);
+        build.jupiterTest("SomeTest", "@Test void good() {}");
+        String first = daemon(build.succeeds("runParallel"));
+        for (String program : new String[] {"agent", "harnessJar"}) {
+            Path file = Path.of(Description.request(build).text(program));
+            Files.delete(file);
+            assertEquals(first, daemon(build.succeeds("runParallel")), "the same daemon");
+            assertTrue(Files.exists(file), program);
+        }
     }
 
     /** The plugin's jar in the repository that all tests take it from. */
