@@ -97,6 +97,14 @@ class BadEndTest {
     }
 
     @OnEveryGradle
+    void disabledTestTasksAreNamed(String gradle) throws Exception {
+        GradleBuild build =
+                GradleBuild.ofOneProject(gradle, dir, "tasks.named('test') { enabled = false }\n");
+        build.jupiterTest("SomeTest", "@Test void good() {}");
+        build.fails("runParallel").says("all Test tasks are disabled: :test", "hint:");
+    }
+
+    @OnEveryGradle
     void aMissingClasspathEntryIsNamed(String gradle) throws Exception {
         GradleBuild build =
                 GradleBuild.ofOneProject(

@@ -43,7 +43,8 @@ class RebuiltPluginTest {
         assertEquals(first, second, "the test needs one daemon for both builds");
     }
 
-    private static Path pluginJar() throws IOException {
+    /** The plugin's jar in the repository that all tests take it from. */
+    static Path pluginJar() throws IOException {
         Path repository = Path.of(System.getProperty("testfleet.pluginRepository"));
         return GradleBuild.files(repository).stream()
                 .map(java.io.File::toPath)

@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.spi.ToolProvider;
 
 /**
@@ -49,6 +50,8 @@ class SelectionTest {
         build.fails("prepare", "--backend", "cloud").says("'cloud'", "none of: local", "hint:");
         build.fails("prepare", "--workers", "0").says("'0'", "whole number from 1", "hint:");
         build.fails("prepare", "--workers", "many").says("'many'", "whole number from 1");
+        build.fails("prepare", "--workers", "2147483647")
+                .says("'2147483647'", "whole number from 1 to 1000", "hint:");
         build.fails("runWorker", "-Pworker=first").says("'first'", "whole number from 1");
         build.append("build.gradle", "testfleet { split = 'package' }\n");
         build.fails("prepare").says("'package'", "class, method", "hint:");
@@ -120,6 +123,40 @@ class SelectionTest {
     }
 
     @OnEveryGradle
+    void aNewJvmComesAfterForkEveryClasses(String gradle) throws Exception {
+        GradleBuild build = GradleBuild.ofOneProject(gradle, dir, "testfleet { workers = 1 }\n");
+        for (String name : new String[] {"ATest", "BTest", "CTest", "DTest"}) {
+            build.jupiterTest(
+                    name,
+                    "@Test void writesDownItsJvm() throws Exception {\n"
+                            + "  java.nio.file.Files.writeString(\n"
+                            + "      java.nio.file.Paths.get(\"build\", \""
+                            + name
+                            + ".pid\"), \"\" + ProcessHandle.current().pid());\n"
+                            + "}");
+        }
+        build.succeeds("runParallel");
+        assertEquals(1, jvms(build), "one worker has one JVM");
+        for (int[] forkEveryAndJvms : new int[][] {{1, 4}, {2, 2}}) {
+            build.append(
+                    "build.gradle",
+                    "tasks.named('test') { forkEvery = " + forkEveryAndJvms[0] + " }\n");
+            build.succeeds("runParallel");
+            assertEquals(forkEveryAndJvms[1], jvms(build), "forkEvery = " + forkEveryAndJvms[0]);
+        }
+    }
+
+    private static long jvms(GradleBuild build) throws Exception {
+        Set<String> pids = new TreeSet<>();
+        for (File file : GradleBuild.files(build.path("build"))) {
+            if (file.getName().endsWith(".pid")) {
+                pids.add(Files.readString(file.toPath()));
+            }
+        }
+        return pids.size();
+    }
+
+    @OnEveryGradle
     void secretsOfTheCallAreWrittenNowhere(String gradle) throws Exception {
         String token = "s3cr3t-" + Long.toHexString(System.nanoTime());
         GradleBuild build = GradleBuild.ofSample("quickstart", gradle, dir);
@@ -133,6 +170,34 @@ class SelectionTest {
         }
         for (File file : GradleBuild.files(Path.of(Gradles.userHome(), "testfleet"))) {
             assertTrue(!contains(file, token), "the token is in " + file);
+        }
+    }
+
+    @OnEveryGradle
+    void aBuildThatCopiesASecretIsTold(String gradle) throws Exception {
+        String token = "s3cr3t-" + Long.toHexString(System.nanoTime());
+        GradleBuild build =
+                GradleBuild.ofOneProject(
+                        gradle,
+                        dir,
+                        "tasks.named('test') {\n"
+                                + "  environment 'DB_PASSWORD', System.getenv('CI_TOKEN')\n"
+                                + "  systemProperty 'url', 'db:' + System.getenv('CI_TOKEN')\n"
+                                + "  environment 'CI_TOKEN', System.getenv('CI_TOKEN')\n"
+                                + "  environment 'WHERE', System.getenv('PATH')\n"
+                                + "}\n");
+        build.jupiterTest("ATest", "@Test void a() {}");
+        build.environment("CI_TOKEN", token);
+        for (String cache : new String[] {"stored", "reused"}) {
+            build.succeeds("prepare")
+                    .says(
+                            "Configuration cache entry " + cache,
+                            "CI_TOKEN to the environment variable DB_PASSWORD of :test",
+                            "CI_TOKEN to the system property url of :test",
+                            "passEnvironment = ['CI_TOKEN']")
+                    .saysNot("environment variable CI_TOKEN of")
+                    .saysNot("environment variable WHERE of")
+                    .saysNot(token);
         }
     }
 
