@@ -48,7 +48,7 @@ class QuickstartTest {
             build.succeeds(task, "--workers", "2")
                     .says("Configuration cache entry reused", "Task :" + task);
         }
-        String[] worker = {"runWorker", "--workers", "2", "-Pworker=1"};
+        String[] worker = {"runWorker", "-Pworker=1"};
         build.succeeds(worker).says("Configuration cache entry stored");
         build.succeeds(worker).says("Configuration cache entry reused");
     }
@@ -75,15 +75,13 @@ class QuickstartTest {
         String plan = build.read("build/testfleet/plan.json");
         int sum = 0;
         for (int worker = 1; worker <= 2; worker++) {
-            build.succeeds("runWorker", "--workers", "2", "-Pworker=" + worker);
-            sum += JUnitXml.count(build.path("build/test-results/runWorker"));
+            build.succeeds("runWorker", "-Pworker=" + worker);
+            sum += JUnitXml.count(build.path("build/test-results/runWorker/worker-" + worker));
         }
         assertEquals(all, sum, "each test is in one group");
         assertEquals(plan, build.read("build/testfleet/plan.json"), "runWorker does not plan");
-        build.fails("runWorker", "--workers", "2", "-Pworker=3")
-                .says("plan has 2 of them", "hint:");
-        build.fails("runWorker", "--workers", "2")
-                .says("no worker's number was given", "-Pworker=1");
+        build.fails("runWorker", "-Pworker=3").says("plan has 2 of them", "hint:");
+        build.fails("runWorker").says("no worker's number was given", "-Pworker=1");
     }
 
     private Set<String> sourceFiles() throws Exception {
