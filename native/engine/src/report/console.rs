@@ -2,16 +2,18 @@
 
 mod bad;
 mod end;
+mod told;
 
 use super::records::is_bad;
 use super::summary::Summary;
-use super::words::{counted, printable, thousands, whole_seconds};
+use super::words::{counted, first_line, printable, thousands, whole_seconds};
 use bad::{Trouble, indented};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use testfleet_protocol::event::{Level, RunEvent};
 use testfleet_protocol::plan::Plan;
 use testfleet_protocol::test::{TestId, Verdict};
+use told::Told;
 
 /// Between two progress lines, in milliseconds.
 pub const PROGRESS_EVERY_MS: u64 = 10_000;
@@ -19,13 +21,15 @@ pub const PROGRESS_EVERY_MS: u64 = 10_000;
 const SLOW_MS: u64 = 60_000;
 /// How many bad tests are shown with what went wrong as they come.
 const SHOWN_IN_FULL: u64 = 100;
+/// Characters that are shown of how a JVM died, when others died likewise.
+const DEATH: usize = 160;
 
 /// What the console can't know from events and plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsoleOptions {
     /// Name of the build.
     pub build_name: String,
-    /// How many workers are asked for.
+    /// How many workers the plan is for; a run may need fewer.
     pub workers: u32,
 }
 
@@ -42,6 +46,8 @@ pub struct Console {
     done: u64,
     done_us: u64,
     bad: u64,
+    /// Bad tests that were told of in full.
+    shown: u64,
     started_at_ms: u64,
     last_line_at_ms: u64,
     running: HashMap<TestId, Running>,
@@ -49,6 +55,12 @@ pub struct Console {
     in_hand: BTreeMap<u32, u64>,
     /// What went wrong in tests that have no verdict yet.
     problems: HashMap<TestId, Trouble>,
+    told: Told,
+    /// Deaths of JVMs that were told of, by their reason: the worker and the process.
+    deaths: HashMap<String, HashSet<(u32, u32)>>,
+    cancelled: bool,
+    /// Tests that have no result because the run was cancelled.
+    lost_by_cancel: HashSet<TestId>,
 }
 
 #[derive(Debug)]
@@ -78,11 +90,16 @@ impl Console {
             done: 0,
             done_us: 0,
             bad: 0,
+            shown: 0,
             started_at_ms: 0,
             last_line_at_ms: 0,
             running: HashMap::new(),
             in_hand: BTreeMap::new(),
             problems: HashMap::new(),
+            told: Told::default(),
+            deaths: HashMap::new(),
+            cancelled: false,
+            lost_by_cancel: HashSet::new(),
         }
     }
 
@@ -117,10 +134,7 @@ impl Console {
             RunEvent::JvmStarted { worker, task, pid, .. } => {
                 vec![(Level::Info, format!("Worker {worker} runs a test JVM for {task}, process {pid}"))]
             }
-            RunEvent::JvmDied { worker, reason, .. } => {
-                let reason = indented(reason, "    ");
-                vec![(Level::Warn, format!("The test JVM of worker {worker} died:\n{reason}"))]
-            }
+            RunEvent::JvmDied { worker, pid, reason, .. } => self.jvm_died(*worker, *pid, reason),
             RunEvent::UnitAssigned { worker, .. } => {
                 *self.in_hand.entry(*worker).or_default() += 1;
                 Vec::new()
@@ -156,6 +170,7 @@ impl Console {
             }
             RunEvent::TestVerdict { test, verdict, reason } => self.verdict(test, *verdict, reason.as_deref()),
             RunEvent::CancelRequested { .. } => {
+                self.cancelled = true;
                 vec![(Level::Warn, "Cancelled: workers are being stopped, results so far are kept".to_owned())]
             }
             RunEvent::Output { .. } | RunEvent::RunFinished { .. } => Vec::new(),
@@ -177,18 +192,22 @@ impl Console {
     /// What is said when all is over: verdict, counts, bad tests, what took longest, and where to look. `written` is what
     /// [`super::write_all`] and the session wrote.
     pub fn finish(&mut self, summary: &Summary, written: &[(String, PathBuf)]) -> Vec<(Level, String)> {
-        end::lines(summary, written, self.several_tasks)
+        end::lines(summary, written, self.several_tasks, &self.lost_by_cancel)
     }
 
     fn first(&self, tests: u64, units: u64, workers: u32) -> String {
-        let workers = if workers == 0 { self.options.workers } else { workers };
         let name = Some(printable(&self.options.build_name)).filter(|name| !name.is_empty());
         let of = name.map(|name| format!(" of {name}")).unwrap_or_default();
+        if units == 0 {
+            return format!("There is no test{of} to run");
+        }
+        let planned = self.options.workers;
+        let some = if workers < planned { format!("{} of ", thousands(workers.into())) } else { String::new() };
         format!(
-            "Running {}{of} in {} on {}",
+            "Running {}{of} in {} on {some}{}",
             counted(tests, "test", "tests"),
             counted(units, "unit", "units"),
-            counted(workers.into(), "worker", "workers"),
+            counted(workers.max(planned).into(), "worker", "workers"),
         )
     }
 
@@ -245,6 +264,21 @@ impl Console {
         slow.into_iter().map(line).collect()
     }
 
+    /// Each unit that waited for a JVM that did not start tells of its end.
+    fn jvm_died(&mut self, worker: u32, pid: u32, reason: &str) -> Lines {
+        let deaths = self.deaths.entry(reason.to_owned()).or_default();
+        let is_first = deaths.is_empty();
+        if !deaths.insert((worker, pid)) {
+            return Vec::new();
+        }
+        let text = if is_first {
+            format!("The test JVM of worker {worker} died:\n{}", indented(reason, "    "))
+        } else {
+            format!("A test JVM of worker {worker} ended in the same way: {}", first_line(reason, DEATH))
+        };
+        vec![(Level::Warn, text)]
+    }
+
     fn verdict(&mut self, test: &TestId, verdict: Verdict, reason: Option<&str>) -> Lines {
         self.running.remove(test);
         let trouble = self.problems.remove(test).unwrap_or_default();
@@ -260,12 +294,26 @@ impl Console {
         if !verdict.is_bad() {
             return Vec::new();
         }
-        self.bad += 1;
-        if self.bad > SHOWN_IN_FULL {
-            let more = format!("More than {SHOWN_IN_FULL} bad tests: the others are in the report at the end");
-            return if self.bad == SHOWN_IN_FULL + 1 { vec![(Level::Error, more)] } else { Vec::new() };
+        if self.cancelled && verdict == Verdict::Lost {
+            self.lost_by_cancel.insert(test.clone());
+            return Vec::new();
         }
-        vec![(Level::Error, trouble.worded(&title(test, self.several_tasks), verdict, reason))]
+        self.bad += 1;
+        let title = title(test, self.several_tasks);
+        // What an invocation came to is its own.
+        let shared = reason.filter(|_| !trouble.has_invocations());
+        if let Some(left) = shared.and_then(|reason| self.told.again(&title, verdict, reason)) {
+            return left.into_iter().map(|text| (Level::Error, text)).collect();
+        }
+        self.shown += 1;
+        if self.shown > SHOWN_IN_FULL {
+            let more = format!("More than {SHOWN_IN_FULL} bad tests: the others are in the report at the end");
+            return if self.shown == SHOWN_IN_FULL + 1 { vec![(Level::Error, more)] } else { Vec::new() };
+        }
+        if let Some(reason) = shared {
+            self.told.tell(&title, reason);
+        }
+        vec![(Level::Error, trouble.worded(&title, verdict, reason))]
     }
 }
 

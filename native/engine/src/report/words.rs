@@ -1,6 +1,7 @@
 //! Numbers, durations, times and foreign text, worded for people.
 
 use std::borrow::Cow;
+use std::path::Path;
 use testfleet_protocol::test::Verdict;
 
 /// `1 test`, `2,345 tests`.
@@ -126,6 +127,21 @@ fn is_unprintable(c: char) -> bool {
     (c.is_control() && c != '\n' && c != '\t') || turns_direction
 }
 
+/// A `file:` URL that terminals make a link of. What is not unreserved (RFC 3986, 2.3) is escaped by its bytes, but for
+/// a few characters that a path may have as they are and that no terminal takes for the end of a link.
+pub(super) fn file_url(path: &Path) -> String {
+    let mut url = "file://".to_owned();
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b'@' | b'+' | b'=' => {
+                url.push(char::from(byte));
+            }
+            _ => url.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    url
+}
+
 /// The first line of foreign text that has something on it, of at most `max` characters.
 pub(super) fn first_line(text: &str, max: usize) -> String {
     let clean = printable(text);
@@ -178,6 +194,14 @@ mod tests {
         assert_eq!(printable("\u{1b}[1;31mred\u{1b}[0m\u{0}\r\nnext\u{202e}x"), "red\u{fffd}\nnext\u{fffd}x");
         assert_eq!(first_line("\n  \none\ntwo", 10), "one …");
         assert_eq!(first_line("ääääää", 3), "äää…");
+    }
+
+    #[test]
+    fn a_url_has_no_character_that_ends_a_link() {
+        let plain = Path::new("/a-b/c_d.e~/job@2/index.html");
+        assert_eq!(file_url(plain), "file:///a-b/c_d.e~/job@2/index.html");
+        let odd = Path::new("/q s/100%/#1?/(ä)\u{1b}");
+        assert_eq!(file_url(odd), "file:///q%20s/100%25/%231%3F/%28%C3%A4%29%1B");
     }
 
     proptest! {

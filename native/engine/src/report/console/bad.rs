@@ -47,6 +47,11 @@ impl Trouble {
         }
     }
 
+    /// Whether more is known than what the test itself came to.
+    pub(super) fn has_invocations(&self) -> bool {
+        !self.invocations.is_empty()
+    }
+
     /// `title FAILED (1.2 s, worker 3)` and what went wrong below it.
     pub(super) fn worded(&self, title: &str, verdict: Verdict, reason: Option<&str>) -> String {
         let mut about = Vec::new();

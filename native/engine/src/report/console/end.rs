@@ -1,10 +1,12 @@
 //! What is said when all is over.
 
+use super::told::same_reason_as;
 use crate::report::summary::{ClassSummary, Summary, TestSummary};
-use crate::report::words::{counted, duration, first_line, printable, thousands, verdict_word};
+use crate::report::words::{counted, duration, file_url, first_line, printable, thousands, verdict_word};
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use testfleet_protocol::event::Level;
-use testfleet_protocol::test::Verdict;
+use testfleet_protocol::test::{TestId, TestName, Verdict};
 
 /// Bad tests of one verdict that are named.
 const NAMED: usize = 20;
@@ -15,18 +17,38 @@ const REPLAYS: usize = 3;
 /// Characters of what was thrown that are shown beside a name.
 const PROBLEM: usize = 160;
 
-/// All lines of the end.
-pub(super) fn lines(summary: &Summary, written: &[(String, PathBuf)], several_tasks: bool) -> Vec<(Level, String)> {
+/// All lines of the end. Of tests that are `lost_by_cancel` the number says enough.
+pub(super) fn lines(
+    summary: &Summary,
+    written: &[(String, PathBuf)],
+    several_tasks: bool,
+    lost_by_cancel: &HashSet<TestId>,
+) -> Vec<(Level, String)> {
+    let bad: Vec<_> = summary.bad_tests().filter(|test| !is_in(lost_by_cancel, test)).collect();
+    let cut_off = lost_by_cancel.len() as u64;
     let mut lines = vec![(Level::Lifecycle, String::new())];
-    for verdict in [Verdict::Failed, Verdict::Errored, Verdict::Lost] {
-        lines.extend(named(summary, verdict, several_tasks).map(|text| (Level::Error, text)));
+    for verdict in [Verdict::Failed, Verdict::Errored] {
+        lines.extend(named(&bad, summary.count(verdict), verdict, several_tasks).map(|text| (Level::Error, text)));
     }
-    lines.extend(named(summary, Verdict::Flaky, several_tasks).map(|text| (Level::Warn, text)));
+    let lost = summary.count(Verdict::Lost).saturating_sub(cut_off);
+    lines.extend(named(&bad, lost, Verdict::Lost, several_tasks).map(|text| (Level::Error, text)));
+    let flaky: Vec<_> = summary.tests.iter().filter(|test| test.verdict == Verdict::Flaky).collect();
+    let flaky = named(&flaky, summary.count(Verdict::Flaky), Verdict::Flaky, several_tasks);
+    lines.extend(flaky.map(|text| (Level::Warn, text)));
     lines.extend(longest(summary, several_tasks).map(|text| (Level::Lifecycle, text)));
+    if cut_off > 0 {
+        let tests = counted(cut_off, "test", "tests");
+        lines.push((Level::Warn, format!("{tests} had no result when the run was cancelled")));
+    }
     lines.push((headline_level(summary), headline(summary)));
-    lines.extend(replay(summary).map(|text| (Level::Lifecycle, text)));
+    lines.extend(replay(summary, &bad).map(|text| (Level::Lifecycle, text)));
     lines.extend(reports(written).map(|text| (Level::Lifecycle, text)));
     lines
+}
+
+fn is_in(tests: &HashSet<TestId>, test: &TestSummary) -> bool {
+    let name = || TestName { class: test.class.clone(), method: test.method.clone() };
+    !tests.is_empty() && tests.contains(&TestId { task: test.task.clone(), name: name() })
 }
 
 fn headline_level(summary: &Summary) -> Level {
@@ -48,6 +70,9 @@ fn headline(summary: &Summary) -> String {
     } else {
         format!(" ({})", counted(invocations as u64, "invocation", "invocations"))
     };
+    if summary.total() == 0 && summary.workers.is_empty() {
+        return format!("{word}: nothing ran");
+    }
     format!(
         "{word}: {}{with} in {} on {} in {}: {}",
         counted(summary.total(), "test", "tests"),
@@ -58,26 +83,33 @@ fn headline(summary: &Summary) -> String {
     )
 }
 
-fn named(summary: &Summary, verdict: Verdict, several_tasks: bool) -> Option<String> {
-    let tests: Vec<_> = summary.tests.iter().filter(|test| test.verdict == verdict).collect();
-    let count = summary.count(verdict);
+/// `count` tests came to a verdict; those of them that are known are among `tests`.
+fn named(tests: &[&TestSummary], count: u64, verdict: Verdict, several_tasks: bool) -> Option<String> {
     if count == 0 {
         return None;
     }
+    let tests: Vec<_> = tests.iter().filter(|test| test.verdict == verdict).take(NAMED).collect();
     let what = match verdict {
         Verdict::Lost => ": planned, but no result came back, which fails the run",
         Verdict::Flaky => ": failed and passed in different attempts",
         _ => "",
     };
     let mut text = format!("{} {}{what}", counted(count, "test", "tests"), verdict_word(verdict).to_uppercase());
-    for test in tests.iter().take(NAMED) {
-        text.push_str(&format!("\n  {}", name(test, several_tasks)));
+    let mut told: HashMap<_, String> = HashMap::new();
+    for test in &tests {
+        let name = name(test, several_tasks);
         let why = test.problem.as_deref().or(test.reason.as_deref()).filter(|_| verdict != Verdict::Flaky);
-        if let Some(why) = why {
-            text.push_str(&format!("\n      {}", first_line(why, PROBLEM)));
+        // What was thrown is cut short here; two tests have that in common only when all of their reason is the same.
+        let shared = why.zip(test.reason.as_deref());
+        if let Some(first) = shared.and_then(|shared| told.get(&shared)) {
+            text.push_str(&format!("\n  {name}, {}", same_reason_as(first)));
+            continue;
         }
+        text.push_str(&format!("\n  {name}"));
+        text.extend(why.map(|why| format!("\n      {}", first_line(why, PROBLEM))));
+        told.extend(shared.map(|shared| (shared, name)));
     }
-    let unnamed = count.saturating_sub(tests.len().min(NAMED) as u64);
+    let unnamed = count.saturating_sub(tests.len() as u64);
     if unnamed > 0 {
         text.push_str(&format!("\n  and {} more", thousands(unnamed)));
     }
@@ -108,8 +140,8 @@ fn longest(summary: &Summary, several_tasks: bool) -> Option<String> {
 }
 
 /// How to run again what the worker of a bad test ran, in its order.
-fn replay(summary: &Summary) -> Option<String> {
-    let mut workers: Vec<_> = summary.bad_tests().filter_map(|test| test.worker).collect();
+fn replay(summary: &Summary, bad: &[&TestSummary]) -> Option<String> {
+    let mut workers: Vec<_> = bad.iter().filter_map(|test| test.worker).collect();
     workers.sort_unstable();
     workers.dedup();
     if workers.is_empty() || summary.run.is_empty() {
@@ -136,8 +168,8 @@ fn reports(written: &[(String, PathBuf)]) -> Option<String> {
         other => one_line(other),
     };
     let line = |(what, path): &(String, PathBuf)| {
-        let scheme = if what == "html" { "file://" } else { "" };
-        format!("{:<10} {scheme}{}", format!("{}:", label(what)), one_line(&path.display().to_string()))
+        let shown = if what == "html" { file_url(path) } else { one_line(&path.display().to_string()) };
+        format!("{:<10} {shown}", format!("{}:", label(what)))
     };
     let mut lines: Vec<_> = written.iter().map(line).collect();
     lines.sort_by_key(|line| !line.starts_with("Report:"));

@@ -99,3 +99,86 @@ fn foreign_text_can_not_steer_the_terminal() {
         assert!(!text.lines().any(|line| line.starts_with("BUILD")), "{text:?}");
     }
 }
+
+/// Everything that a person reads, without the finer levels.
+fn read(plan: &Plan, script: &Script) -> String {
+    let mut console = console(plan);
+    let mut lines: Vec<_> = script.events.iter().flat_map(|event| console.on_event(event)).collect();
+    lines.retain(|(level, _)| *level > Level::Info);
+    lines.extend(console.finish(&folded(plan, &script.events).summary(), &written()));
+    shown(&lines)
+}
+
+#[test]
+fn a_cancelled_run_counts_what_it_cut_off() {
+    let methods: Vec<_> = (0..40).map(|i| format!("t{i}()")).collect();
+    let methods: Vec<_> = methods.iter().map(String::as_str).collect();
+    let plan = plan_of(&[(":test", "a.FooTest", 1_000, &methods)]);
+    let test = |i: usize| id(":test", "a.FooTest", methods[i]);
+    let mut script = Script::started(40, 1);
+    script.plain(&test(0), "u1", 1, 10, finished(Outcome::Failed, 10, 1));
+    script.verdict(&test(1), Verdict::Lost, Some("the test framework ran its class but did not report it"));
+    script.start(&test(2), "u1", 2, 1, 11);
+    script.events.push(RunEvent::CancelRequested { at_ms: START + 20 });
+    (2..40).for_each(|i| script.verdict(&test(i), Verdict::Lost, Some("cancelled")));
+    script.over(Verdict::Lost, 30);
+    insta::assert_snapshot!(read(&plan, &script));
+}
+
+#[test]
+fn a_jvm_that_does_not_start_is_explained_once() {
+    let methods: Vec<_> = (0..300).map(|i| format!("t{i:03}()")).collect();
+    let methods: Vec<_> = methods.iter().map(String::as_str).collect();
+    let plan = plan_of(&[(":test", "a.FooTest", 1_000, &methods), (":test", "a.OtherTest", 1_000, &["fails()"])]);
+    let how = "exit code 1; it last wrote: Unrecognized VM option 'Foo'\n  Error: Could not create the Java Virtual Machine.\n  Error: A fatal exception has occurred. Program will exit.";
+    let mut script = Script::started(301, 2);
+    for (worker, pid) in [(1, 71), (1, 71), (2, 72)] {
+        script.events.push(RunEvent::JvmDied { worker, pid, reason: how.into(), at_ms: START + 10 });
+    }
+    let reason = format!("the test JVM did not start: {how}");
+    for method in &methods {
+        let test = id(":test", "a.FooTest", method);
+        let mut errored = finished(Outcome::Errored, 10, 0);
+        errored.duration_us = 0;
+        errored.reason = Some(reason.clone());
+        errored.thrown = vec![thrown("JvmStart", &reason, "nowhere")];
+        script.finish(&test, 1, 1, errored);
+        script.verdict(&test, Verdict::Errored, Some(&reason));
+    }
+    // What is not told of one by one leaves room for others.
+    script.plain(&id(":test", "a.OtherTest", "fails()"), "u2", 1, 10, finished(Outcome::Failed, 10, 1));
+    script.over(Verdict::Errored, 30);
+    insta::assert_snapshot!(read(&plan, &script));
+}
+
+#[test]
+fn the_first_line_names_the_workers_that_run() {
+    let first = |workers: u32, units: u64| {
+        let mut console = Console::new(&plan(), ConsoleOptions { build_name: "shop".into(), workers: 12 });
+        let event = RunEvent::RunStarted {
+            run: "r".into(),
+            protocol: 1,
+            plan: "p".into(),
+            workers,
+            units,
+            tests: units * 2,
+            at_ms: START,
+        };
+        console.on_event(&event).remove(0).1
+    };
+    assert_eq!(first(12, 40), "Running 80 tests of shop in 40 units on 12 workers");
+    assert_eq!(first(1, 3), "Running 6 tests of shop in 3 units on 1 of 12 workers");
+    assert_eq!(first(0, 0), "There is no test of shop to run");
+}
+
+#[test]
+fn an_empty_group_speaks_of_no_worker() {
+    let plan = plan_of(&[]);
+    let mut script = Script::started(0, 0);
+    script.events.retain(|event| matches!(event, RunEvent::RunStarted { .. }));
+    let counts = Default::default();
+    script.events.push(RunEvent::RunFinished { verdict: Verdict::Passed, counts, cancelled: false, at_ms: START });
+    let text = read(&plan, &script);
+    assert!(text.contains("There is no test of shop to run") && text.contains("PASSED: nothing ran"), "{text}");
+    assert!(!text.contains("worker"), "{text}");
+}
