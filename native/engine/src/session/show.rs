@@ -6,7 +6,7 @@ use crate::plan::Timings;
 use crate::report::words::{counted, verdict_word};
 use crate::report::{Aggregate, Console, ConsoleOptions, ReportDirs, Summary, write_all};
 use crate::run::{RunInput, RunSummary, run};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -134,17 +134,23 @@ impl<'a> Show<'a> {
 
     /// Class set-up, as far as units that ran whole in one try tell.
     fn record_classes(&mut self, summary: &Summary) {
-        let mut in_tests: HashMap<(&TaskPath, &str), u64> = HashMap::new();
-        for test in &summary.tests {
-            let outer = test.class.split('$').next().unwrap_or(&test.class);
-            let sum = in_tests.entry((&test.task, outer)).or_default();
-            *sum = sum.saturating_add(test.duration_us);
-        }
-        let whole: HashSet<_> = self.plan.units.iter().filter(|unit| unit.whole_class).map(|unit| &unit.id).collect();
-        for ran in summary.units.iter().filter(|ran| ran.attempt == 1 && whole.contains(&ran.unit)) {
-            let tests = in_tests.get(&(&ran.task, ran.class.as_str())).copied().unwrap_or(0);
+        let durations: HashMap<_, _> = summary
+            .tests
+            .iter()
+            .map(|test| ((&test.task, test.class.as_str(), test.method.as_str()), test.duration_us))
+            .collect();
+        let whole: HashMap<_, _> =
+            self.plan.units.iter().filter(|unit| unit.whole_class).map(|unit| (&unit.id, unit)).collect();
+        for ran in summary.units.iter().filter(|ran| ran.attempt == 1) {
+            let Some(unit) = whole.get(&ran.unit) else { continue };
+            // By the unit's own tests: a class may be nested in another and still be run by itself.
+            let tests = unit
+                .tests
+                .iter()
+                .filter_map(|test| durations.get(&(&unit.task, test.class.as_str(), test.method.as_str())))
+                .fold(0, |sum: u64, duration| sum.saturating_add(*duration));
             let wall = Duration::from_millis(ran.duration_ms);
-            self.timings.record_class(&ran.task, &ran.class, wall, Duration::from_micros(tests));
+            self.timings.record_class(&unit.task, &unit.class, wall, Duration::from_micros(tests));
         }
     }
 
