@@ -52,7 +52,10 @@ fn main() {
     }
     for message in inbox {
         match message {
-            ToHarness::RunUnit { unit, class, whole_class, tests } => harness.run(&unit, &class, whole_class, tests),
+            ToHarness::RunUnit { unit, class, whole_class, tests, .. } => {
+                harness.run(&unit, &class, whole_class, tests)
+            }
+            ToHarness::Discover { .. } => harness.send(FromHarness::DiscoveryFinished),
             ToHarness::Shutdown => exit(0),
             ToHarness::Configure { .. } => panic!("configured twice"),
         }

@@ -67,6 +67,7 @@ impl Live {
             class: assigned.unit.class.clone(),
             whole_class: assigned.unit.whole_class,
             tests: assigned.unit.tests.clone(),
+            invocations: assigned.unit.slice.map(|slice| slice.invocations),
         })?;
         self.units_run += 1;
         self.running = Some(Running { assigned, failures: Vec::new() });
@@ -143,6 +144,9 @@ impl Live {
                     Some(running) => running.failures.push(ClassFailure { class, thrown }),
                     None => tracing::warn!("the harness told of a failure of {class} in {unit}, which it does not run"),
                 }
+                Vec::new()
+            }
+            FromHarness::Discovered { .. } | FromHarness::DiscoveryFailed { .. } | FromHarness::DiscoveryFinished => {
                 Vec::new()
             }
             FromHarness::UnitFinished { unit } => {

@@ -89,6 +89,7 @@ impl Supervisor {
     fn hear(&mut self, message: Option<CoordinatorMessage>) -> Result<Option<Ending>> {
         match message {
             Some(CoordinatorMessage::Assign { unit, attempt }) => self.queue.push_back(Assigned { unit, attempt }),
+            Some(CoordinatorMessage::Ask { .. }) => {}
             Some(CoordinatorMessage::Finish) => self.finishing = true,
             Some(CoordinatorMessage::Cancel) | None => return Ok(Some(Ending::Stopped)),
             Some(CoordinatorMessage::Welcome { protocol, .. }) if protocol != VERSION => {

@@ -65,7 +65,7 @@ struct Choices {
     /// Only tests that match one of these patterns, in Gradle's syntax
     #[arg(long, value_name = "PATTERN")]
     tests: Vec<String>,
-    /// What may become a unit: `class` or `method`
+    /// What may become a unit: `auto`, `class` or `method`
     #[arg(long, value_name = "KIND", value_parser = parse_split)]
     split: Option<Split>,
 }
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<()> {
     let (command, request, source) = match cli.command {
-        Action::Plan(choices) => (Command::Prepare, choices.request()?, choices.source),
+        Action::Plan(choices) => (Command::Prepare { verify: false }, choices.request()?, choices.source),
         Action::Run(choices) => (Command::RunParallel, choices.request()?, choices.source),
         Action::Worker { worker, plan, from_run, debug_jvm, source } => {
             let mut request = source.request()?;
@@ -166,16 +166,17 @@ fn cancel_on_interrupt(session: &Arc<Session>) -> Result<()> {
 
 fn parse_split(text: &str) -> std::result::Result<Split, String> {
     match text {
+        "auto" => Ok(Split::Auto),
         "class" => Ok(Split::Class),
         "method" => Ok(Split::Method),
-        _ => Err("it is `class` or `method`".to_owned()),
+        _ => Err("it is `auto`, `class` or `method`".to_owned()),
     }
 }
 
 fn show(level: Level, text: &str, verbose: bool) -> std::io::Result<()> {
     match level {
         Level::Info if !verbose => Ok(()),
-        Level::Info | Level::Lifecycle => writeln!(std::io::stdout(), "{text}"),
+        Level::Info | Level::Lifecycle | Level::Result => writeln!(std::io::stdout(), "{text}"),
         Level::Warn => writeln!(std::io::stderr(), "warning: {text}"),
         Level::Error => writeln!(std::io::stderr(), "{text}"),
     }

@@ -5,7 +5,7 @@
 
 pub use crate::discover::fuzzing::*;
 
-use crate::plan::{TIMINGS, Timings, plan as make_plan};
+use crate::plan::{Past, TIMINGS, Timings, plan as make_plan};
 use crate::report::{Aggregate, Console, ConsoleOptions, ReportDirs, write_all};
 use crate::run::{Queue, RunInput, State, parse_journal, units_run_by};
 use crate::{bundle as bundles, document, plan as plans, session};
@@ -48,7 +48,7 @@ pub fn timings(bytes: &[u8]) {
     let written = timings.bytes().expect("timings have a JSON form");
     assert_eq!(TIMINGS.parse::<Timings>(Path::new("timings.json"), &written).ok().as_ref(), Some(&timings));
     let tests = plan_of(SMALL_PLAN);
-    let _ = make_plan(&discovered(&tests), &timings, &request_for(&tests));
+    let _ = make_plan(&discovered(&tests), &Past::of(&timings), &request_for(&tests));
 }
 
 /// Reads a journal and reports the run that it tells of: every event goes where those of a live run go.
@@ -111,7 +111,7 @@ fn discovered(plan: &Plan) -> crate::discover::Discovery {
             framework: FoundBy::Jupiter,
             tests: unit.tests.clone(),
             whole_class: true,
-            sha256: String::new(),
+            ..TestClass::default()
         }],
     };
     Discovery { tasks: plan.units.iter().map(task).collect(), notices: Vec::new() }
@@ -164,6 +164,6 @@ mod tests {
         let timings = include_bytes!("../../fuzz/seeds/timings/small.json");
         assert!(TIMINGS.parse::<Timings>(Path::new("small"), timings).is_ok());
         assert!(session::check(&request_for(&plan)).is_ok());
-        assert!(make_plan(&discovered(&plan), &Timings::default(), &request_for(&plan)).is_ok());
+        assert!(make_plan(&discovered(&plan), &Past::of(&Timings::default()), &request_for(&plan)).is_ok());
     }
 }

@@ -16,17 +16,11 @@ pub(crate) fn empty() -> RunRequest {
         results_dir: "/p/build/test-results/runParallel".into(),
         reports_dir: "/p/build/reports/testfleet".into(),
         timings_file: "/p/timings.json".into(),
+        state_dir: "/p/state".into(),
         harness_jar: "/p/build/testfleet/harness.jar".into(),
         agent: "/p/build/testfleet/agent".into(),
         tasks: vec![],
-        options: Options {
-            backend: "local".into(),
-            workers: 2,
-            split: Split::Class,
-            tests: vec![],
-            ignore_failures: false,
-            pass_environment: vec![],
-        },
+        options: Options { backend: "local".into(), workers: 2, split: Split::Class, ..Options::default() },
     }
 }
 

@@ -112,6 +112,31 @@ pub enum AgentMessage {
         /// `false`: it died before it was ready, so another start will hardly do better.
         was_ready: bool,
     },
+    /// What the framework finds in a class that was asked about.
+    Discovered {
+        /// Of which profile.
+        task: TaskPath,
+        /// The class that was asked about.
+        class: String,
+        /// Ids of the engines that find tests there, sorted.
+        engines: Vec<String>,
+        /// The tests, named as they would be reported.
+        tests: Vec<TestName>,
+    },
+    /// The framework could not look into a class.
+    DiscoveryFailed {
+        /// Of which profile.
+        task: TaskPath,
+        /// The class that was asked about.
+        class: String,
+        /// What was thrown.
+        thrown: crate::test::Thrown,
+    },
+    /// All that was asked about a profile's classes is answered.
+    DiscoveryFinished {
+        /// Of which profile.
+        task: TaskPath,
+    },
     /// The agent can't go on; it ends after this.
     Failed {
         /// Why.
@@ -160,6 +185,13 @@ pub enum CoordinatorMessage {
         unit: Unit,
         /// Which try.
         attempt: Attempt,
+    },
+    /// Say which tests the framework finds in these classes, in a JVM of this profile; run nothing.
+    Ask {
+        /// Which profile.
+        task: TaskPath,
+        /// Binary names.
+        classes: Vec<String>,
     },
     /// All numbers up to this one arrived and need not be kept.
     Ack {

@@ -52,6 +52,8 @@ pub enum Level {
     Warn,
     /// Something is bad.
     Error,
+    /// What was asked for, such as a listing: shown however quiet the caller is, and by itself on standard output.
+    Result,
 }
 
 /// One try at the tests of one worker's unit; counts from 1 for each unit.

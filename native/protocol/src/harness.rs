@@ -7,6 +7,7 @@
 //! `harness/src/main/java/dev/testfleet/harness/wire/`; `tests/vectors/harness/` holds payloads that both
 //! sides must read and write alike.
 
+use crate::plan::Invocations;
 use crate::test::{Finished, Invocation, Outcome, Stream, TestName, Thrown};
 use crate::{Failure, FailureCode, Result};
 
@@ -33,6 +34,15 @@ pub enum ToHarness {
         whole_class: bool,
         /// The planned tests.
         tests: Vec<TestName>,
+        /// Of the only test that is planned, just these invocations.
+        invocations: Option<Invocations>,
+    },
+    /// Kind 4: say which tests the framework finds in these classes; nothing is run. Answered by one
+    /// [`FromHarness::Discovered`] or [`FromHarness::DiscoveryFailed`] for each, in any order, then by
+    /// [`FromHarness::DiscoveryFinished`].
+    Discover {
+        /// Binary names.
+        classes: Vec<String>,
     },
     /// Kind 3: end after what is running. The end of the pipe means: halt at once.
     Shutdown,
@@ -107,6 +117,25 @@ pub enum FromHarness {
         /// What to do; may be empty.
         hint: String,
     },
+    /// Kind 9: what the framework finds in a class.
+    Discovered {
+        /// The class that was asked for.
+        class: String,
+        /// Ids of the engines that find tests there (`junit4` and `testng` for these frameworks), sorted; empty when
+        /// none does.
+        engines: Vec<String>,
+        /// The tests, named as they would be reported; filters by tag, category or group are applied.
+        tests: Vec<TestName>,
+    },
+    /// Kind 10: the framework could not look into a class.
+    DiscoveryFailed {
+        /// The class that was asked for.
+        class: String,
+        /// What was thrown.
+        thrown: Thrown,
+    },
+    /// Kind 11: all that was asked for is answered.
+    DiscoveryFinished,
 }
 
 impl ToHarness {
@@ -123,12 +152,20 @@ impl ToHarness {
                     out.string(value);
                 });
             }
-            Self::RunUnit { unit, class, whole_class, tests } => {
+            Self::RunUnit { unit, class, whole_class, tests, invocations } => {
                 out.u8(2);
                 out.string(unit);
                 out.string(class);
                 out.u8(u8::from(*whole_class));
                 out.list(tests, |out, test| out.test(test));
+                out.option(invocations.as_ref(), |out, range| {
+                    out.u32(range.from);
+                    out.option(range.to, Writer::u32);
+                });
+            }
+            Self::Discover { classes } => {
+                out.u8(4);
+                out.list(classes, |out, class| out.string(class));
             }
             Self::Shutdown => out.u8(3),
         }
@@ -152,8 +189,11 @@ impl ToHarness {
                 class: input.string()?,
                 whole_class: input.bool()?,
                 tests: input.list(Reader::test)?,
+                invocations: input
+                    .option(|input| Ok(Invocations { from: input.u32()?, to: input.option(Reader::u32)? }))?,
             },
             3 => Self::Shutdown,
+            4 => Self::Discover { classes: input.list(Reader::string)? },
             kind => return Err(broken(&format!("unknown kind {kind}"))),
         };
         input.end(message)
@@ -214,6 +254,18 @@ impl FromHarness {
                 out.string(message);
                 out.string(hint);
             }
+            Self::Discovered { class, engines, tests } => {
+                out.u8(9);
+                out.string(class);
+                out.list(engines, |out, engine| out.string(engine));
+                out.list(tests, |out, test| out.test(test));
+            }
+            Self::DiscoveryFailed { class, thrown } => {
+                out.u8(10);
+                out.string(class);
+                out.thrown(thrown);
+            }
+            Self::DiscoveryFinished => out.u8(11),
         }
         out.bytes
     }
@@ -247,6 +299,13 @@ impl FromHarness {
             6 => Self::ClassFailed { unit: input.string()?, class: input.string()?, thrown: input.thrown()? },
             7 => Self::UnitFinished { unit: input.string()? },
             8 => Self::Fault { message: input.string()?, hint: input.string()? },
+            9 => Self::Discovered {
+                class: input.string()?,
+                engines: input.list(Reader::string)?,
+                tests: input.list(Reader::test)?,
+            },
+            10 => Self::DiscoveryFailed { class: input.string()?, thrown: input.thrown()? },
+            11 => Self::DiscoveryFinished,
             kind => return Err(broken(&format!("unknown kind {kind}"))),
         };
         input.end(message)

@@ -4,7 +4,7 @@ use crate::test::{TaskPath, TestId, TestName};
 use serde::{Deserialize, Serialize};
 
 /// All units of a run. Equal inputs give equal plans, byte for byte.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// [`crate::VERSION`].
@@ -18,13 +18,43 @@ pub struct Plan {
     pub made_from: Fingerprints,
     /// All units, ordered by id.
     pub units: Vec<Unit>,
-    /// `test-group-1` to `test-group-N`.
+    /// `test-group-1` to `test-group-N`: every unit that is to run is in exactly one of them.
     pub groups: Vec<Group>,
+    /// The part of all tests that the plan is of; `units` and `groups` have no others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// Tests that run without failing the build, ordered by test.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quarantined: Vec<Quarantined>,
+}
+
+/// One of several parts of all tests, each of which runs on a machine of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shard {
+    /// From 1.
+    pub number: u32,
+    /// How many there are.
+    pub of: u32,
+}
+
+/// A test whose failure counts for nothing until it is mended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Quarantined {
+    /// Which.
+    #[serde(flatten)]
+    pub test: TestId,
+    /// Why, in the words of the quarantine file.
+    pub reason: String,
+    /// The last day on which it is so, `2026-12-31`; `None` has no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
 }
 
 /// SHA-256 in hex of what a plan was made from. A plan fits as long as the same tests are there and `options` are
 /// equal: neither newer timings nor an edited test make it wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fingerprints {
     /// The discovered tests and the classes they came from.
@@ -36,12 +66,12 @@ pub struct Fingerprints {
 }
 
 /// Names a unit within its plan: `u1`, `u2`, ... in the order of task, class and first method.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UnitId(pub String);
 
-/// What is handed to a worker at once: a top-level test class or some of its tests.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What is handed to a worker at once: a top-level test class, some of its tests, or some invocations of one.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Unit {
     /// Its name in this plan.
@@ -62,10 +92,81 @@ pub struct Unit {
     pub estimate_ms: u64,
     /// Where the estimate comes from.
     pub estimate_source: EstimateSource,
+    /// Whether the framework itself named the tests, because class files do not tell them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub asked: bool,
+    /// The only test is run in several units; this one runs these invocations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice: Option<Slice>,
+    /// Units of the same name here run on one worker, one after another, with nothing between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub together: Option<String>,
+    /// What it must not share with units that run at the same time on other workers, ordered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<Lock>,
+    /// Units of a lower rank are handed out first; of equal rank, the longest.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rank: u32,
+    /// It is in no group and not run: all its tests passed before, with equal classes and inputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused: Option<Reused>,
+}
+
+/// Which part of a test's invocations a unit runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Slice {
+    /// From 1.
+    pub number: u32,
+    /// How many units the test is run in.
+    pub of: u32,
+    /// The invocations.
+    #[serde(flatten)]
+    pub invocations: Invocations,
+}
+
+/// A range of the invocations directly below a test, by their numbers from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Invocations {
+    /// The first.
+    pub from: u32,
+    /// The last; `None` goes on to the end, however many there are when it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u32>,
+}
+
+/// Something that tests of several workers share.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lock {
+    /// Its name; [`Lock::EVERYTHING`] conflicts with every unit.
+    pub resource: String,
+    /// Nobody else may have it; otherwise others may share it.
+    pub exclusive: bool,
+}
+
+impl Lock {
+    /// The resource of a unit that runs alone.
+    pub const EVERYTHING: &str = "*";
+}
+
+/// The earlier run that counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reused {
+    /// Its id.
+    pub run: String,
+    /// When the last of the tests passed, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
 }
 
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 impl Unit {
@@ -76,7 +177,7 @@ impl Unit {
 }
 
 /// Where an estimate comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EstimateSource {
     /// Past runs of these tests.
@@ -84,6 +185,7 @@ pub enum EstimateSource {
     /// Past runs of some of these tests; the others guessed.
     Partly,
     /// Nothing is known of these tests.
+    #[default]
     Guess,
 }
 

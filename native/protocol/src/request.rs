@@ -32,7 +32,19 @@ fn yes() -> bool {
 #[serde(tag = "name", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Command {
     /// Discover and plan; write `plan.json` and `bundle.json`.
-    Prepare,
+    Prepare {
+        /// Ask the framework about every class, too, and fail when class files say something else.
+        #[serde(default)]
+        verify: bool,
+    },
+    /// Discover and plan, show the outcome, write and run nothing.
+    Show {
+        /// What.
+        what: Listing,
+        /// As JSON instead of text.
+        #[serde(default)]
+        json: bool,
+    },
     /// `Prepare`, then make the bundle a folder of its own.
     Image,
     /// `Prepare`, then run everything on all workers.
@@ -54,6 +66,16 @@ pub enum Command {
     },
 }
 
+/// What can be shown instead of being run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Listing {
+    /// `--list`: the tests.
+    Tests,
+    /// `--dry-run`: the plan: what would run, in which order and groups, what is reused, quarantined, locked.
+    Plan,
+}
+
 /// A whole build: its Test tasks and what the user chose.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -70,6 +92,9 @@ pub struct RunRequest {
     pub reports_dir: PathBuf,
     /// Where past durations are kept.
     pub timings_file: PathBuf,
+    /// Where else Testfleet keeps what speeds up the next run on this machine (what was discovered, what passed);
+    /// its content may be deleted at any time.
+    pub state_dir: PathBuf,
     /// The harness jar.
     pub harness_jar: PathBuf,
     /// The agent for this machine's platform.
@@ -81,7 +106,7 @@ pub struct RunRequest {
 }
 
 /// What the user chose in `testfleet { }` and on the command line.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Options {
     /// Where workers are started; this version knows `local`.
@@ -90,6 +115,33 @@ pub struct Options {
     pub workers: u32,
     /// What may become a unit.
     pub split: Split,
+    /// Another choice for some classes; the last that matches counts.
+    #[serde(default)]
+    pub split_classes: Vec<SplitClasses>,
+    /// What must hold between units.
+    #[serde(default)]
+    pub constraints: Vec<Constraint>,
+    /// How far `@ResourceLock` and `@Isolated` reach.
+    #[serde(default)]
+    pub locks: LockScope,
+    /// What is handed out first: by the first key, where that makes no difference by the next, ...
+    #[serde(default = "failed_new_longest")]
+    pub order: Vec<OrderKey>,
+    /// Whether tests that passed before are run again.
+    #[serde(default)]
+    pub reuse: Reuse,
+    /// Run this part of all tests alone.
+    #[serde(default)]
+    pub shard: Option<crate::plan::Shard>,
+    /// Only the tests that did not pass in this run (its id, or `last`).
+    #[serde(default)]
+    pub rerun_failed: Option<String>,
+    /// The quarantine file; it must exist.
+    #[serde(default)]
+    pub quarantine_file: Option<PathBuf>,
+    /// Where timings and passed units are shared with other machines.
+    #[serde(default)]
+    pub history: Option<SharedHistory>,
     /// `--tests` patterns, in Gradle's syntax; a test must match one of them.
     #[serde(default)]
     pub tests: Vec<String>,
@@ -102,12 +154,121 @@ pub struct Options {
     pub pass_environment: Vec<String>,
 }
 
+fn failed_new_longest() -> Vec<OrderKey> {
+    OrderKey::USUAL.to_vec()
+}
+
+/// What units are put in order by. A key is a lower-case word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OrderKey {
+    /// Units with a test that did not pass in its last run go first.
+    Failed,
+    /// Units with a test that never ran go first.
+    New,
+    /// The longest goes first.
+    Longest,
+    /// The shortest goes first.
+    Shortest,
+    /// By Test task, class and method.
+    Name,
+}
+
+impl OrderKey {
+    /// The order unless something else is said.
+    pub const USUAL: [Self; 3] = [Self::Failed, Self::New, Self::Longest];
+}
+
+/// Classes that are split in their own way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SplitClasses {
+    /// Patterns of class names, with `*` for any text; one without a dot matches simple names.
+    pub classes: Vec<String>,
+    /// How.
+    pub split: Split,
+}
+
+/// Something that must hold between units; classes are named as in [`SplitClasses::classes`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Constraint {
+    /// The classes run on one worker, one after another, with nothing between them.
+    Together {
+        /// Which.
+        classes: Vec<String>,
+    },
+    /// No two of these classes run at the same time.
+    Lock {
+        /// Name of what they share.
+        resource: String,
+        /// Which.
+        classes: Vec<String>,
+    },
+    /// While one of these classes runs, nothing else does.
+    Alone {
+        /// Which.
+        classes: Vec<String>,
+    },
+}
+
+/// How far `@ResourceLock` and `@Isolated` reach.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LockScope {
+    /// Over all workers of the run, except for resources that each JVM has for itself (system properties, standard
+    /// streams, default locale and time zone).
+    #[default]
+    Run,
+    /// Within a JVM, which is the framework's own business.
+    Jvm,
+}
+
+/// Whether tests that passed before are run again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reuse {
+    /// A unit counts as passed when all classes that it reaches are equal; where its reach can't be known, when the
+    /// whole classpath is.
+    #[default]
+    Auto,
+    /// A unit counts as passed when the whole classpath of its Test task is equal.
+    Classpath,
+    /// Everything is run.
+    Off,
+}
+
+/// Where timings and passed units are shared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SharedHistory {
+    /// A folder's path, `http(s)://host/path/`, or `oci://registry/repository`.
+    pub location: String,
+    /// The branch whose history this run continues.
+    pub branch: String,
+    /// Where a branch without history begins from.
+    pub fallback_branch: String,
+    /// Whether this run adds to it.
+    pub publish: bool,
+    /// What no run used for so many days is forgotten.
+    pub expire_days: u32,
+    /// Name of the variable of the environment that holds the user; the value is read when it is needed, never stored.
+    #[serde(default)]
+    pub user_variable: Option<String>,
+    /// Name of the variable that holds the password or token.
+    #[serde(default)]
+    pub password_variable: Option<String>,
+}
+
 /// What may become a unit of its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// Whole classes only.
+    /// Whole classes, unless one is longer than the fair share of a worker and can be split at less than it saves:
+    /// then some of its methods, or some invocations of a method.
     #[default]
+    Auto,
+    /// Whole classes only.
     Class,
     /// Every method by itself.
     Method,

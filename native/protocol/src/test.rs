@@ -5,7 +5,7 @@ use std::fmt;
 
 /// One Test task of one module, written `<module path>:<task>`, as Gradle writes a task path:
 /// `:app:test`; `:test` in a single-module build. The key of a JVM profile.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TaskPath(pub String);
 

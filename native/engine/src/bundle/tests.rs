@@ -79,9 +79,18 @@ fn plan() -> Plan {
         tests: vec![],
         estimate_ms: 1,
         estimate_source: EstimateSource::Guess,
+        ..Unit::default()
     };
     let made_from = Fingerprints { code: String::new(), options: String::new(), timings: String::new() };
-    Plan { protocol: VERSION, workers: 1, tests: Vec::new(), made_from, units: vec![unit], groups: vec![] }
+    Plan {
+        protocol: VERSION,
+        workers: 1,
+        tests: Vec::new(),
+        made_from,
+        units: vec![unit],
+        groups: vec![],
+        ..Plan::default()
+    }
 }
 
 #[test]

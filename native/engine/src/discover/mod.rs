@@ -27,6 +27,7 @@ pub(crate) use container::is_archive_name;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use testfleet_protocol::Result;
+use testfleet_protocol::plan::Lock;
 use testfleet_protocol::request::RunRequest;
 use testfleet_protocol::test::{TaskPath, TestName};
 
@@ -53,7 +54,7 @@ pub struct DiscoveredTask {
 }
 
 /// A class that a worker can be told to run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TestClass {
     /// Binary name of the top-level test class (or static nested one) that the framework is told to run.
@@ -66,13 +67,39 @@ pub struct TestClass {
     pub whole_class: bool,
     /// SHA-256 in hex of the class files that it consists of: its own, those nested in it, and its ancestors.
     pub sha256: String,
+    /// Whether the framework itself named the tests, because class files do not tell them.
+    #[serde(default)]
+    pub asked: bool,
+    /// What planning asks of it.
+    #[serde(default)]
+    pub traits: Traits,
+}
+
+/// What says how a class may be split and what it must not run beside.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Traits {
+    /// Its methods have an order that may be meant (`@TestMethodOrder`, `@FixMethodOrder`, `@Stepwise`, TestNG's
+    /// `dependsOn...` and `priority`): running some of them alone may break them.
+    pub ordered: bool,
+    /// One instance lives through all its methods (`@TestInstance(PER_CLASS)`, TestNG): they may share what it holds.
+    pub per_class: bool,
+    /// `@Isolated`, or the like: nothing else is to run beside it.
+    pub isolated: bool,
+    /// `@ResourceLock`s of the class and of its methods, ordered; those of resources that each JVM has for itself too.
+    pub locks: Vec<Lock>,
+    /// Tests whose invocations can be run some at a time (Jupiter's `@ParameterizedTest` and `@RepeatedTest`), sorted.
+    pub sliceable: Vec<TestName>,
+    /// Size of the class files that it consists of, in bytes: what is known of a class that never ran.
+    pub bytes: u64,
 }
 
 /// By whose rules a class was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FoundBy {
     /// JUnit Jupiter.
+    #[default]
     Jupiter,
     /// JUnit 4's `@Test`.
     #[serde(rename = "junit4")]
@@ -85,6 +112,8 @@ pub enum FoundBy {
     /// TestNG.
     #[serde(rename = "testng")]
     TestNg,
+    /// Another engine of the JUnit Platform; which is known to the harness alone.
+    Engine,
 }
 
 /// Something that the user should know, though discovery goes on.

@@ -143,7 +143,10 @@ impl<'a> Search<'a> {
         }
         let sha256 = self.hash(class)?;
         let tests = wanted.into_iter().collect();
-        Ok((Some(TestClass { class: class.name.clone(), framework, tests, whole_class, sha256 }), notices))
+        Ok((
+            Some(TestClass { class: class.name.clone(), framework, tests, whole_class, sha256, ..Default::default() }),
+            notices,
+        ))
     }
 
     fn find(&self, class: &Arc<ClassFile>, notices: &mut Vec<Notice>) -> Result<Vec<Find>> {

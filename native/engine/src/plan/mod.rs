@@ -20,18 +20,50 @@ pub use timings::Timings;
 use crate::discover::Discovery;
 use crate::document;
 use std::path::Path;
-use testfleet_protocol::plan::{Fingerprints, Plan};
+use testfleet_protocol::plan::{Fingerprints, Plan, Reused, Unit};
 use testfleet_protocol::request::RunRequest;
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
 
 pub(crate) const DOCUMENT: document::Kind =
     document::Kind { what: "plan", broken: FailureCode::PlanOutdated, hint: "make a new one: ./gradlew prepare" };
 
+/// What earlier runs tell.
+#[derive(Clone, Copy)]
+pub struct Past<'a> {
+    /// How long tests took, and how they ended.
+    pub timings: &'a Timings,
+    /// What passed.
+    pub passed: &'a dyn Passed,
+}
+
+impl<'a> Past<'a> {
+    /// Durations alone: nothing passed before.
+    pub fn of(timings: &'a Timings) -> Self {
+        Self { timings, passed: &NothingPassed }
+    }
+}
+
+/// Which units need not run again.
+pub trait Passed: Sync {
+    /// The run in which all tests of the unit passed, with equal classes and inputs; `None` when it has to run.
+    fn reused(&self, unit: &Unit) -> Option<Reused>;
+}
+
+/// Nothing passed before: everything runs.
+#[derive(Debug, Clone, Copy)]
+pub struct NothingPassed;
+
+impl Passed for NothingPassed {
+    fn reused(&self, _unit: &Unit) -> Option<Reused> {
+        None
+    }
+}
+
 /// Makes units of the discovered tests and spreads them over groups.
 ///
 /// # Errors
 /// `NoTests` when there is not one test, `InvalidRequest` for no workers.
-pub fn plan(discovery: &Discovery, timings: &Timings, request: &RunRequest) -> Result<Plan> {
+pub fn plan(discovery: &Discovery, past: &Past<'_>, request: &RunRequest) -> Result<Plan> {
     if request.options.workers == 0 {
         return Err(Failure::new(FailureCode::InvalidRequest, "failed to plan for 0 workers")
             .hint("ask for at least one: --workers 4, or testfleet { workers = 4 }"));
@@ -39,7 +71,10 @@ pub fn plan(discovery: &Discovery, timings: &Timings, request: &RunRequest) -> R
     if discovery.test_count() == 0 {
         return Err(no_tests(discovery, request));
     }
-    let units = units::make(discovery, timings, request.options.split);
+    let mut units = units::make(discovery, past.timings, request.options.split);
+    for unit in &mut units {
+        unit.reused = past.passed.reused(unit);
+    }
     let groups = group::spread(&units, request.options.workers);
     Ok(Plan {
         protocol: VERSION,
@@ -48,10 +83,12 @@ pub fn plan(discovery: &Discovery, timings: &Timings, request: &RunRequest) -> R
         made_from: Fingerprints {
             code: fingerprint::code(discovery)?,
             options: fingerprint::options(request)?,
-            timings: timings.fingerprint()?,
+            timings: past.timings.fingerprint()?,
         },
         units,
         groups,
+        shard: None,
+        quarantined: Vec::new(),
     })
 }
 

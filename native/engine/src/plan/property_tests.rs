@@ -42,6 +42,7 @@ fn discovery(tests: &[Test]) -> (Discovery, Timings) {
                     framework: FoundBy::Jupiter,
                     tests: tests.into_iter().collect(),
                     whole_class: true,
+                    ..TestClass::default()
                 })
                 .collect(),
         })
@@ -54,7 +55,7 @@ fn a_plan_with_an_estimate_that_would_overflow_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("plan.json");
     let (discovery, timings) = discovery(&[(0, 0, 0, Some(1))]);
-    let mut plan = super::plan(&discovery, &timings, &request(1, Split::Class)).unwrap();
+    let mut plan = super::plan(&discovery, &Past::of(&timings), &request(1, Split::Class)).unwrap();
     super::write_plan(&plan, &path).unwrap();
     assert_eq!(super::read_plan(&path).unwrap(), plan);
     plan.units[0].estimate_ms = u64::MAX;
@@ -85,6 +86,7 @@ fn unit(number: usize, task: &str, estimate_ms: u64) -> Unit {
         tests: vec![],
         estimate_ms,
         estimate_source: testfleet_protocol::plan::EstimateSource::Guess,
+        ..Unit::default()
     }
 }
 
@@ -109,7 +111,7 @@ proptest! {
     #[test]
     fn every_test_is_in_one_unit_and_every_unit_in_one_group(tests in tests(), workers in 1..12u32, split in split()) {
         let (discovery, timings) = discovery(&tests);
-        let plan = plan(&discovery, &timings, &request(workers, split)).unwrap();
+        let plan = plan(&discovery, &Past::of(&timings), &request(workers, split)).unwrap();
         let planned: Vec<TestId> = plan.units.iter().flat_map(|unit| unit.test_ids()).collect();
         prop_assert_eq!(planned.len(), discovery.test_count());
         prop_assert_eq!(planned.iter().collect::<BTreeSet<_>>().len(), planned.len());
@@ -136,8 +138,8 @@ proptest! {
             task.classes.iter_mut().for_each(|class| class.tests.reverse());
         }
         let request = request(workers, split);
-        let first_plan = plan(&first, &timings, &request).unwrap();
-        let second_plan = plan(&second, &timings, &request).unwrap();
+        let first_plan = plan(&first, &Past::of(&timings), &request).unwrap();
+        let second_plan = plan(&second, &Past::of(&timings), &request).unwrap();
         prop_assert_eq!(document::bytes(&first_plan).unwrap(), document::bytes(&second_plan).unwrap());
         prop_assert!(fits(&first_plan, &second, &request).is_ok());
     }
@@ -145,7 +147,7 @@ proptest! {
     #[test]
     fn a_group_is_charged_what_it_holds_and_starts_each_profile_once(tests in tests(), workers in 1..5u32) {
         let (discovery, timings) = discovery(&tests);
-        let plan = plan(&discovery, &timings, &request(workers, Split::Class)).unwrap();
+        let plan = plan(&discovery, &Past::of(&timings), &request(workers, Split::Class)).unwrap();
         let by_id: BTreeMap<&UnitId, &Unit> = plan.units.iter().map(|unit| (&unit.id, unit)).collect();
         for group in &plan.groups {
             let units: Vec<&Unit> = group.units.iter().map(|id| by_id[id]).collect();
@@ -179,7 +181,7 @@ proptest! {
     #[test]
     fn a_plan_cut_anywhere_is_refused(tests in tests(), cut in 0.0..1.0f64) {
         let (discovery, timings) = discovery(&tests);
-        let plan = plan(&discovery, &timings, &request(2, Split::Class)).unwrap();
+        let plan = plan(&discovery, &Past::of(&timings), &request(2, Split::Class)).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plan.json");
         write_plan(&plan, &path).unwrap();
@@ -205,7 +207,7 @@ fn profiles_stay_apart_when_a_switch_costs_more_than_it_saves() {
 fn an_outdated_plan_says_what_changed() {
     let request = request(2, Split::Class);
     let (before, timings) = discovery(&[(0, 0, 0, None), (0, 1, 0, None)]);
-    let made = plan(&before, &timings, &request).unwrap();
+    let made = plan(&before, &Past::of(&timings), &request).unwrap();
     let (after, _) = discovery(&[(0, 0, 0, None), (0, 2, 0, None)]);
     insta::assert_snapshot!(fits(&made, &after, &request).unwrap_err());
     let mut edited = before.clone();
@@ -230,17 +232,17 @@ fn a_missing_plan_and_an_empty_test_set_say_what_to_do() {
         tasks: vec![DiscoveredTask { task: TaskPath(":app:test".into()), searched: 7, classes: vec![] }],
         notices: vec![],
     };
-    insta::assert_snapshot!(plan(&discovery, &Timings::default(), &request).unwrap_err());
+    insta::assert_snapshot!(plan(&discovery, &Past::of(&Timings::default()), &request).unwrap_err());
 }
 
 #[test]
 fn timings_of_tests_that_are_gone_are_forgotten() {
     let (before, mut timings) = discovery(&[(0, 0, 0, Some(5)), (0, 1, 0, Some(7)), (1, 0, 0, Some(9))]);
     let request = request(2, Split::Class);
-    timings.keep_only(&plan(&before, &timings, &request).unwrap());
+    timings.keep_only(&plan(&before, &Past::of(&timings), &request).unwrap());
     assert_eq!(timings.all_tests().count(), 3);
     let (after, _) = discovery(&[(0, 0, 0, None)]);
-    timings.keep_only(&plan(&after, &timings, &request).unwrap());
+    timings.keep_only(&plan(&after, &Past::of(&timings), &request).unwrap());
     let left: Vec<_> = timings.all_tests().map(|(task, _, _)| task.0.clone()).collect();
     assert_eq!(left.len(), 2, "one of the task that ran, one of the task that did not: {left:?}");
 }

@@ -36,6 +36,7 @@ pub(super) fn make(discovery: &Discovery, timings: &Timings, split: Split) -> Ve
             tests,
             estimate_ms,
             estimate_source,
+            ..Unit::default()
         }
     };
     parts.into_iter().enumerate().map(unit).collect()

@@ -29,6 +29,7 @@ pub(super) fn plan_of(classes: &[(&str, &str, u64, &[&str])]) -> Plan {
             .collect(),
         estimate_ms: *estimate_ms,
         estimate_source: EstimateSource::Timings,
+        ..Unit::default()
     };
     let units: Vec<_> = classes.iter().enumerate().map(unit).collect();
     let groups = (1..=2u32)
@@ -43,7 +44,7 @@ pub(super) fn plan_of(classes: &[(&str, &str, u64, &[&str])]) -> Plan {
         })
         .collect();
     let made_from = Fingerprints { code: "c0de".into(), options: "0971".into(), timings: "7195".into() };
-    Plan { protocol: 1, workers: 2, tests: Vec::new(), made_from, units, groups }
+    Plan { protocol: 1, workers: 2, tests: Vec::new(), made_from, units, groups, ..Plan::default() }
 }
 
 pub(super) fn plan() -> Plan {

@@ -228,6 +228,10 @@ fn heard(state: &State, worker: u32, message: AgentMessage, at_ms: u64) -> Decis
                 endings::jvm_died(state, worker, held, died, at_ms, &mut events, &mut commands);
             }
         }
+        // Nobody asks while a run is on.
+        AgentMessage::Discovered { .. }
+        | AgentMessage::DiscoveryFailed { .. }
+        | AgentMessage::DiscoveryFinished { .. } => {}
         AgentMessage::Failed { failure } => commands.push(Command::Kill { worker, failure }),
     }
     (events, commands)

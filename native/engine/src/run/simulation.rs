@@ -25,10 +25,11 @@ pub(super) fn plan_of(shape: &[(u8, usize, u64)]) -> Plan {
             tests: (0..tests).map(|test| name(&format!("C{}", index + 1), test)).collect(),
             estimate_ms,
             estimate_source: EstimateSource::Guess,
+            ..Unit::default()
         })
         .collect();
     let made_from = Fingerprints { code: String::new(), options: String::new(), timings: String::new() };
-    Plan { protocol: VERSION, workers: 1, tests: Vec::new(), made_from, units, groups: Vec::new() }
+    Plan { protocol: VERSION, workers: 1, tests: Vec::new(), made_from, units, groups: Vec::new(), ..Plan::default() }
 }
 
 fn name(class: &str, test: usize) -> TestName {

@@ -158,7 +158,8 @@ fn execute(open: OpenRequest, sink: &Sink, cancelled: watch::Receiver<bool>) -> 
     let OpenRequest { command, request, environment, run_events } = open;
     let mut context = Context { request, environment, sink, cancelled, run_events };
     match command {
-        Command::Prepare => prepare(&context).map(drop),
+        Command::Prepare { verify: _ } => prepare(&context).map(drop),
+        Command::Show { .. } => Err(Failure::new(FailureCode::InvalidRequest, "failed to show: not known yet")),
         Command::Image => prepare::image(&context),
         Command::RunParallel => run::parallel(&context),
         Command::RunWorker { worker, plan, from_run, debug_jvm } => {

@@ -3,7 +3,7 @@
 use super::{Context, cancelled};
 use crate::bundle::{bundle, materialise, write_bundle};
 use crate::discover::{Discovery, discover};
-use crate::plan::{Timings, plan, write_plan};
+use crate::plan::{Past, Timings, plan, write_plan};
 use crate::report::words::{counted, duration};
 use std::fs;
 use testfleet_protocol::bundle::Bundle;
@@ -22,7 +22,7 @@ pub(crate) struct Prepared {
 pub(crate) fn prepare(context: &Context<'_>) -> Result<Prepared> {
     let discovery = discover_aloud(context)?;
     let timings = Timings::load(&context.request.timings_file)?;
-    let plan = plan(&discovery, &timings, &context.request)?;
+    let plan = plan(&discovery, &Past::of(&timings), &context.request)?;
     context.check_cancelled()?;
     let bundle = bundle(&context.request, &plan)?;
     context.check_cancelled()?;

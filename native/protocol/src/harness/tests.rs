@@ -36,8 +36,15 @@ fn to_harness() -> impl Strategy<Value = ToHarness> {
     prop_oneof![
         (any::<u32>(), ".{0,12}", prop::collection::vec((".{0,12}", ".{0,12}"), 0..4))
             .prop_map(|(protocol, framework, options)| ToHarness::Configure { protocol, framework, options }),
-        (".{0,12}", ".{0,12}", any::<bool>(), prop::collection::vec(test_name(), 0..4))
-            .prop_map(|(unit, class, whole_class, tests)| ToHarness::RunUnit { unit, class, whole_class, tests }),
+        (".{0,12}", ".{0,12}", any::<bool>(), prop::collection::vec(test_name(), 0..4)).prop_map(
+            |(unit, class, whole_class, tests)| ToHarness::RunUnit {
+                unit,
+                class,
+                whole_class,
+                tests,
+                invocations: None,
+            }
+        ),
         Just(ToHarness::Shutdown),
     ]
 }
@@ -165,9 +172,13 @@ fn vectors_to_harness() -> Vec<(&'static str, ToHarness)> {
                 class: class(),
                 whole_class: false,
                 tests: vec![adds(), name("com.acme.FooTest", "plain()")],
+                invocations: None,
             },
         ),
-        ("to-run-unit-whole", ToHarness::RunUnit { unit: unit(), class: class(), whole_class: true, tests: vec![] }),
+        (
+            "to-run-unit-whole",
+            ToHarness::RunUnit { unit: unit(), class: class(), whole_class: true, tests: vec![], invocations: None },
+        ),
         ("to-shutdown", ToHarness::Shutdown),
     ]
 }

@@ -5,7 +5,7 @@ import java.util.List;
 /** Checks what users choose in the build script and on the command line. */
 public final class Choices {
     private static final List<String> BACKENDS = List.of("local");
-    private static final List<String> SPLITS = List.of("class", "method");
+    private static final List<String> SPLITS = List.of("auto", "class", "method");
     private static final int MAX_WORKERS = 1_000;
 
     private Choices() {}

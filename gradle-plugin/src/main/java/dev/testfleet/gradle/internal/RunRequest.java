@@ -48,6 +48,7 @@ public final class RunRequest {
         request.put("resultsDir", task.getResultsDir().get().getAsFile());
         request.put("reportsDir", task.getReportsDir().get().getAsFile());
         request.put("timingsFile", task.getTimingsFile().get().getAsFile());
+        request.put("stateDir", task.getTimingsFile().get().getAsFile().getParentFile());
         request.put("harnessJar", harnessJar);
         request.put("agent", agent);
         request.put("options", options());

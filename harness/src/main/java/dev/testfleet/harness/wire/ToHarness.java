@@ -17,7 +17,12 @@ public abstract class ToHarness {
                 break;
             case 2:
                 message =
-                        new RunUnit(in.string(), in.string(), in.bool(), in.list(WireReader::test));
+                        new RunUnit(
+                                in.string(),
+                                in.string(),
+                                in.bool(),
+                                in.list(WireReader::test),
+                                in.bool() ? new Invocations(in) : null);
                 break;
             case 3:
                 message = new Shutdown();
@@ -69,11 +74,33 @@ public abstract class ToHarness {
         /** The planned tests. */
         public final List<TestName> tests;
 
-        public RunUnit(String unit, String className, boolean wholeClass, List<TestName> tests) {
+        /** Of the only planned test, just these invocations; null for all. */
+        public final Invocations invocations;
+
+        public RunUnit(
+                String unit,
+                String className,
+                boolean wholeClass,
+                List<TestName> tests,
+                Invocations invocations) {
             this.unit = unit;
             this.className = className;
             this.wholeClass = wholeClass;
             this.tests = tests;
+            this.invocations = invocations;
+        }
+    }
+
+    /** A range of the invocations directly below a test, by their numbers from 1. */
+    public static final class Invocations {
+        public final int from;
+
+        /** The last; {@link Integer#MAX_VALUE} goes on to the end. */
+        public final int to;
+
+        Invocations(WireReader in) throws WireException {
+            from = in.u32();
+            to = in.bool() ? in.u32() : Integer.MAX_VALUE;
         }
     }
 
