@@ -3,6 +3,7 @@
 //! [`decide`](decide::decide) turns inputs into events and commands, [`State`] is the fold of the events, [`run`] connects
 //! both to a [`Backend`]. The rules are in docs/run.md.
 
+mod asking;
 pub mod decide;
 mod driver;
 mod endings;
@@ -17,6 +18,7 @@ mod scenarios;
 mod simulation;
 mod state;
 
+pub use asking::{Inquiry, Replies, Reply, ask};
 pub use driver::run;
 #[cfg(any(fuzzing, test))]
 pub(crate) use journal::parse_journal;

@@ -202,6 +202,7 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         environment: context.environment.clone(),
         run: dir.id.clone(),
         debug_jvm: job.debug_jvm,
+        answer_within: None,
     });
     let mut show = Show::new(context, Arc::clone(&plan), job.timings, job.record, job.output);
     let ended = show.follow(input, Arc::new(backend));
