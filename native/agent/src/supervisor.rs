@@ -126,8 +126,7 @@ impl Supervisor {
         if self.asks.is_empty() && self.queue.is_empty() && !self.finishing {
             return Ok(());
         }
-        let fits = self.asks.is_empty()
-            && self.queue.front().is_some_and(|next| next.unit.task == live.task && !worn);
+        let fits = self.asks.is_empty() && self.queue.front().is_some_and(|next| next.unit.task == live.task && !worn);
         match fits.then(|| self.queue.pop_front()).flatten() {
             Some(next) => live.run(next),
             None => live.end(),

@@ -3,30 +3,31 @@
 use crate::fixture::World;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use testfleet_engine::run::{Replies, Reply};
+use testfleet_engine::discover::Answer;
+use testfleet_engine::run::AllAnswers;
 use testfleet_protocol::{FailureCode, Result};
 use tokio::sync::watch;
 
-async fn ask(world: &World, about: &[(&str, &[&str])], within: Option<u32>) -> Result<Replies> {
+async fn ask(world: &World, about: &[(&str, &[&str])], within: Option<u32>) -> Result<AllAnswers> {
     let (_cancel, wanted) = watch::channel(false);
     world.ask(about, within, wanted).await
 }
 
 /// `Class: word` for each class, where a word is `found`, or what it was refused with.
-fn words(replies: &BTreeMap<String, Reply>) -> Vec<String> {
-    let word = |reply: &Reply| match reply {
-        Reply::Found { tests, .. } if tests.is_empty() => "nothing".to_owned(),
-        Reply::Found { .. } => "found".to_owned(),
-        Reply::Refused(thrown) => thrown.kind.clone(),
+fn words(answers: &BTreeMap<String, Answer>) -> Vec<String> {
+    let word = |answer: &Answer| match answer {
+        Answer::Found { tests, .. } if tests.is_empty() => "nothing".to_owned(),
+        Answer::Found { .. } => "found".to_owned(),
+        Answer::Refused(thrown) => thrown.kind.clone(),
     };
-    replies.iter().map(|(class, reply)| format!("{class}: {}", word(reply))).collect()
+    answers.iter().map(|(class, answer)| format!("{class}: {}", word(answer))).collect()
 }
 
 /// The JVMs that found something: the fake names its tests by its process.
-fn jvms(replies: &Replies) -> usize {
-    let tests = replies.iter().flat_map(BTreeMap::values).filter_map(|reply| match reply {
-        Reply::Found { tests, .. } => tests.first(),
-        Reply::Refused(_) => None,
+fn jvms(answers: &AllAnswers) -> usize {
+    let tests = answers.iter().flat_map(BTreeMap::values).filter_map(|answer| match answer {
+        Answer::Found { tests, .. } => tests.first(),
+        Answer::Refused(_) => None,
     });
     tests.map(|test| &test.method).collect::<BTreeSet<_>>().len()
 }
@@ -36,20 +37,20 @@ async fn each_task_is_asked_in_one_jvm_of_its_own() {
     let world = World::new(&[(":a:test", "A", &["x"]), (":b:test", "B", &["x"]), (":c:test", "C", &["x"])]);
     let about: &[(&str, &[&str])] =
         &[(":a:test", &["A", "B", "Empty", "Refused", "Ignored"]), (":b:test", &["A"]), (":c:test", &["C", "D"])];
-    let replies = ask(&world, about, None).await.unwrap();
-    assert_eq!(words(&replies[0]), ["A: found", "B: found", "Empty: nothing", "Ignored: NoAnswer", "Refused: Broken"]);
-    assert_eq!(words(&replies[1]), ["A: found"]);
-    assert_eq!(words(&replies[2]), ["C: found", "D: found"]);
-    assert_eq!(jvms(&replies), 3);
+    let answers = ask(&world, about, None).await.unwrap();
+    assert_eq!(words(&answers[0]), ["A: found", "B: found", "Empty: nothing", "Ignored: NoAnswer", "Refused: Broken"]);
+    assert_eq!(words(&answers[1]), ["A: found"]);
+    assert_eq!(words(&answers[2]), ["C: found", "D: found"]);
+    assert_eq!(jvms(&answers), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_class_that_kills_its_jvm_is_named_and_the_others_are_answered() {
     let world = World::new(&[(":test", "A", &["x"])]);
     let classes: &[&str] = &["A", "B", "Dies", "C", "Dies2", "D"];
-    let replies = ask(&world, &[(":test", classes)], None).await.unwrap();
-    assert_eq!(words(&replies[0]), ["A: found", "B: found", "C: found", "D: found", "Dies: JvmDied", "Dies2: JvmDied"]);
-    let Reply::Refused(thrown) = &replies[0]["Dies2"] else { panic!("{replies:?}") };
+    let answers = ask(&world, &[(":test", classes)], None).await.unwrap();
+    assert_eq!(words(&answers[0]), ["A: found", "B: found", "C: found", "D: found", "Dies: JvmDied", "Dies2: JvmDied"]);
+    let Answer::Refused(thrown) = &answers[0]["Dies2"] else { panic!("{answers:?}") };
     assert!(thrown.message.contains("killed by signal 9 (SIGKILL)"), "{}", thrown.message);
     assert!(thrown.message.contains("looked at Dies2"), "{}", thrown.message);
 }
@@ -57,9 +58,9 @@ async fn the_class_that_kills_its_jvm_is_named_and_the_others_are_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_class_that_hangs_is_given_up_and_the_others_are_answered() {
     let world = World::new(&[(":test", "A", &["x"])]);
-    let replies = ask(&world, &[(":test", &["A", "Hangs", "B"])], Some(5)).await.unwrap();
-    assert_eq!(words(&replies[0]), ["A: found", "B: found", "Hangs: NoAnswer"]);
-    let Reply::Refused(thrown) = &replies[0]["Hangs"] else { panic!("{replies:?}") };
+    let answers = ask(&world, &[(":test", &["A", "Hangs", "B"])], Some(5)).await.unwrap();
+    assert_eq!(words(&answers[0]), ["A: found", "B: found", "Hangs: NoAnswer"]);
+    let Answer::Refused(thrown) = &answers[0]["Hangs"] else { panic!("{answers:?}") };
     assert!(thrown.message.contains("it gave no answer within 5 s"), "{}", thrown.message);
 }
 

@@ -76,7 +76,7 @@ fn discover(classes: &Path) {
     for framework in frameworks {
         let task =
             TestTask { class_dirs: vec![classes.into()], classpath: vec![classes.into()], framework, ..task.clone() };
-        let _ = task::discover(&task, &[], &Containers::default());
+        let _ = task::look(&task, &[], &Containers::default()).and_then(|looked| looked.settle(None));
     }
 }
 

@@ -5,10 +5,11 @@
 
 use super::link::{self, Arrival, Order};
 use crate::backend::Backend;
+use crate::discover::{Answer, Question};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage};
-use testfleet_protocol::test::{TaskPath, TestName, Thrown};
+use testfleet_protocol::test::TaskPath;
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -16,51 +17,23 @@ use tokio::task::JoinSet;
 /// Messages that may wait to be looked at.
 const ARRIVALS: usize = 256;
 
-/// What is asked of one Test task's framework.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Inquiry {
-    /// Whose JVM profile.
-    pub task: TaskPath,
-    /// Binary names, each once.
-    pub classes: Vec<String>,
-}
+/// Answers by class, in the order of the questions.
+pub type AllAnswers = Vec<BTreeMap<String, Answer>>;
 
-/// What the framework says of a class.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
-    /// It looked into it.
-    Found {
-        /// Ids of the engines that find tests there, sorted.
-        engines: Vec<String>,
-        /// The tests, named as they would be reported; none when it is no test class.
-        tests: Vec<TestName>,
-    },
-    /// It could not.
-    Refused(Thrown),
-}
-
-impl Reply {
-    /// What a class is refused with over which the JVM gave no sign of life.
-    pub const NO_ANSWER: &str = "NoAnswer";
-}
-
-/// Answers by class, in the order of the inquiries.
-pub type Replies = Vec<BTreeMap<String, Reply>>;
-
-/// Asks up to `agents` of the inquiries at a time, until all are answered.
+/// Asks up to `agents` of the questions at a time, until all are answered.
 ///
 /// # Errors
 /// `JvmStart` when a task's JVM does not start, `WorkerBroken` when an agent breaks, `Cancelled` once `cancel` turns true.
 pub async fn ask(
     backend: Arc<dyn Backend>,
     run: &str,
-    inquiries: Vec<Inquiry>,
+    questions: Vec<Question>,
     agents: usize,
     cancel: watch::Receiver<bool>,
-) -> Result<Replies> {
-    let count = inquiries.len();
-    let todo: Arc<Mutex<VecDeque<(usize, Inquiry)>>> =
-        Arc::new(Mutex::new(inquiries.into_iter().enumerate().collect()));
+) -> Result<AllAnswers> {
+    let count = questions.len();
+    let todo: Arc<Mutex<VecDeque<(usize, Question)>>> =
+        Arc::new(Mutex::new(questions.into_iter().enumerate().collect()));
     let (stop, stopped) = watch::channel(false);
     let mut asking = JoinSet::new();
     for worker in 1..=agents.min(count) {
@@ -71,21 +44,21 @@ pub async fn ask(
         let (arrivals, arrived) = mpsc::channel(ARRIVALS);
         let backend = Arc::clone(&backend);
         asking.spawn(async move {
-            let agent = Agent { worker, run, orders, todo, current: None, replies: Vec::new(), finishing: false };
+            let agent = Agent { worker, run, orders, todo, current: None, answers: Vec::new(), finishing: false };
             let live = link::live(worker, backend.as_ref(), received, arrivals);
             // In one task, so that nothing survives it.
-            let ((), replies) = tokio::join!(live, agent.work(arrived, ends));
-            replies
+            let ((), answers) = tokio::join!(live, agent.work(arrived, ends));
+            answers
         });
     }
-    let mut all: Replies = vec![BTreeMap::new(); count];
+    let mut all: AllAnswers = vec![BTreeMap::new(); count];
     let mut failure = None;
     while let Some(ended) = asking.join_next().await {
         let ended = ended.unwrap_or_else(|error| {
             Err(Failure::new(FailureCode::Internal, "failed to look after an agent that asks").cause(&error))
         });
         match ended {
-            Ok(replies) => replies.into_iter().for_each(|(index, of_task)| all[index] = of_task),
+            Ok(answers) => answers.into_iter().for_each(|(index, of_task)| all[index] = of_task),
             Err(first) => {
                 // The others are stopped by it, and say so: only the first tells why.
                 failure.get_or_insert(first);
@@ -101,9 +74,9 @@ struct Agent {
     worker: u32,
     run: String,
     orders: mpsc::UnboundedSender<Order>,
-    todo: Arc<Mutex<VecDeque<(usize, Inquiry)>>>,
+    todo: Arc<Mutex<VecDeque<(usize, Question)>>>,
     current: Option<Current>,
-    replies: Vec<(usize, BTreeMap<String, Reply>)>,
+    answers: Vec<(usize, BTreeMap<String, Answer>)>,
     finishing: bool,
 }
 
@@ -111,7 +84,7 @@ struct Current {
     index: usize,
     task: TaskPath,
     open: BTreeSet<String>,
-    replies: BTreeMap<String, Reply>,
+    answers: BTreeMap<String, Answer>,
 }
 
 impl Agent {
@@ -119,7 +92,7 @@ impl Agent {
         mut self,
         mut arrived: mpsc::Receiver<Arrival>,
         mut ends: [watch::Receiver<bool>; 2],
-    ) -> Result<Vec<(usize, BTreeMap<String, Reply>)>> {
+    ) -> Result<Vec<(usize, BTreeMap<String, Answer>)>> {
         let mut failure = None;
         loop {
             let [cancel, stop] = &mut ends;
@@ -149,7 +122,7 @@ impl Agent {
                 Some(Arrival::Ended { failure: how, .. }) => {
                     return match failure {
                         Some(failure) => Err(failure),
-                        None if self.finishing && self.current.is_none() => Ok(self.replies),
+                        None if self.finishing && self.current.is_none() => Ok(self.answers),
                         None => Err(how),
                     };
                 }
@@ -163,7 +136,9 @@ impl Agent {
             AgentMessage::Hello { protocol, version, .. } if protocol != VERSION => {
                 return Err(Failure::new(
                     FailureCode::ProtocolVersion,
-                    format!("failed to ask a test framework: the agent {version} speaks protocol {protocol}, not {VERSION}"),
+                    format!(
+                        "failed to ask a test framework: the agent {version} speaks protocol {protocol}, not {VERSION}"
+                    ),
                 )
                 .hint("use the agent of the same Testfleet version"));
             }
@@ -173,17 +148,17 @@ impl Agent {
                 self.next();
             }
             AgentMessage::Discovered { task, class, engines, tests } => {
-                self.reply(&task, class, Reply::Found { engines, tests });
+                self.answer(&task, class, Answer::Found { engines, tests });
             }
             AgentMessage::DiscoveryFailed { task, class, thrown } => {
-                self.reply(&task, class, Reply::Refused(thrown));
+                self.answer(&task, class, Answer::Refused(thrown));
             }
             AgentMessage::DiscoveryFinished { task } => {
                 if let Some(done) = self.current.take_if(|current| current.task == task) {
                     if let Some(silent) = done.open.first() {
                         return Err(broken(self.worker, &format!("it gave no answer about {silent} of {task}")));
                     }
-                    self.replies.push((done.index, done.replies));
+                    self.answers.push((done.index, done.answers));
                     self.next();
                 }
             }
@@ -204,9 +179,9 @@ impl Agent {
     fn next(&mut self) {
         let next = self.todo.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         match next {
-            Some((index, Inquiry { task, classes })) => {
+            Some((index, Question { task, classes, .. })) => {
                 let open = classes.iter().cloned().collect();
-                self.current = Some(Current { index, task: task.clone(), open, replies: BTreeMap::new() });
+                self.current = Some(Current { index, task: task.clone(), open, answers: BTreeMap::new() });
                 self.say(CoordinatorMessage::Ask { task, classes });
             }
             None => {
@@ -216,11 +191,11 @@ impl Agent {
         }
     }
 
-    fn reply(&mut self, task: &TaskPath, class: String, reply: Reply) {
+    fn answer(&mut self, task: &TaskPath, class: String, answer: Answer) {
         if let Some(current) = self.current.as_mut().filter(|current| current.task == *task)
             && current.open.remove(&class)
         {
-            current.replies.insert(class, reply);
+            current.answers.insert(class, answer);
         }
     }
 

@@ -18,7 +18,7 @@ mod scenarios;
 mod simulation;
 mod state;
 
-pub use asking::{Inquiry, Replies, Reply, ask};
+pub use asking::{AllAnswers, ask};
 pub use driver::run;
 #[cfg(any(fuzzing, test))]
 pub(crate) use journal::parse_journal;

@@ -1,5 +1,6 @@
 //! One command, one stream of events: what JNI and the command line use.
 
+mod ask;
 pub(crate) mod panic;
 mod prepare;
 mod run;
@@ -158,7 +159,8 @@ fn execute(open: OpenRequest, sink: &Sink, cancelled: watch::Receiver<bool>) -> 
     let OpenRequest { command, request, environment, run_events } = open;
     let mut context = Context { request, environment, sink, cancelled, run_events };
     match command {
-        Command::Prepare { verify: _ } => prepare(&context).map(drop),
+        Command::Prepare { verify: true } => prepare::verify(&context),
+        Command::Prepare { verify: false } => prepare(&context).map(drop),
         Command::Show { .. } => Err(Failure::new(FailureCode::InvalidRequest, "failed to show: not known yet")),
         Command::Image => prepare::image(&context),
         Command::RunParallel => run::parallel(&context),

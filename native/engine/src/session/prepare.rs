@@ -1,15 +1,21 @@
 //! Discover, plan, bundle: the stages before a run.
 
+use super::ask::LocalHarness;
 use super::{Context, cancelled};
 use crate::bundle::{bundle, materialise, write_bundle};
-use crate::discover::{Discovery, discover};
+use crate::discover::{Discovery, discover_and_ask, discover_and_verify};
 use crate::plan::{Past, Timings, plan, write_plan};
 use crate::report::words::{counted, duration};
+use std::collections::BTreeSet;
 use std::fs;
 use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::event::Level;
 use testfleet_protocol::plan::Plan;
+use testfleet_protocol::test::TaskPath;
 use testfleet_protocol::{Failure, Result};
+
+/// How many classes that were found by asking are named.
+const ASKED_NAMED: usize = 5;
 
 /// What the stages before a run come to.
 pub(crate) struct Prepared {
@@ -20,9 +26,28 @@ pub(crate) struct Prepared {
 
 /// Discovers and plans; writes `plan.json` and `bundle.json`.
 pub(crate) fn prepare(context: &Context<'_>) -> Result<Prepared> {
-    let discovery = discover_aloud(context)?;
+    prepare_for(context, &discover_aloud(context)?)
+}
+
+/// `prepare`, with class files and frameworks compared on every class.
+///
+/// # Errors
+/// `DiscoveryDiffers` when they differ; plan and bundle are written nevertheless.
+pub(crate) fn verify(context: &Context<'_>) -> Result<()> {
+    let (discovery, verification) = discover_and_verify(&context.request, &LocalHarness { context })?;
+    tell(context, &discovery)?;
+    prepare_for(context, &discovery)?;
+    let lines = verification.lines();
+    if !lines.is_empty() {
+        context.sink.say(Level::Error, lines.join("\n"));
+    }
+    context.sink.say(Level::Lifecycle, verification.summary());
+    verification.judge()
+}
+
+fn prepare_for(context: &Context<'_>, discovery: &Discovery) -> Result<Prepared> {
     let timings = Timings::load(&context.request.timings_file)?;
-    let plan = plan(&discovery, &Past::of(&timings), &context.request)?;
+    let plan = plan(discovery, &Past::of(&timings), &context.request)?;
     context.check_cancelled()?;
     let bundle = bundle(&context.request, &plan)?;
     context.check_cancelled()?;
@@ -35,15 +60,19 @@ pub(crate) fn prepare(context: &Context<'_>) -> Result<Prepared> {
     Ok(Prepared { plan, bundle, timings })
 }
 
-/// Discovers and shows what discovery has to say.
+/// Discovers, asking the frameworks where class files can't tell, and shows what discovery has to say.
 pub(crate) fn discover_aloud(context: &Context<'_>) -> Result<Discovery> {
-    let discovery = discover(&context.request)?;
+    let discovery = discover_and_ask(&context.request, &LocalHarness { context })?;
+    tell(context, &discovery)?;
+    Ok(discovery)
+}
+
+fn tell(context: &Context<'_>, discovery: &Discovery) -> Result<()> {
     for notice in &discovery.notices {
         let hint = notice.hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
         context.sink.say(Level::Warn, format!("{}{hint}", notice.text));
     }
-    context.check_cancelled()?;
-    Ok(discovery)
+    context.check_cancelled()
 }
 
 /// `prepare`, then makes the bundle a folder of its own: `build/testfleet/image`.
@@ -78,11 +107,22 @@ fn create_dir(context: &Context<'_>) -> Result<()> {
 fn describe(plan: &Plan) -> String {
     let tests: usize = plan.units.iter().map(|unit| unit.tests.len()).sum();
     let longest = plan.groups.iter().map(|group| group.estimate_ms).max().unwrap_or(0);
-    format!(
+    let mut text = format!(
         "Planned {} in {} for {}, about {} each",
         counted(tests as u64, "test", "tests"),
         counted(plan.units.len() as u64, "unit", "units"),
         counted(u64::from(plan.workers), "worker", "workers"),
         duration(longest),
-    )
+    );
+    let asked: BTreeSet<(&TaskPath, &str)> =
+        plan.units.iter().filter(|unit| unit.asked).map(|unit| (&unit.task, unit.class.as_str())).collect();
+    if !asked.is_empty() {
+        let mut names: Vec<&str> = asked.iter().take(ASKED_NAMED).map(|(_, class)| *class).collect();
+        if asked.len() > ASKED_NAMED {
+            names.push("...");
+        }
+        let classes = counted(asked.len() as u64, "class was", "classes were");
+        text.push_str(&format!("; {classes} found by asking: {}", names.join(", ")));
+    }
+    text
 }
