@@ -24,7 +24,13 @@ struct Cli {
 #[derive(Subcommand)]
 enum Action {
     /// Discover and plan: write plan.json and bundle.json
-    Plan(Choices),
+    Plan {
+        /// Ask the test frameworks about every class, too, and fail when class files tell of other tests
+        #[arg(long)]
+        verify: bool,
+        #[command(flatten)]
+        choices: Choices,
+    },
     /// Plan and run everything on all workers
     Run(Choices),
     /// Run one group of the existing plan in this terminal
@@ -83,7 +89,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<()> {
     let (command, request, source) = match cli.command {
-        Action::Plan(choices) => (Command::Prepare { verify: false }, choices.request()?, choices.source),
+        Action::Plan { verify, choices } => (Command::Prepare { verify }, choices.request()?, choices.source),
         Action::Run(choices) => (Command::RunParallel, choices.request()?, choices.source),
         Action::Worker { worker, plan, from_run, debug_jvm, source } => {
             let mut request = source.request()?;

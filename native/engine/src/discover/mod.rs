@@ -224,6 +224,8 @@ fn settle(request: &RunRequest, looked: Vec<task::Looked<'_>>, answers: &[Answer
 }
 
 #[cfg(test)]
+mod ask_tests;
+#[cfg(test)]
 mod fixture_tests;
 #[cfg(test)]
 mod fixtures;

@@ -265,8 +265,8 @@ impl<'a> Search<'a> {
         let is_given = self.is_given(class)?;
         let mut look = Look { file: Arc::clone(class), found: None, is_given, doubts: Doubts::default() };
         let finds = self.find(class, is_given, &mut look.doubts)?;
-        if let Some(engine) = self.engines.others.first().filter(|_| look.is_given) {
-            look.doubts.ask(Reason::Engine(format!("the engine {engine}")), None);
+        if is_given && !self.engines.others.is_empty() {
+            look.doubts.ask(Reason::Engine(format!("the engine {}", self.engines.others.join(", "))), None);
         }
         // What can't be known is worth a word only where it was asked for.
         let patterns = &self.selection.patterns;
