@@ -23,13 +23,13 @@ pub(crate) const DOCUMENT: document::Kind = document::Kind {
 /// What is in a file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Kept {
+pub struct Kept {
     /// [`VERSION`].
-    pub(crate) protocol: u32,
+    pub protocol: u32,
     /// SHA-256 in hex of what decides the answers; the file's name, too.
-    pub(crate) key: String,
+    pub key: String,
     /// By class.
-    pub(crate) answers: BTreeMap<String, Answer>,
+    pub answers: BTreeMap<String, Answer>,
 }
 
 /// The folder of the answers.

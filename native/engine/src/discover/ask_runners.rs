@@ -2,10 +2,14 @@
 
 use super::class_file::ClassFile;
 use super::classpath::Classpath;
-use super::junit4;
+use super::found::Walk;
+use super::junit4::{self, JUnit4Class};
+use std::sync::Arc;
 use testfleet_protocol::Result;
 
 const SUITE: &str = "org.junit.platform.suite.api.Suite";
+const SUITE_CLASSES: &str = "org.junit.runners.Suite$SuiteClasses";
+const JUNIT3_RUNNER: &str = "org.junit.internal.runners.JUnit38ClassRunner";
 const BLOCK_RUNNER: &str = "org.junit.runners.BlockJUnit4ClassRunner";
 const TEST_CASE: &str = "junit.framework.TestCase";
 const GROOVY_TEST_CASE: &str = "groovy.util.GroovyTestCase";
@@ -52,6 +56,63 @@ pub(super) fn runs_annotated_methods(classpath: &Classpath, runner: &str) -> Res
         }
     }
     Ok(false)
+}
+
+/// Why the tests of a class that a suite or an `Enclosed` class holds are not told by class files, if they are not.
+///
+/// # Errors
+/// When a class on the way is broken, or the suites go too deep.
+pub(super) fn unknown_member(classpath: &Classpath, class: &Arc<ClassFile>) -> Result<Option<String>> {
+    look_into(classpath, class, &mut Walk::default())
+}
+
+fn look_into(classpath: &Classpath, class: &Arc<ClassFile>, walk: &mut Walk) -> Result<Option<String>> {
+    if !walk.enter(&class.name)? {
+        return Ok(None);
+    }
+    let mut members: Vec<String> = class.members.clone();
+    let mut chain = classpath.superclasses(class)?;
+    chain.insert(0, Arc::clone(class));
+    if let Some(classes) = chain.iter().find_map(|class| class.annotation(SUITE_CLASSES)) {
+        members = classes.classes("value").into_iter().map(str::to_owned).collect();
+    }
+    for member in members {
+        let Some(member) = classpath.class(&member)? else { continue };
+        let why = match junit4::find(classpath, &member)? {
+            JUnit4Class::Unknown(_) => Some(reason(classpath, &member)?),
+            JUnit4Class::Suite(_) => look_into(classpath, &member, walk)?,
+            JUnit4Class::Annotated(_) | JUnit4Class::JUnit3(_) => doubt(classpath, &member)?,
+            JUnit4Class::NoTests => None,
+        };
+        if why.is_some() {
+            return Ok(why);
+        }
+    }
+    walk.leave();
+    Ok(None)
+}
+
+/// Why the tests that class files show need not be all of them.
+///
+/// # Errors
+/// When a superclass or the runner is broken.
+pub(super) fn doubt(classpath: &Classpath, class: &Arc<ClassFile>) -> Result<Option<String>> {
+    if let Some(runner) = junit4::runner(classpath, class)? {
+        let is_plain = runner == JUNIT3_RUNNER || runs_annotated_methods(classpath, &runner)?;
+        return Ok((!is_plain).then(|| format!("the runner {runner}")));
+    }
+    let mut chain = classpath.superclasses(class)?;
+    chain.insert(0, Arc::clone(class));
+    Ok(junit4::has_suite_method(&chain).then(|| "suite()".to_owned()))
+}
+
+/// What makes the tests of a class that JUnit 4 alone knows.
+///
+/// # Errors
+/// When a superclass is broken.
+pub(super) fn reason(classpath: &Classpath, class: &ClassFile) -> Result<String> {
+    let runner = junit4::runner(classpath, class)?;
+    Ok(runner.map_or_else(|| "suite()".to_owned(), |runner| format!("the runner {runner}")))
 }
 
 /// Whether Gradle's search for JUnit 3 and 4 classes takes a class.

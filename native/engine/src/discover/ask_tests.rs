@@ -208,7 +208,8 @@ fn junit4_is_asked_about_suite_methods_and_runners_without_rules() {
     let suite = found(&["junit4"], "Legacy", &["other.Elsewhere.z()"]);
     let scripted = found(&["junit4"], "Scripted", &["line 1"]);
     let picky = found(&["junit4"], "RunPickily", &["e()", "more()"]);
-    let harness = Told::new(&[("Legacy", suite), ("Scripted", scripted), ("RunPickily", picky)]);
+    let mixed = found(&["junit4"], "MixedSuite", &["asked.AskedCases$RunPatiently.d()", "other.Elsewhere.z()"]);
+    let harness = Told::new(&[("Legacy", suite), ("Scripted", scripted), ("RunPickily", picky), ("MixedSuite", mixed)]);
     let (_folder, request) = request(
         &[],
         |task| {
@@ -218,11 +219,13 @@ fn junit4_is_asked_about_suite_methods_and_runners_without_rules() {
         &[],
     );
     let found = discover_and_ask(&request, &harness).unwrap();
-    assert_eq!(harness.asked(), ["Legacy", "RunPickily", "Scripted"]);
+    assert_eq!(harness.asked(), ["Legacy", "MixedSuite", "RunPickily", "Scripted"]);
     assert_eq!(
         classes(&found),
         [
             "Legacy Suite asked: Legacy.other.Elsewhere.z()",
+            "MixedSuite Suite asked: MixedSuite.RunPatiently.d() MixedSuite.other.Elsewhere.z()",
+            "PlainSuite Suite: PlainSuite.RunPatiently.d()",
             "RunPatiently JUnit4: RunPatiently.d()",
             "RunPickily JUnit4 asked: RunPickily.e() RunPickily.more()",
             "Scripted Suite asked: Scripted.line 1",
@@ -236,10 +239,14 @@ fn gradles_search_for_junit4_classes_decides_what_is_asked() {
     let harness = Told::new(&[]);
     let (_folder, request) = request(&[], junit4, &[]);
     discover_and_ask(&request, &harness).unwrap();
-    assert_eq!(harness.asked(), ["RunPickily", "Scripted"], "a class with nothing but suite() is none for it");
+    assert_eq!(
+        harness.asked(),
+        ["MixedSuite", "RunPickily", "Scripted"],
+        "a class with nothing but suite() is none for it"
+    );
     let vintage = Told::new(&[]);
     ask(&[VINTAGE], &[], &vintage).unwrap();
-    assert_eq!(vintage.asked(), ["Legacy", "RunPickily", "Scripted"]);
+    assert_eq!(vintage.asked(), ["Legacy", "MixedSuite", "RunPickily", "Scripted"]);
 }
 
 #[test]

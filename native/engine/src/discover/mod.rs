@@ -28,6 +28,8 @@ mod texts;
 
 pub use ask::{Answer, AskHarness, Question};
 pub(crate) use ask_cache::AnswerCache;
+#[cfg(any(fuzzing, test))]
+pub(crate) use ask_cache::{DOCUMENT as ANSWERS, Kept};
 pub use ask_verify::{BothSides, Verification};
 pub(crate) use container::is_archive_name;
 

@@ -60,6 +60,14 @@ pub(super) fn unknown_tests(task: &TaskPath, class: &str, why: &str) -> Notice {
     }
 }
 
+/// A class that has more tests than those that are planned.
+pub(super) fn missed_tests(task: &TaskPath, class: &str, why: &str) -> Notice {
+    Notice {
+        text: format!("{task}: some tests of {class} are not run: {why}"),
+        hint: Some("run it with Gradle's own test task".to_owned()),
+    }
+}
+
 /// A TestNG factory method, beside which the class may have tests of its own.
 pub(super) fn factory_method(task: &TaskPath, class: &str) -> Notice {
     Notice {

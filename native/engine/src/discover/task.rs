@@ -361,29 +361,31 @@ impl<'a> Search<'a> {
         Ok(match junit4::find(&self.classpath, class)? {
             JUnit4Class::NoTests => Vec::new(),
             JUnit4Class::Annotated(tests) => {
-                if let Some(runner) = junit4::runner(&self.classpath, class)?
-                    && !ask_runners::runs_annotated_methods(&self.classpath, &runner)?
-                {
-                    doubts.ask(Reason::More(format!("the runner {runner}")), None);
+                if let Some(why) = ask_runners::doubt(&self.classpath, class)? {
+                    doubts.ask(Reason::More(why), None);
                 }
                 vec![(FoundBy::JUnit4, tests)]
             }
-            JUnit4Class::Suite(tests) => vec![(FoundBy::Suite, tests)],
+            JUnit4Class::Suite(tests) => {
+                if let Some(why) = ask_runners::unknown_member(&self.classpath, class)? {
+                    let text = format!("it holds a class of which class files do not tell the tests: {why}");
+                    let unasked = notices::missed_tests(&self.task.path, &class.name, &text);
+                    doubts.ask(Reason::Suite(format!("a suite with {why}")), Some(unasked));
+                }
+                vec![(FoundBy::Suite, tests)]
+            }
             JUnit4Class::JUnit3(tests) => {
-                let mut chain = self.classpath.superclasses(class)?;
-                chain.insert(0, Arc::clone(class));
-                if junit4::has_suite_method(&chain) {
-                    let why = "its method suite() makes the tests while it runs";
-                    let unasked = notices::guessed_tests(&self.task.path, &class.name, why);
-                    doubts.ask(Reason::Suite("suite()".to_owned()), Some(unasked));
+                if let Some(why) = ask_runners::doubt(&self.classpath, class)? {
+                    let text = "its method suite() makes the tests while it runs";
+                    let unasked = notices::guessed_tests(&self.task.path, &class.name, text);
+                    doubts.ask(Reason::Suite(why), Some(unasked));
                 }
                 vec![(FoundBy::JUnit3, tests)]
             }
             // Gradle's own search for JUnit 4 classes does not see a class that has nothing but suite().
             JUnit4Class::Unknown(why) => {
                 if self.is_given(class)? {
-                    let runner = junit4::runner(&self.classpath, class)?;
-                    let reason = runner.map_or("suite()".to_owned(), |runner| format!("the runner {runner}"));
+                    let reason = ask_runners::reason(&self.classpath, class)?;
                     let unasked = notices::unknown_tests(&self.task.path, &class.name, &why);
                     doubts.ask(Reason::Suite(reason), Some(unasked));
                 }
