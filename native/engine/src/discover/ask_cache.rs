@@ -23,13 +23,13 @@ pub(crate) const DOCUMENT: document::Kind = document::Kind {
 /// What is in a file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Kept {
+pub(crate) struct Kept {
     /// [`VERSION`].
-    pub protocol: u32,
+    pub(crate) protocol: u32,
     /// SHA-256 in hex of what decides the answers; the file's name, too.
-    pub key: String,
+    pub(crate) key: String,
     /// By class.
-    pub answers: BTreeMap<String, Answer>,
+    pub(crate) answers: BTreeMap<String, Answer>,
 }
 
 /// The folder of the answers.

@@ -32,6 +32,7 @@ pub(crate) use ask_cache::AnswerCache;
 pub(crate) use ask_cache::{DOCUMENT as ANSWERS, Kept};
 pub use ask_verify::{BothSides, Verification};
 pub(crate) use container::is_archive_name;
+pub(crate) use test_patterns::TestPatterns;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};

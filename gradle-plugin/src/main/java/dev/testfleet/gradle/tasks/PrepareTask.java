@@ -10,7 +10,7 @@ import java.util.Map;
 
 /** Finds all tests, plans who runs what, and writes {@code plan.json} and {@code bundle.json}. */
 @UntrackedTask(because = "Testfleet's engine compares what the plan was made from")
-public abstract class PrepareTask extends TestfleetTask {
+public abstract class PrepareTask extends PlanningTask {
     /** Whether the test frameworks are asked about every class, to compare. */
     @Input
     @Optional
@@ -23,6 +23,9 @@ public abstract class PrepareTask extends TestfleetTask {
 
     @Override
     Map<String, Object> command() {
-        return Map.of("name", "prepare", "verify", getVerify().getOrElse(false));
+        Map<String, Object> listing = listing(false);
+        return listing != null
+                ? listing
+                : Map.of("name", "prepare", "verify", getVerify().getOrElse(false));
     }
 }
