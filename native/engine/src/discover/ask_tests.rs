@@ -188,6 +188,17 @@ fn an_unknown_engine_is_asked_about_all_that_the_launcher_gets() {
 }
 
 #[test]
+fn where_patterns_leave_nothing_to_ask_nothing_is_said() {
+    let harness = Told::new(&[]);
+    let found = ask(&[JUPITER, JQWIK], &["*JupiterTest.a"], &harness).unwrap();
+    assert!(found.notices.is_empty(), "{:?}", found.notices);
+    let (_folder, request) = request(&[JUPITER, JQWIK], |task| task.includes = vec!["none/**".into()], &[]);
+    let found = discover_and_ask(&request, &Told::new(&[])).unwrap();
+    assert!(found.notices.is_empty(), "{:?}", found.notices);
+    assert_eq!(discover(&request).unwrap().notices.len(), 1, "without a harness it is said");
+}
+
+#[test]
 fn excluded_engines_are_not_asked() {
     let harness = Told::new(&[]);
     let (_folder, request) = request(

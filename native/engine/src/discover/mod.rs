@@ -188,14 +188,14 @@ fn look<'a>(request: &'a RunRequest, containers: &container::Containers) -> Resu
     request.tasks.par_iter().map(|task| task::look(task, &request.options.tests, containers)).collect()
 }
 
-/// Answers for each task that has a question.
+/// Answers for each task; none for one without a question.
 fn ask_all(
     request: &RunRequest,
     looked: &[task::Looked<'_>],
     harness: &dyn AskHarness,
     everything: bool,
 ) -> Result<Vec<AnswersOfTask>> {
-    let mut answers: Vec<AnswersOfTask> = vec![None; looked.len()];
+    let mut answers: Vec<AnswersOfTask> = vec![Some(BTreeMap::new()); looked.len()];
     let (indices, questions): (Vec<usize>, Vec<Question>) = looked
         .iter()
         .enumerate()

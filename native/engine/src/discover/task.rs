@@ -72,7 +72,7 @@ impl Looked<'_> {
     pub(super) fn question(&self, everything: bool) -> Option<Question> {
         let mut question =
             Question { task: self.search.task.path.clone(), classes: Vec::new(), reasons: BTreeMap::new() };
-        for look in self.looks.iter().filter(|look| look.is_given) {
+        for look in self.looks.iter().filter(|look| look.is_given || look.found.is_some()) {
             let why = look.doubts.reason.as_ref().map(Reason::text);
             if let Some(why) = why.or(everything.then_some("--verify")) {
                 *question.reasons.entry(why.to_owned()).or_default() += 1;
