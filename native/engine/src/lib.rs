@@ -12,6 +12,7 @@ mod document;
 pub mod fuzzing;
 mod hash;
 pub mod plan;
+mod quarantined;
 pub mod report;
 pub mod run;
 mod select;
