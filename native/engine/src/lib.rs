@@ -11,6 +11,7 @@ mod document;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod hash;
+pub mod history;
 pub mod plan;
 mod quarantined;
 pub mod report;
