@@ -13,6 +13,7 @@ pub mod fuzzing;
 mod hash;
 pub mod plan;
 pub mod report;
+pub mod reuse;
 pub mod run;
 pub mod session;
 #[cfg(test)]

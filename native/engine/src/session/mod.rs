@@ -2,6 +2,7 @@
 
 pub(crate) mod panic;
 mod prepare;
+mod reuse;
 mod run;
 mod runs;
 mod show;
@@ -158,7 +159,10 @@ fn execute(open: OpenRequest, sink: &Sink, cancelled: watch::Receiver<bool>) -> 
     let OpenRequest { command, request, environment, run_events } = open;
     let mut context = Context { request, environment, sink, cancelled, run_events };
     match command {
-        Command::Prepare { verify: _ } => prepare(&context).map(drop),
+        Command::Prepare { verify: _ } => {
+            let reuse = context.request.options.reuse;
+            prepare(&context, reuse).map(drop)
+        },
         Command::Show { .. } => Err(Failure::new(FailureCode::InvalidRequest, "failed to show: not known yet")),
         Command::Image => prepare::image(&context),
         Command::RunParallel => run::parallel(&context),

@@ -1,5 +1,6 @@
 //! Discover, plan, bundle: the stages before a run.
 
+use super::reuse::History;
 use super::{Context, cancelled};
 use crate::bundle::{bundle, materialise, write_bundle};
 use crate::discover::{Discovery, discover};
@@ -9,6 +10,7 @@ use std::fs;
 use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::event::Level;
 use testfleet_protocol::plan::Plan;
+use testfleet_protocol::request::Reuse;
 use testfleet_protocol::{Failure, Result};
 
 /// What the stages before a run come to.
@@ -16,13 +18,16 @@ pub(crate) struct Prepared {
     pub(crate) plan: Plan,
     pub(crate) bundle: Bundle,
     pub(crate) timings: Timings,
+    pub(crate) history: History,
 }
 
 /// Discovers and plans; writes `plan.json` and `bundle.json`.
-pub(crate) fn prepare(context: &Context<'_>) -> Result<Prepared> {
-    let discovery = discover_aloud(context)?;
+pub(crate) fn prepare(context: &Context<'_>, reuse: Reuse) -> Result<Prepared> {
+    let history = History::read(context, discover_aloud(context)?)?;
+    context.sink.say(Level::Info, history.describe());
     let timings = Timings::load(&context.request.timings_file)?;
-    let plan = plan(&discovery, &Past::of(&timings), &context.request)?;
+    let past = Past { timings: &timings, passed: &history.passed(reuse) };
+    let plan = plan(history.discovery(), &past, &context.request)?;
     context.check_cancelled()?;
     let bundle = bundle(&context.request, &plan)?;
     context.check_cancelled()?;
@@ -32,7 +37,7 @@ pub(crate) fn prepare(context: &Context<'_>) -> Result<Prepared> {
     write_bundle(&bundle, &context.bundle_file())?;
     context.sink.written("bundle", &context.bundle_file());
     context.sink.say(Level::Lifecycle, describe(&plan));
-    Ok(Prepared { plan, bundle, timings })
+    Ok(Prepared { plan, bundle, timings, history })
 }
 
 /// Discovers and shows what discovery has to say.
@@ -48,7 +53,7 @@ pub(crate) fn discover_aloud(context: &Context<'_>) -> Result<Discovery> {
 
 /// `prepare`, then makes the bundle a folder of its own: `build/testfleet/image`.
 pub(crate) fn image(context: &Context<'_>) -> Result<()> {
-    let prepared = prepare(context)?;
+    let prepared = prepare(context, context.request.options.reuse)?;
     let dest = context.output().join("image");
     materialise(&prepared.bundle, &context.roots(), &dest)?;
     write_plan(&prepared.plan, &dest.join("plan.json"))?;
@@ -74,15 +79,23 @@ fn create_dir(context: &Context<'_>) -> Result<()> {
     fs::create_dir_all(dir).map_err(|error| Failure::io("create", dir, &error))
 }
 
-/// `Planned 4,466 tests in 217 units for 2 workers, about 51 s each`
+/// `Planned 4,466 tests in 217 units for 2 workers, about 51 s each; 120 tests in 6 units passed before`
 fn describe(plan: &Plan) -> String {
-    let tests: usize = plan.units.iter().map(|unit| unit.tests.len()).sum();
+    let count = |reused: bool| {
+        let units = plan.units.iter().filter(|unit| unit.reused.is_some() == reused);
+        let (tests, units) = units.fold((0, 0), |(tests, units), unit| (tests + unit.tests.len() as u64, units + 1));
+        (units > 0).then(|| format!("{} in {}", counted(tests, "test", "tests"), counted(units, "unit", "units")))
+    };
     let longest = plan.groups.iter().map(|group| group.estimate_ms).max().unwrap_or(0);
-    format!(
-        "Planned {} in {} for {}, about {} each",
-        counted(tests as u64, "test", "tests"),
-        counted(plan.units.len() as u64, "unit", "units"),
-        counted(u64::from(plan.workers), "worker", "workers"),
-        duration(longest),
-    )
+    let planned = count(false).map(|planned| {
+        let workers = counted(u64::from(plan.workers), "worker", "workers");
+        format!("Planned {planned} for {workers}, about {} each", duration(longest))
+    });
+    let reused = count(true).map(|reused| format!("{reused} passed before"));
+    match (planned, reused) {
+        (Some(planned), Some(reused)) => format!("{planned}; {reused}"),
+        (Some(planned), None) => planned,
+        (None, Some(reused)) => format!("Nothing to run: {reused}"),
+        (None, None) => "Nothing to run".to_owned(),
+    }
 }
