@@ -81,8 +81,9 @@ impl Contents {
     pub(super) fn read(request: &RunRequest) -> Result<Self> {
         let roots = Roots::new(request.roots.clone());
         let tasks = request.tasks.iter();
-        let paths: std::collections::BTreeSet<&PathBuf> =
-            tasks.flat_map(|task| task.class_dirs.iter().chain(&task.launcher_classpath).chain(&task.classpath)).collect();
+        let paths: std::collections::BTreeSet<&PathBuf> = tasks
+            .flat_map(|task| task.class_dirs.iter().chain(&task.launcher_classpath).chain(&task.classpath))
+            .collect();
         let listed: Vec<(&PathBuf, Listed)> = paths
             .into_par_iter()
             .map(|path| Ok(list(path, &roots)?.map(|listed| (path, listed))))
@@ -216,7 +217,8 @@ fn read_file(path: &str, mut file: impl Read, size: u64, names: &Names) -> std::
         is_whole = false;
         hasher.update(&buffer[..count]);
     }
-    let class = class_name(path).filter(|name| !name.ends_with("module-info")).and_then(|name| Some((name, names.id(name)?)));
+    let class =
+        class_name(path).filter(|name| !name.ends_with("module-info")).and_then(|name| Some((name, names.id(name)?)));
     let kind = match class {
         Some((name, id)) => {
             let mut facts = if is_whole { Facts::read(&bytes, names) } else { Facts::read(&[], names) };

@@ -185,8 +185,8 @@ mod tests {
             let mut turned: Vec<Node> = nodes.iter().rev().cloned().collect();
             for node in &mut turned {
                 node.leads_to.iter_mut().for_each(|next| *next = last - *next);
-                let len = node.leads_to.len().max(1);
-                node.leads_to.rotate_left((seed as usize % len).min(node.leads_to.len()));
+                let ways = node.leads_to.len();
+                node.leads_to.rotate_left(seed as usize % ways.max(1));
             }
             let (straight, turned) = (reaches(&nodes), reaches(&turned));
             for from in 0..nodes.len() {

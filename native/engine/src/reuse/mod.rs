@@ -16,17 +16,28 @@ mod property_tests;
 mod store;
 #[cfg(test)]
 mod store_tests;
+#[cfg(test)]
+mod test_support;
 mod unknown;
 
 pub use keys::{ClassKey, Keys};
 pub use outcomes::Outcomes;
-#[cfg(any(fuzzing, test))]
-pub(crate) use store::DOCUMENT;
 pub use store::{KEPT_DAYS, Store};
 
 use crate::plan::Passed;
 use testfleet_protocol::plan::{Reused, Unit};
 use testfleet_protocol::request::Reuse;
+
+/// Reads what a class file mentions of a few names, for [`crate::fuzzing`].
+#[cfg(any(fuzzing, test))]
+pub(crate) fn read_references(bytes: &[u8]) {
+    let mut names = names::Names::default();
+    for name in ["com/acme/A", "com/acme/A$B", "A", "a/package-info"] {
+        names.add(name);
+    }
+    let facts = facts::Facts::read(bytes, &names);
+    assert!(facts.mentions.iter().all(|id| !names.name(*id).is_empty()));
+}
 
 /// What passed before, with the keys of now.
 #[derive(Debug, Clone, Copy)]

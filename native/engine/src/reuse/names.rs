@@ -210,7 +210,8 @@ mod tests {
             other in "[a-zA-Z. ;/$é-]{0,12}",
         ) {
             for name in ["com.acme.A", "com/acme/A$Inner", "Lcom/acme/deep/Bé;"] {
-                prop_assert!(!found(&format!("{other} {before}{name}{after} {other}")).0.is_empty());
+                let text = format!("{other} {before}{name}{after} {other}");
+                prop_assert!(!found(&text).0.is_empty(), "{}", text);
             }
         }
 

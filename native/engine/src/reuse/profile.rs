@@ -157,12 +157,18 @@ fn named_files(arguments: &[String], working_dir: &Path) -> Vec<PathBuf> {
         }
         for option in CLASSES {
             // `module=first.jar:second.jar`
-            let value = argument.strip_prefix(option).or((option.strip_suffix('=') == Some(previous)).then_some(argument));
+            let value =
+                argument.strip_prefix(option).or((option.strip_suffix('=') == Some(previous)).then_some(argument));
             texts.extend(value.iter().flat_map(|value| value.split([':', '='])));
         }
         previous = argument;
     }
-    texts.iter().filter(|text| !text.is_empty()).map(|text| working_dir.join(text)).filter(|path| path.exists()).collect()
+    texts
+        .iter()
+        .filter(|text| !text.is_empty())
+        .map(|text| working_dir.join(text))
+        .filter(|path| path.exists())
+        .collect()
 }
 
 /// What of a framework's options changes how a test runs; which tests run is the business of the plan. TestNG's groups

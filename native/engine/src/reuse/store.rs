@@ -176,7 +176,10 @@ impl Store {
     /// Adds what another store knows.
     pub fn merge(&mut self, other: &Self) {
         for (key, entry) in &other.keys {
-            let known = self.keys.entry(key.clone()).or_insert_with(|| Entry { class: entry.class.clone(), ..Entry::default() });
+            let known = self
+                .keys
+                .entry(key.clone())
+                .or_insert_with(|| Entry { class: entry.class.clone(), ..Entry::default() });
             // Equal keys are of equal classes; should somebody have edited one, both orders give the same.
             if entry.class < known.class {
                 known.class.clone_from(&entry.class);

@@ -124,7 +124,8 @@ const USES: &[&str] = &[
 ];
 
 /// Texts that ask the JVM where its classes are.
-const TEXTS: &[&str] = &["java.class.path", "jdk.module.path", "java.protocol.handler.pkgs", "surefire.test.class.path"];
+const TEXTS: &[&str] =
+    &["java.class.path", "jdk.module.path", "java.protocol.handler.pkgs", "surefire.test.class.path"];
 
 /// What of [`USES`] a class belongs to, named with slashes; arrays count as their elements.
 pub(super) fn by_class(class: &str) -> Option<&'static str> {

@@ -162,7 +162,7 @@ fn execute(open: OpenRequest, sink: &Sink, cancelled: watch::Receiver<bool>) -> 
         Command::Prepare { verify: _ } => {
             let reuse = context.request.options.reuse;
             prepare(&context, reuse).map(drop)
-        },
+        }
         Command::Show { .. } => Err(Failure::new(FailureCode::InvalidRequest, "failed to show: not known yet")),
         Command::Image => prepare::image(&context),
         Command::RunParallel => run::parallel(&context),
