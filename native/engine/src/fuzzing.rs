@@ -9,7 +9,7 @@ use crate::plan::{Past, TIMINGS, Timings, plan as make_plan};
 use crate::report::{Aggregate, Console, ConsoleOptions, ReportDirs, write_all};
 use crate::reuse::Store;
 use crate::run::{Queue, RunInput, State, parse_journal, units_run_by};
-use crate::{bundle as bundles, document, plan as plans, session};
+use crate::{bundle as bundles, document, plan as plans, select, session};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use testfleet_protocol::bundle::Bundle;
@@ -67,6 +67,15 @@ pub fn passed(bytes: &[u8]) {
 /// Reads what a class file mentions.
 pub fn references(bytes: &[u8]) {
     crate::reuse::read_references(bytes);
+}
+
+/// Reads a quarantine file and marks a plan with it.
+pub fn quarantine(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(quarantine) = select::parse_quarantine(text, Path::new("quarantine.txt")) {
+        let mut plan = plan_of(SMALL_PLAN);
+        quarantine.mark(&mut plan, &select::today(), true);
+    }
 }
 
 /// Reads a journal and reports the run that it tells of: every event goes where those of a live run go.

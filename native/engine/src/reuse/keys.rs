@@ -23,6 +23,8 @@ pub struct Keys {
 pub struct ClassKey {
     /// Lower-case hex.
     pub key: String,
+    /// Where nothing is reused, the key that counts by the whole classpath: what then runs is recorded for either choice.
+    pub also: Option<String>,
     /// Why it counts by its whole classpath; `None` when it counts by what it reaches.
     pub whole_classpath: Option<String>,
 }
@@ -143,14 +145,21 @@ impl<'a> ClasspathReach<'a> {
         let reach = self.contents.names.id(&class.class.replace('.', "/")).and_then(|id| self.place.get(&id));
         let reach = reach.map(|&node| self.reaches[node]);
         let whole_classpath = self.unknown(class, reuse, reach);
+        let mut whole = fields.clone();
+        whole.add("whole classpath", self.whole.clone().hash());
+        let whole = hash::hex(&whole.hash());
         match (reach, &whole_classpath) {
             (Some(reach), None) => {
                 fields.add("reached", reach.hash);
                 fields.add("reached by all", self.everywhere.hash);
+                ClassKey {
+                    key: hash::hex(&fields.hash()),
+                    also: (reuse == Reuse::Off).then_some(whole),
+                    whole_classpath,
+                }
             }
-            _ => fields.add("whole classpath", self.whole.clone().hash()),
+            _ => ClassKey { key: whole, also: None, whole_classpath },
         }
-        ClassKey { key: hash::hex(&fields.hash()), whole_classpath }
     }
 
     /// Why what a class reaches does not tell all.

@@ -51,7 +51,9 @@ impl Outcomes {
             for test in unit.test_ids() {
                 // A failure counts against either version.
                 if let Some(ending) = self.ending(&test).filter(|ending| is_unchanged || *ending == Ending::Bad) {
-                    store.record(&class.key, &unit.class, &test.name, ending, run, at_ms);
+                    for key in [Some(&class.key), class.also.as_ref()].into_iter().flatten() {
+                        store.record(key, &unit.class, &test.name, ending, run, at_ms);
+                    }
                 }
             }
         }

@@ -139,6 +139,15 @@ fn start(state: &State, at_ms: u64) -> Decision {
         tests: job.tests.len() as u64,
         at_ms,
     }];
+    for unit in job.units.iter().filter(|_| !job.fixed) {
+        let Some(reused) = &unit.reused else { continue };
+        let reason = Some(format!("passed in run {}", reused.run));
+        events.extend(unit.test_ids().map(|test| RunEvent::TestVerdict {
+            test,
+            verdict: Verdict::Reused,
+            reason: reason.clone(),
+        }));
+    }
     let mut commands = Vec::new();
     for &worker in &job.workers {
         start_worker(state, worker, at_ms, &mut events, &mut commands);

@@ -50,7 +50,7 @@ impl Job {
         let mut workers = input.workers.clone();
         workers.sort_unstable();
         workers.dedup();
-        workers.truncate(units.len());
+        workers.truncate(units.iter().filter(|unit| fixed || unit.reused.is_none()).count());
         let mut job = Self {
             run: input.run.clone(),
             plan_sha256: input.plan_sha256.clone(),

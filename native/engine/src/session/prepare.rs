@@ -1,16 +1,20 @@
 //! Discover, plan, bundle: the stages before a run.
 
 use super::reuse::History;
-use super::{Context, cancelled};
+use super::runs::RunDir;
+use super::{Context, cancelled, listing};
 use crate::bundle::{bundle, materialise, write_bundle};
 use crate::discover::{Discovery, discover};
-use crate::plan::{Past, Timings, plan, write_plan};
+use crate::plan::{Past, Timings, plan, read_plan, write_plan};
 use crate::report::words::{counted, duration};
+use crate::run::read_journal;
+use crate::select::{keep_only, not_passed, read_quarantine, today};
+use std::collections::BTreeSet;
 use std::fs;
 use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::event::Level;
 use testfleet_protocol::plan::Plan;
-use testfleet_protocol::request::Reuse;
+use testfleet_protocol::request::Listing;
 use testfleet_protocol::{Failure, Result};
 
 /// What the stages before a run come to.
@@ -22,13 +26,8 @@ pub(crate) struct Prepared {
 }
 
 /// Discovers and plans; writes `plan.json` and `bundle.json`.
-pub(crate) fn prepare(context: &Context<'_>, reuse: Reuse) -> Result<Prepared> {
-    let history = History::read(context, discover_aloud(context)?)?;
-    context.sink.say(Level::Info, history.describe());
-    let timings = Timings::load(&context.request.timings_file)?;
-    let past = Past { timings: &timings, passed: &history.passed(reuse) };
-    let plan = plan(history.discovery(), &past, &context.request)?;
-    context.check_cancelled()?;
+pub(crate) fn prepare(context: &mut Context<'_>) -> Result<Prepared> {
+    let Planned { plan, timings, history } = make_plan(context)?;
     let bundle = bundle(&context.request, &plan)?;
     context.check_cancelled()?;
     create_dir(context)?;
@@ -38,6 +37,67 @@ pub(crate) fn prepare(context: &Context<'_>, reuse: Reuse) -> Result<Prepared> {
     context.sink.written("bundle", &context.bundle_file());
     context.sink.say(Level::Lifecycle, describe(&plan));
     Ok(Prepared { plan, bundle, timings, history })
+}
+
+/// Shows what would be planned, and writes nothing.
+pub(crate) fn show(context: &mut Context<'_>, what: Listing, json: bool) -> Result<()> {
+    let plan = make_plan(context)?.plan;
+    let text = match (what, json) {
+        (Listing::Tests, false) => listing::tests(&plan),
+        (Listing::Tests, true) => listing::tests_json(&plan)?,
+        (Listing::Plan, false) => listing::plan(&plan),
+        (Listing::Plan, true) => listing::plan_json(&plan)?,
+    };
+    context.sink.say(Level::Result, text);
+    Ok(())
+}
+
+/// A plan, and what it was made with.
+struct Planned {
+    plan: Plan,
+    timings: Timings,
+    history: History,
+}
+
+/// Discovers, selects and plans.
+fn make_plan(context: &mut Context<'_>) -> Result<Planned> {
+    let mut discovery = discover_aloud(context)?;
+    select_failed(context, &mut discovery)?;
+    let timings = Timings::load(&context.request.timings_file)?;
+    let history = History::read(context, discovery)?;
+    context.sink.say(Level::Info, history.describe());
+    let past = Past { timings: &timings, passed: &history.passed(context.request.options.reuse) };
+    let mut plan = plan(history.discovery(), &past, &context.request)?;
+    context.check_cancelled()?;
+    if let Some(file) = &context.request.options.quarantine_file {
+        let whole = !plan.is_partial();
+        for warning in read_quarantine(file)?.mark(&mut plan, &today(), whole) {
+            context.sink.say(Level::Warn, warning);
+        }
+    }
+    Ok(Planned { plan, timings, history })
+}
+
+/// With `--rerun-failed`, leaves the tests that did not pass in that run, and notes its id in the request.
+fn select_failed(context: &mut Context<'_>, discovery: &mut Discovery) -> Result<()> {
+    let Some(run) = &context.request.options.rerun_failed else { return Ok(()) };
+    let dir = RunDir::find(context.output(), run)?;
+    let failed = not_passed(&read_plan(&dir.plan_file())?, &read_journal(&dir.journal())?);
+    let gone = keep_only(discovery, &failed);
+    let (failed, gone) = (failed.len() as u64, gone.len() as u64);
+    context.sink.say(
+        Level::Lifecycle,
+        match failed {
+            0 => format!("Every test of run {} passed: there is nothing to run again", dir.id),
+            _ => format!("Running again what did not pass in run {}: {}", dir.id, counted(failed, "test", "tests")),
+        },
+    );
+    if gone > 0 {
+        let tests = counted(gone, "of these tests is", "of these tests are");
+        context.sink.say(Level::Warn, format!("{tests} not in the build any more, or left out by its filters"));
+    }
+    context.request.options.rerun_failed = Some(dir.id);
+    Ok(())
 }
 
 /// Discovers and shows what discovery has to say.
@@ -52,8 +112,8 @@ pub(crate) fn discover_aloud(context: &Context<'_>) -> Result<Discovery> {
 }
 
 /// `prepare`, then makes the bundle a folder of its own: `build/testfleet/image`.
-pub(crate) fn image(context: &Context<'_>) -> Result<()> {
-    let prepared = prepare(context, context.request.options.reuse)?;
+pub(crate) fn image(context: &mut Context<'_>) -> Result<()> {
+    let prepared = prepare(context)?;
     let dest = context.output().join("image");
     materialise(&prepared.bundle, &context.roots(), &dest)?;
     write_plan(&prepared.plan, &dest.join("plan.json"))?;
@@ -80,22 +140,20 @@ fn create_dir(context: &Context<'_>) -> Result<()> {
 }
 
 /// `Planned 4,466 tests in 217 units for 2 workers, about 51 s each; 120 tests in 6 units passed before`
-fn describe(plan: &Plan) -> String {
+pub(crate) fn describe(plan: &Plan) -> String {
     let count = |reused: bool| {
-        let units = plan.units.iter().filter(|unit| unit.reused.is_some() == reused);
-        let (tests, units) = units.fold((0, 0), |(tests, units), unit| (tests + unit.tests.len() as u64, units + 1));
-        (units > 0).then(|| format!("{} in {}", counted(tests, "test", "tests"), counted(units, "unit", "units")))
+        let units: Vec<_> = plan.units.iter().filter(|unit| unit.reused.is_some() == reused).collect();
+        let tests: BTreeSet<_> = units.iter().flat_map(|unit| unit.test_ids()).collect();
+        (counted(tests.len() as u64, "test", "tests"), counted(units.len() as u64, "unit", "units"), units.len())
     };
     let longest = plan.groups.iter().map(|group| group.estimate_ms).max().unwrap_or(0);
-    let planned = count(false).map(|planned| {
-        let workers = counted(u64::from(plan.workers), "worker", "workers");
-        format!("Planned {planned} for {workers}, about {} each", duration(longest))
-    });
-    let reused = count(true).map(|reused| format!("{reused} passed before"));
-    match (planned, reused) {
-        (Some(planned), Some(reused)) => format!("{planned}; {reused}"),
-        (Some(planned), None) => planned,
-        (None, Some(reused)) => format!("Nothing to run: {reused}"),
-        (None, None) => "Nothing to run".to_owned(),
+    let part = plan.shard.map(|shard| format!(" of shard {shard}")).unwrap_or_default();
+    let (tests, units, to_run) = count(false);
+    let workers = counted(u64::from(plan.workers), "worker", "workers");
+    let planned = format!("Planned {tests}{part} in {units} for {workers}, about {} each", duration(longest));
+    match count(true) {
+        (_, _, 0) => planned,
+        (tests, units, _) if to_run == 0 => format!("Nothing to run{part}: {tests} in {units} passed before"),
+        (tests, units, _) => format!("{planned}; {tests} in {units} passed before"),
     }
 }
