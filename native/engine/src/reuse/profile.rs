@@ -88,7 +88,6 @@ impl Profile {
             say(&mut fields, "value", value);
         }
         say(&mut fields, "working folder", &task.working_dir.to_string_lossy());
-        fields.add("a JVM for each class", [u8::from(task.fork_every == 1)]);
         for option in options(&task.framework) {
             say(&mut fields, "framework", &option);
         }
