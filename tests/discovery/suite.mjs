@@ -127,7 +127,7 @@ export function compileOracle(suite) {
   const mark = join(classes, 'compiled-from');
   if (!existsSync(mark) || readFileSync(mark, 'utf8') !== digest) {
     mkdirSync(classes, { recursive: true });
-    execFileSync(javaTool('javac'), ['-nowarn', '-proc:none', '-d', classes, '-cp', suite.jars.join(delimiter), ...files], {
+    execFileSync(javaTool('javac'), ['-nowarn', '-Xlint:-deprecation', '-proc:none', '-d', classes, '-cp', suite.jars.join(delimiter), ...files], {
       stdio: ['ignore', 2, 2],
     });
     writeFileSync(mark, digest);

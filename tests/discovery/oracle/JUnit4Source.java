@@ -1,7 +1,11 @@
+import org.junit.Ignore;
 import org.junit.Test;
+import org.junit.internal.builders.AllDefaultPossibilitiesBuilder;
+import org.junit.internal.builders.IgnoredBuilder;
 import org.junit.runner.Description;
 import org.junit.runner.Request;
 import org.junit.runner.RunWith;
+import org.junit.runner.Runner;
 
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
@@ -16,7 +20,14 @@ final class JUnit4Source implements Oracle.Source {
     public List<Listed> list(List<Class<?>> classes) {
         for (Class<?> type : classes) {
             if (isSelected(type)) {
-                visit(Request.aClass(type).getRunner().getDescription(), new ArrayList<>());
+                Description description = runner(type).getDescription();
+                if (description.getChildren().isEmpty()) {
+                    visit(description, new ArrayList<>());
+                }
+                // A runner may call its class what it likes: suite() does.
+                for (Description child : description.getChildren()) {
+                    visit(child, new ArrayList<>(List.of(type.getName())));
+                }
             }
         }
         return listed;
@@ -48,6 +59,26 @@ final class JUnit4Source implements Oracle.Source {
             }
         }
         return false;
+    }
+
+    /** Gradle reports the tests of a class with @Ignore as skipped, each of them. */
+    private static Runner runner(Class<?> type) {
+        if (type.isAnnotationPresent(Ignore.class)) {
+            return new WithoutIgnore().safeRunnerForClass(type);
+        }
+        return Request.aClass(type).getRunner();
+    }
+
+    private static final class WithoutIgnore extends AllDefaultPossibilitiesBuilder {
+        @Override
+        protected IgnoredBuilder ignoredBuilder() {
+            return new IgnoredBuilder() {
+                @Override
+                public Runner runnerForClass(Class<?> type) {
+                    return null;
+                }
+            };
+        }
     }
 
     private void visit(Description node, List<String> containers) {
