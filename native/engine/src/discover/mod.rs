@@ -23,6 +23,7 @@ mod testng;
 mod texts;
 
 pub(crate) use container::is_archive_name;
+pub(crate) use test_patterns::TestPatterns;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
