@@ -1,9 +1,9 @@
-// A folder with pom.xml and manifest.json, made ready to be asked: its jars, its class names, what the engine is asked.
+// A folder with pom.xml and manifest.json, made ready: its jars, its class names, what the engine and the framework are asked.
 
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { delimiter, dirname, join, resolve } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { delimiter, dirname, join, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const here = dirname(fileURLToPath(import.meta.url));
@@ -23,12 +23,14 @@ function read(folder, name) {
 }
 
 /** Gradle hands over every class that is not named like an anonymous one. */
-function classNames(jar, manifest) {
+function classNames(classes, manifest) {
   const any = (patterns, name) => patterns.some((pattern) => new RegExp(`^(?:${pattern})$`).test(name));
   const included = manifest.include_class_regex ?? [];
   const excluded = manifest.exclude_class_regex ?? [];
-  return execFileSync(javaTool('jar'), ['tf', jar], { encoding: 'utf8', maxBuffer: 1 << 28 })
-    .split(/\r?\n/)
+  const entries = classes.endsWith('.jar')
+    ? execFileSync(javaTool('jar'), ['tf', classes], { encoding: 'utf8', maxBuffer: 1 << 28 }).split(/\r?\n/)
+    : readdirSync(classes, { recursive: true }).map((entry) => entry.replaceAll(sep, '/'));
+  return entries
     .filter((entry) => entry.endsWith('.class') && !entry.startsWith('META-INF/') && !entry.endsWith('module-info.class'))
     .map((entry) => entry.slice(0, -'.class'.length).replaceAll('/', '.'))
     .filter((name) => !/\$\d+$/.test(name))
@@ -36,26 +38,62 @@ function classNames(jar, manifest) {
     .sort();
 }
 
-/** The jars of the folder's pom.xml in order, the one with the tests first; asked of Maven once for each pom. */
-function resolveClasspath(folder, out, pom, manifest) {
-  const known = join(out, 'classpath.json');
-  const key = createHash('sha256').update(MAVEN_GOAL).update(pom).update(manifest.source).digest('hex');
+/** The jars of a POM in order; asked of Maven once for each text of it. */
+function resolveClasspath(pomFile, out, name) {
+  const known = join(out, `${name}.json`);
+  const key = createHash('sha256').update(MAVEN_GOAL).update(readFileSync(pomFile)).digest('hex');
   if (existsSync(known)) {
     const cached = JSON.parse(readFileSync(known, 'utf8'));
     if (cached.key === key && cached.jars.every((jar) => existsSync(jar))) return cached.jars;
   }
-  const file = join(out, 'classpath.txt');
-  execFileSync('mvn', ['-q', '-B', '-Dstyle.color=never', '-f', join(folder, 'pom.xml'), MAVEN_GOAL, `-Dmdep.outputFile=${file}`], {
+  const file = join(out, `${name}.txt`);
+  execFileSync('mvn', ['-q', '-B', '-Dstyle.color=never', '-f', pomFile, MAVEN_GOAL, `-Dmdep.outputFile=${file}`], {
     stdio: ['ignore', 2, 2],
   });
   const jars = readFileSync(file, 'utf8').trim().split(delimiter);
-  const [, artifact, version, , classifier] = manifest.source.split(':');
+  writeFileSync(known, JSON.stringify({ key, jars }));
+  return jars;
+}
+
+/** The classpath with the jar that has the tests first. */
+function withTestJar(folder, jars, source) {
+  const [, artifact, version, , classifier] = source.split(':');
   const name = [artifact, version, ...(classifier ? [classifier] : [])].join('-') + '.jar';
-  const tests = jars.find((jar) => jar.endsWith(`/${name}`) || jar.endsWith(`\\${name}`));
+  const tests = jars.find((jar) => jar.endsWith(`${sep}${name}`));
   if (!tests) throw new Problem(`${folder}/pom.xml does not bring the jar ${name} that manifest.json names as its source`);
-  const ordered = [tests, ...jars.filter((jar) => jar !== tests)];
-  writeFileSync(known, JSON.stringify({ key, jars: ordered }));
-  return ordered;
+  return [tests, ...jars.filter((jar) => jar !== tests)];
+}
+
+/** Command lines that compile files into a folder, by the ending of the files. */
+const COMPILERS = {
+  java: () => [javaTool('javac'), '-nowarn', '-proc:none', '-parameters'],
+  groovy: (jars) => [javaTool('java'), '-cp', jars.join(delimiter), 'org.codehaus.groovy.tools.FileSystemCompiler'],
+  kt: (jars, folder, out) => [
+    javaTool('java'), '-cp', resolveClasspath(join(folder, 'compiler.xml'), out, 'compiler').join(delimiter),
+    'org.jetbrains.kotlin.cli.jvm.K2JVMCompiler', '-no-stdlib', '-no-reflect', '-module-name', 'shop',
+  ],
+};
+
+/** A suite of sources: compiled when they, or the classpath, have changed. */
+function compileSources(folder, jars, sources, out) {
+  const root = resolve(folder, sources);
+  const files = readdirSync(root, { recursive: true }).map((file) => join(root, file)).sort();
+  const classes = join(out, 'test-classes');
+  const key = createHash('sha256').update(jars.join('\n'));
+  for (const file of files.filter((one) => /\.[a-z]+$/.test(one))) key.update(file).update(readFileSync(file));
+  const digest = key.digest('hex');
+  const mark = join(out, 'compiled-from');
+  if (existsSync(classes) && existsSync(mark) && readFileSync(mark, 'utf8') === digest) return classes;
+  rmSync(classes, { recursive: true, force: true });
+  mkdirSync(classes, { recursive: true });
+  for (const [ending, command] of Object.entries(COMPILERS)) {
+    const own = files.filter((file) => file.endsWith(`.${ending}`));
+    if (own.length === 0) continue;
+    const [program, ...args] = command(jars, folder, out);
+    execFileSync(program, [...args, '-d', classes, '-cp', [classes, ...jars].join(delimiter), ...own], { stdio: ['ignore', 2, 2] });
+  }
+  writeFileSync(mark, digest);
+  return classes;
 }
 
 /** What Gradle would be told: manifest.json may say it (`use`), else what the classpath brings. */
@@ -101,11 +139,14 @@ function request(out, jars, framework, classes, manifest, java) {
 /** Everything about a folder: `{ name, out, jars, classesFile, framework, requestFile, jvmArgs }`. */
 export function prepare(folder) {
   const from = resolve(folder);
-  const pom = read(from, 'pom.xml');
+  read(from, 'pom.xml');
   const manifest = JSON.parse(read(from, 'manifest.json'));
   const out = join(here, 'build', manifest.name);
   mkdirSync(out, { recursive: true });
-  const jars = resolveClasspath(from, out, pom, manifest);
+  const resolved = resolveClasspath(join(from, 'pom.xml'), out, 'classpath');
+  const jars = manifest.sources
+    ? [compileSources(from, resolved, manifest.sources, out), ...resolved]
+    : withTestJar(folder, resolved, manifest.source);
   const framework = frameworkOf(manifest, jars);
   const classes = classNames(jars[0], manifest);
   const classesFile = join(out, 'classes.txt');

@@ -12,6 +12,10 @@ pub(super) struct Fixtures {
     pub(super) cases: PathBuf,
     /// The framework types.
     pub(super) stubs: PathBuf,
+    /// Specifications, as Spock's compiler marks them.
+    pub(super) specs: PathBuf,
+    /// Types that only newer engines have, by which rules are chosen.
+    pub(super) newer: PathBuf,
 }
 
 /// Compiles the fixtures, or gives those that were compiled already.
@@ -20,10 +24,13 @@ pub(super) fn compiled() -> &'static Fixtures {
     COMPILED.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-        let (stubs, cases) = (folder.path().join("stubs"), folder.path().join("cases"));
+        let classes = |name: &str| folder.path().join(name);
+        let (stubs, cases, specs, newer) = (classes("stubs"), classes("cases"), classes("specs"), classes("newer"));
         compile(&sources.join("stubs"), &stubs, None);
         compile(&sources.join("cases"), &cases, Some(&stubs));
-        Fixtures { _folder: folder, cases, stubs }
+        compile(&sources.join("specs"), &specs, Some(&stubs));
+        compile(&sources.join("newer"), &newer, None);
+        Fixtures { _folder: folder, cases, stubs, specs, newer }
     })
 }
 

@@ -16,11 +16,14 @@ mod junit4;
 mod jupiter;
 mod notices;
 mod selection;
+mod settings;
+mod spock;
 mod tags;
 mod task;
 mod test_patterns;
 mod testng;
 mod texts;
+mod traits;
 
 pub(crate) use container::is_archive_name;
 pub(crate) use test_patterns::TestPatterns;
@@ -113,6 +116,8 @@ pub enum FoundBy {
     /// TestNG.
     #[serde(rename = "testng")]
     TestNg,
+    /// Spock.
+    Spock,
     /// Another engine of the JUnit Platform; which is known to the harness alone.
     Engine,
 }
