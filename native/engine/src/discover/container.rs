@@ -2,6 +2,8 @@
 //! between tasks.
 
 use super::class_file::ClassFile;
+use super::references::{References, references};
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
@@ -77,20 +79,35 @@ impl Container {
     /// As for [`Container::class`].
     pub(crate) fn class_at(&self, entry: &str) -> Result<Option<Arc<ClassFile>>> {
         let Some(bytes) = self.read(entry)? else { return Ok(None) };
-        ClassFile::parse(&bytes).map(|class| Some(Arc::new(class))).map_err(|error| {
-            Failure::new(
-                FailureCode::BrokenClassFile,
-                format!("failed to read the class file {entry} in {}", self.path.display()),
-            )
-            .cause(&error)
-            .hint("compile it again (./gradlew --rerun-tasks testClasses), or replace the jar that it came from")
-        })
+        match ClassFile::parse(&bytes) {
+            Ok(class) => Ok(Some(Arc::new(class))),
+            Err(error) => Err(self.broken_class(entry, &error)),
+        }
+    }
+
+    fn broken_class(&self, entry: &str, error: &(dyn std::error::Error + 'static)) -> Failure {
+        Failure::new(
+            FailureCode::BrokenClassFile,
+            format!("failed to read the class file {entry} in {}", self.path.display()),
+        )
+        .cause(error)
+        .hint("compile it again (./gradlew --rerun-tasks testClasses), or replace the jar that it came from")
     }
 
     /// Puts a class that was read by [`Container::class_at`] where [`Container::class`] finds it.
     pub(crate) fn remember(&self, class: &Arc<ClassFile>) {
         let mut classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner);
         classes.insert(class.name.clone(), Some(Arc::clone(class)));
+    }
+
+    /// What the class file at a relative path refers to, and its SHA-256. Read anew at each call.
+    ///
+    /// # Errors
+    /// As for [`Container::class`].
+    pub(crate) fn references(&self, entry: &str) -> Result<Option<([u8; 32], References)>> {
+        let Some(bytes) = self.read(entry)? else { return Ok(None) };
+        let found = references(&bytes).map_err(|error| self.broken_class(entry, &error))?;
+        Ok(Some((Sha256::digest(&bytes).into(), found)))
     }
 
     /// The bytes of a file, if there is one.

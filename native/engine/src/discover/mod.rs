@@ -15,6 +15,7 @@ pub(crate) mod fuzzing;
 mod junit4;
 mod jupiter;
 mod notices;
+mod references;
 mod selection;
 mod tags;
 mod task;
@@ -22,7 +23,8 @@ mod test_patterns;
 mod testng;
 mod texts;
 
-pub(crate) use container::is_archive_name;
+pub(crate) use container::{Containers, is_archive_name};
+pub use references::{References, references};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -139,7 +141,7 @@ impl Discovery {
 /// `BrokenClassFile` for a class file or jar that is needed and can't be read, `InvalidRequest` for a tag
 /// expression that is none, `NoTests` when `--tests` patterns select nothing.
 pub fn discover(request: &RunRequest) -> Result<Discovery> {
-    let containers = container::Containers::default();
+    let containers = Containers::default();
     let found: Vec<_> = request
         .tasks
         .par_iter()
