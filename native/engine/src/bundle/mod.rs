@@ -8,6 +8,7 @@ mod tests;
 
 pub use materialise::materialise;
 
+use crate::content::Contents;
 use crate::discover::is_archive_name;
 use crate::document;
 use rayon::prelude::*;
@@ -38,7 +39,10 @@ pub fn bundle(request: &RunRequest, plan: &Plan) -> Result<Bundle> {
     let harness_jar = files.require(&request.harness_jar, EntryKind::Testfleet, &roots, "the harness")?;
     let agent = files.require(&request.agent, EntryKind::Testfleet, &roots, "the agent")?;
     let profiles = tasks.into_iter().map(|task| profile(task, &roots, &mut files)).collect::<Result<_>>()?;
-    Ok(Bundle { protocol: VERSION, profiles, entries: files.entries()?, harness_jar, agent })
+    let contents = Contents::open(&request.state_dir);
+    let entries = files.entries(&contents)?;
+    contents.save();
+    Ok(Bundle { protocol: VERSION, profiles, entries, harness_jar, agent })
 }
 
 /// Reads a bundle.
@@ -123,11 +127,11 @@ impl Files {
         Ok(stored)
     }
 
-    fn entries(self) -> Result<Vec<Entry>> {
+    fn entries(self, contents: &Contents) -> Result<Vec<Entry>> {
         self.by_stored
             .into_par_iter()
             .map(|(path, (file, kind))| {
-                let digest::Digest { sha256, size } = digest::of(&file)?;
+                let digest::Digest { sha256, size } = contents.of(&file)?;
                 Ok(Entry { path, kind, sha256, size })
             })
             .collect()

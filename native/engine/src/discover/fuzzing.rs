@@ -24,7 +24,7 @@ pub fn jar(bytes: &[u8]) {
     let path = folder.path().join("a.jar");
     std::fs::write(&path, bytes).expect("a temporary file");
     let containers = Containers::default();
-    let container = containers.get(&path);
+    let container = containers.get(&path, 17);
     for class in container.class_paths().unwrap_or_default() {
         let _ = container.class_at(&class);
     }

@@ -5,6 +5,7 @@
 
 mod annotation;
 mod ant_pattern;
+mod cache;
 mod class_file;
 mod classpath;
 mod container;
@@ -12,6 +13,7 @@ mod engines;
 mod found;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
+mod jar;
 mod junit4;
 mod jupiter;
 mod notices;
@@ -26,8 +28,10 @@ mod texts;
 pub(crate) use container::{Containers, is_archive_name};
 pub use references::{References, references};
 
+use crate::content::Contents;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use testfleet_protocol::Result;
 use testfleet_protocol::plan::Lock;
 use testfleet_protocol::request::RunRequest;
@@ -141,12 +145,38 @@ impl Discovery {
 /// `BrokenClassFile` for a class file or jar that is needed and can't be read, `InvalidRequest` for a tag
 /// expression that is none, `NoTests` when `--tests` patterns select nothing.
 pub fn discover(request: &RunRequest) -> Result<Discovery> {
-    let containers = Containers::default();
+    discover_counting(request).map(|(discovery, _)| discovery)
+}
+
+/// What discovery had to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Test tasks that were searched.
+    pub searched: u64,
+    /// Test tasks whose tests were known from an earlier run.
+    pub known: u64,
+    /// Bytes that were read to see whether they had changed.
+    pub bytes_read: u64,
+}
+
+/// As [`discover`], with what it had to do.
+///
+/// # Errors
+/// As for [`discover`].
+pub fn discover_counting(request: &RunRequest) -> Result<(Discovery, Effort)> {
+    let contents = Arc::new(Contents::open(&request.state_dir));
+    let containers = Containers::new(Arc::clone(&contents));
+    let cache = cache::Cache::new(&contents);
+    let tests = &request.options.tests;
+    cache.hash_all(&request.tasks);
     let found: Vec<_> = request
         .tasks
         .par_iter()
-        .map(|task| task::discover(task, &request.options.tests, &containers))
+        .map(|task| cache.find(task, tests, || task::discover(task, tests, &containers)))
         .collect::<Result<_>>()?;
+    contents.save();
+    let known = cache.known();
+    let effort = Effort { searched: found.len() as u64 - known, known, bytes_read: contents.bytes_read() };
     let mut discovery = Discovery::default();
     for (task, notices) in found {
         discovery.tasks.push(task);
@@ -155,7 +185,7 @@ pub fn discover(request: &RunRequest) -> Result<Discovery> {
     if !request.options.tests.is_empty() && discovery.test_count() == 0 {
         return Err(notices::no_match(request, &discovery));
     }
-    Ok(discovery)
+    Ok((discovery, effort))
 }
 
 #[cfg(test)]
