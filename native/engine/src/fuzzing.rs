@@ -8,7 +8,7 @@ pub use crate::discover::fuzzing::*;
 use crate::plan::{Past, TIMINGS, Timings, plan as make_plan};
 use crate::report::{Aggregate, Console, ConsoleOptions, ReportDirs, write_all};
 use crate::run::{Queue, RunInput, State, parse_journal, units_run_by};
-use crate::{bundle as bundles, document, plan as plans, session};
+use crate::{bundle as bundles, document, plan as plans, select, session};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use testfleet_protocol::bundle::Bundle;
@@ -49,6 +49,15 @@ pub fn timings(bytes: &[u8]) {
     assert_eq!(TIMINGS.parse::<Timings>(Path::new("timings.json"), &written).ok().as_ref(), Some(&timings));
     let tests = plan_of(SMALL_PLAN);
     let _ = make_plan(&discovered(&tests), &Past::of(&timings), &request_for(&tests));
+}
+
+/// Reads a quarantine file and marks a plan with it.
+pub fn quarantine(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(quarantine) = select::parse_quarantine(text, Path::new("quarantine.txt")) {
+        let mut plan = plan_of(SMALL_PLAN);
+        quarantine.mark(&mut plan, &select::today(), true);
+    }
 }
 
 /// Reads a journal and reports the run that it tells of: every event goes where those of a live run go.
@@ -135,7 +144,9 @@ mod tests {
     #[test]
     fn all_seeds_are_read_or_refused() {
         let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds");
-        let targets: [(&str, Reader); 8] = [
+        let targets: [(&str, Reader); 10] = [
+            ("references", references),
+            ("cache", cache),
             ("request", request),
             ("plan", plan),
             ("bundle", bundle),

@@ -15,6 +15,7 @@ mod hash;
 pub mod plan;
 pub mod report;
 pub mod run;
+mod select;
 pub mod session;
 #[cfg(test)]
 mod test_request;

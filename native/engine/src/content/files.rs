@@ -197,7 +197,7 @@ fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 
 /// Reads the tables from bytes, for [`crate::fuzzing`].
 #[cfg(any(fuzzing, test))]
-pub(super) fn read_tables(bytes: &[u8]) {
+pub(crate) fn read_tables(bytes: &[u8]) {
     let _ = decode::<Vec<KnownFile>>(bytes);
     if let Some(known) = decode::<KnownDir>(bytes) {
         assert_eq!(decode::<KnownDir>(&encode(&known)).as_ref(), Some(&known));

@@ -7,6 +7,8 @@ mod stamp;
 mod store;
 
 pub(crate) use files::Digest;
+#[cfg(any(fuzzing, test))]
+pub(crate) use files::read_tables;
 pub(crate) use listing::{Listing, list};
 pub(crate) use store::Store;
 
@@ -186,8 +188,7 @@ impl Contents {
 }
 
 fn is_absent(path: &Path) -> bool {
-    std::fs::metadata(path)
-        .is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
+    std::fs::metadata(path).is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
 }
 
 #[cfg(test)]

@@ -66,20 +66,32 @@ impl<'a> Cache<'a> {
     ) -> Result<T> {
         // What can't be hashed is for discovery to complain about.
         let Some(key) = self.key(task, command_line) else { return find() };
-        let store = self.contents.store();
-        if let Some(found) = store.get(KIND, &key).and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
-            self.hits.fetch_add(1, Ordering::Relaxed);
-            store.touch(KIND, &key);
-            return Ok(found);
+        if let Some(known) = self.get(&key) {
+            return Ok(known);
         }
         let found = find()?;
-        if let Ok(bytes) = serde_json::to_vec(&found) {
-            store.put(KIND, &key, &bytes);
-        }
+        self.put(&key, &found);
         Ok(found)
     }
 
-    fn key(&self, task: &TestTask, command_line: &[String]) -> Option<String> {
+    /// What was put under a key.
+    pub(super) fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        let store = self.contents.store();
+        let known = serde_json::from_slice(&store.get(KIND, key)?).ok()?;
+        self.hits.fetch_add(1, Ordering::Relaxed);
+        store.touch(KIND, key);
+        Some(known)
+    }
+
+    /// Keeps what was found; what decides it beside files and rules must be part of the key.
+    pub(super) fn put<T: Serialize>(&self, key: &str, found: &T) {
+        if let Ok(bytes) = serde_json::to_vec(found) {
+            self.contents.store().put(KIND, key, &bytes);
+        }
+    }
+
+    /// A hash of everything that decides what is found for a task; `None` when its classpath can't be read.
+    pub(super) fn key(&self, task: &TestTask, command_line: &[String]) -> Option<String> {
         let decides = Decides {
             rules: RULES,
             path: &task.path.0,

@@ -160,6 +160,7 @@ impl Container {
     ///
     /// # Errors
     /// As for [`Container::class`].
+    #[allow(dead_code, reason = "for what decides which tests need not run again")]
     pub(crate) fn references(&self, entry: &str) -> Result<Option<([u8; 32], References)>> {
         let Some(bytes) = self.read(entry)? else { return Ok(None) };
         let found = references(&bytes).map_err(|error| self.broken_class(entry, &error))?;

@@ -18,6 +18,20 @@ pub fn class_file(bytes: &[u8]) {
     }
 }
 
+/// Reads what a class file refers to.
+pub fn references(bytes: &[u8]) {
+    let Ok(found) = super::references(bytes) else { return };
+    assert!(found.classes.is_sorted() && found.strings.is_sorted() && found.by_name.is_sorted());
+    // Each name stands in the file, but for those of inner classes that signatures spell in parts.
+    let text: usize = found.strings.iter().map(String::len).sum();
+    assert!(text <= bytes.len().saturating_mul(3), "{text} bytes of text from {}", bytes.len());
+}
+
+/// Reads the cache's tables, past their checksums.
+pub fn cache(bytes: &[u8]) {
+    crate::content::read_tables(bytes);
+}
+
 /// Reads a jar: its index, every class in it, and then its tests by the rules of each framework.
 pub fn jar(bytes: &[u8]) {
     let folder = tempfile::tempdir().expect("a temporary folder");

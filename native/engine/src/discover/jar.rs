@@ -145,7 +145,8 @@ impl Jar {
         if stored > self.size {
             return refused("it is longer than the whole jar");
         }
-        let mut bytes = Vec::with_capacity(entry.wayfinder.uncompressed_size_hint().min(stored.saturating_mul(8)) as usize);
+        let mut bytes =
+            Vec::with_capacity(entry.wayfinder.uncompressed_size_hint().min(stored.saturating_mul(8)) as usize);
         match entry.method {
             CompressionMethod::STORE => self.take(file.verifying_reader(file.reader()), &mut bytes)?,
             CompressionMethod::DEFLATE => {
@@ -169,7 +170,8 @@ impl Jar {
             return Err(std::io::Error::other(format!("it is larger than {} MB", MAX_ENTRY >> 20)));
         }
         if count > limit {
-            let text = "what was read of the jar comes to far more than a jar of its size holds: it is no jar of a build";
+            let text =
+                "what was read of the jar comes to far more than a jar of its size holds: it is no jar of a build";
             return Err(std::io::Error::other(text));
         }
         Ok(())

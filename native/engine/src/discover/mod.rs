@@ -27,6 +27,7 @@ mod texts;
 
 pub(crate) use container::{Containers, is_archive_name};
 pub use references::{References, references};
+pub(crate) use test_patterns::TestPatterns;
 
 use crate::content::Contents;
 use rayon::prelude::*;
@@ -189,8 +190,12 @@ pub fn discover_counting(request: &RunRequest) -> Result<(Discovery, Effort)> {
 }
 
 #[cfg(test)]
+mod cache_tests;
+#[cfg(test)]
 mod fixture_tests;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod hostile_tests;
+#[cfg(test)]
+mod jar_tests;

@@ -86,10 +86,8 @@ impl<'a> Search<'a> {
             let paths = container.class_paths()?;
             files.extend(paths.into_iter().map(|path| (Arc::clone(&container), path)));
         }
-        let read: Vec<Option<Arc<ClassFile>>> = files
-            .par_iter()
-            .map(|(container, path)| container.class_at(path))
-            .collect::<Result<_>>()?;
+        let read: Vec<Option<Arc<ClassFile>>> =
+            files.par_iter().map(|(container, path)| container.class_at(path)).collect::<Result<_>>()?;
         let mut seen = BTreeSet::new();
         let mut hashes = BTreeMap::new();
         let mut candidates = Vec::new();

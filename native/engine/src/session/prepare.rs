@@ -1,15 +1,20 @@
 //! Discover, plan, bundle: the stages before a run.
 
-use super::{Context, cancelled};
+use super::runs::RunDir;
+use super::{Context, cancelled, listing};
 use crate::bundle::{bundle, materialise, write_bundle};
 use crate::discover::{Discovery, Effort, discover_counting};
-use crate::plan::{Past, Timings, plan, write_plan};
+use crate::plan::{Past, Timings, plan, read_plan, write_plan};
 use crate::report::words::{counted, duration};
+use crate::run::read_journal;
+use crate::select::{keep_only, not_passed, read_quarantine, today};
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Instant;
 use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::event::Level;
 use testfleet_protocol::plan::Plan;
+use testfleet_protocol::request::Listing;
 use testfleet_protocol::{Failure, Result};
 
 /// What the stages before a run come to.
@@ -20,13 +25,8 @@ pub(crate) struct Prepared {
 }
 
 /// Discovers and plans; writes `plan.json` and `bundle.json`.
-pub(crate) fn prepare(context: &Context<'_>) -> Result<Prepared> {
-    let discovery = discover_aloud(context)?;
-    let started = Instant::now();
-    let timings = Timings::load(&context.request.timings_file)?;
-    let plan = plan(&discovery, &Past::of(&timings), &context.request)?;
-    say_time(context, "Planning", started, "");
-    context.check_cancelled()?;
+pub(crate) fn prepare(context: &mut Context<'_>) -> Result<Prepared> {
+    let Planned { plan, timings } = make_plan(context)?;
     let started = Instant::now();
     let bundle = bundle(&context.request, &plan)?;
     say_time(context, "Bundling", started, "");
@@ -38,6 +38,65 @@ pub(crate) fn prepare(context: &Context<'_>) -> Result<Prepared> {
     context.sink.written("bundle", &context.bundle_file());
     context.sink.say(Level::Lifecycle, describe(&plan));
     Ok(Prepared { plan, bundle, timings })
+}
+
+/// Shows what would be planned, and writes nothing.
+pub(crate) fn show(context: &mut Context<'_>, what: Listing, json: bool) -> Result<()> {
+    let plan = make_plan(context)?.plan;
+    let text = match (what, json) {
+        (Listing::Tests, false) => listing::tests(&plan),
+        (Listing::Tests, true) => listing::tests_json(&plan)?,
+        (Listing::Plan, false) => listing::plan(&plan),
+        (Listing::Plan, true) => listing::plan_json(&plan)?,
+    };
+    context.sink.say(Level::Result, text);
+    Ok(())
+}
+
+/// A plan, and what it was made with.
+struct Planned {
+    plan: Plan,
+    timings: Timings,
+}
+
+/// Discovers, selects and plans.
+fn make_plan(context: &mut Context<'_>) -> Result<Planned> {
+    let mut discovery = discover_aloud(context)?;
+    let started = Instant::now();
+    select_failed(context, &mut discovery)?;
+    let timings = Timings::load(&context.request.timings_file)?;
+    let mut plan = plan(&discovery, &Past::of(&timings), &context.request)?;
+    context.check_cancelled()?;
+    if let Some(file) = &context.request.options.quarantine_file {
+        let whole = !plan.is_partial();
+        for warning in read_quarantine(file)?.mark(&mut plan, &today(), whole) {
+            context.sink.say(Level::Warn, warning);
+        }
+    }
+    say_time(context, "Planning", started, "");
+    Ok(Planned { plan, timings })
+}
+
+/// With `--rerun-failed`, leaves the tests that did not pass in that run, and notes its id in the request.
+fn select_failed(context: &mut Context<'_>, discovery: &mut Discovery) -> Result<()> {
+    let Some(run) = &context.request.options.rerun_failed else { return Ok(()) };
+    let dir = RunDir::find(context.output(), run)?;
+    let failed = not_passed(&read_plan(&dir.plan_file())?, &read_journal(&dir.journal())?);
+    let gone = keep_only(discovery, &failed);
+    let (failed, gone) = (failed.len() as u64, gone.len() as u64);
+    context.sink.say(
+        Level::Lifecycle,
+        match failed {
+            0 => format!("Every test of run {} passed: there is nothing to run again", dir.id),
+            _ => format!("Running again what did not pass in run {}: {}", dir.id, counted(failed, "test", "tests")),
+        },
+    );
+    if gone > 0 {
+        let tests = counted(gone, "of these tests is", "of these tests are");
+        context.sink.say(Level::Warn, format!("{tests} not in the build any more, or left out by its filters"));
+    }
+    context.request.options.rerun_failed = Some(dir.id);
+    Ok(())
 }
 
 /// Discovers and shows what discovery has to say.
@@ -54,7 +113,7 @@ pub(crate) fn discover_aloud(context: &Context<'_>) -> Result<Discovery> {
 }
 
 /// `prepare`, then makes the bundle a folder of its own: `build/testfleet/image`.
-pub(crate) fn image(context: &Context<'_>) -> Result<()> {
+pub(crate) fn image(context: &mut Context<'_>) -> Result<()> {
     let prepared = prepare(context)?;
     let dest = context.output().join("image");
     materialise(&prepared.bundle, &context.roots(), &dest)?;
@@ -98,12 +157,13 @@ fn describe_effort(effort: &Effort) -> String {
 }
 
 /// `Planned 4,466 tests in 217 units for 2 workers, about 51 s each`
-fn describe(plan: &Plan) -> String {
-    let tests: usize = plan.units.iter().map(|unit| unit.tests.len()).sum();
+pub(crate) fn describe(plan: &Plan) -> String {
+    let tests: BTreeSet<_> = plan.units.iter().flat_map(|unit| unit.test_ids()).collect();
     let longest = plan.groups.iter().map(|group| group.estimate_ms).max().unwrap_or(0);
+    let part = plan.shard.map(|shard| format!(" of shard {shard}")).unwrap_or_default();
     format!(
-        "Planned {} in {} for {}, about {} each",
-        counted(tests as u64, "test", "tests"),
+        "Planned {}{part} in {} for {}, about {} each",
+        counted(tests.len() as u64, "test", "tests"),
         counted(plan.units.len() as u64, "unit", "units"),
         counted(u64::from(plan.workers), "worker", "workers"),
         duration(longest),
