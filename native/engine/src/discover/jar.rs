@@ -92,12 +92,11 @@ impl Jar {
     fn is_multi_release(&self) -> std::io::Result<bool> {
         let Some(manifest) = self.read(MANIFEST)? else { return Ok(false) };
         let manifest = String::from_utf8_lossy(&manifest);
-        // The main section ends at the first empty line.
-        Ok(manifest.lines().take_while(|line| !line.trim().is_empty()).any(|line| {
-            line.split_once(':').is_some_and(|(name, value)| {
-                name.eq_ignore_ascii_case("Multi-Release") && value.trim().eq_ignore_ascii_case("true")
-            })
-        }))
+        // As a JVM looks for it: one blank, a line's end, in the main section, which ends at the first empty line.
+        let lines = manifest.split_inclusive('\n').map(|line| line.strip_suffix('\n'));
+        Ok(lines
+            .map_while(|line| line.map(|line| line.strip_suffix('\r').unwrap_or(line)).filter(|line| !line.is_empty()))
+            .any(|line| line.eq_ignore_ascii_case("Multi-Release: true")))
     }
 
     /// Lets the entries of the highest version that counts stand in for the others. Those of `META-INF` have no versions.

@@ -19,6 +19,7 @@ mod jupiter;
 mod notices;
 mod references;
 mod selection;
+mod sharded;
 mod tags;
 mod task;
 mod test_patterns;
