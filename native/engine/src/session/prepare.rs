@@ -5,13 +5,14 @@ use super::reuse::History;
 use super::runs::RunDir;
 use super::{Context, cancelled, listing};
 use crate::bundle::{bundle, materialise, write_bundle};
-use crate::discover::{Discovery, discover_and_ask, discover_and_verify};
+use crate::discover::{Discovery, Effort, discover_and_ask, discover_and_verify};
 use crate::plan::{Past, Timings, plan, read_plan, write_plan};
 use crate::report::words::{counted, duration};
 use crate::run::read_journal;
 use crate::select::{keep_only, not_passed, read_quarantine, today};
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Instant;
 use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::event::Level;
 use testfleet_protocol::plan::Plan;
@@ -54,7 +55,9 @@ pub(crate) fn verify(context: &mut Context<'_>) -> Result<()> {
 
 fn prepare_for(context: &mut Context<'_>, discovery: Discovery) -> Result<Prepared> {
     let Planned { plan, timings, history } = make_plan(context, discovery)?;
+    let started = Instant::now();
     let bundle = bundle(&context.request, &plan)?;
+    say_time(context, "Bundling", started, "");
     context.check_cancelled()?;
     create_dir(context)?;
     write_plan(&plan, &context.plan_file())?;
@@ -88,6 +91,7 @@ struct Planned {
 
 /// Selects of what was discovered, and plans.
 fn make_plan(context: &mut Context<'_>, mut discovery: Discovery) -> Result<Planned> {
+    let started = Instant::now();
     select_failed(context, &mut discovery)?;
     let timings = Timings::load(&context.request.timings_file)?;
     let history = History::read(context, discovery)?;
@@ -101,6 +105,7 @@ fn make_plan(context: &mut Context<'_>, mut discovery: Discovery) -> Result<Plan
             context.sink.say(Level::Warn, warning);
         }
     }
+    say_time(context, "Planning", started, "");
     Ok(Planned { plan, timings, history })
 }
 
@@ -128,7 +133,9 @@ fn select_failed(context: &mut Context<'_>, discovery: &mut Discovery) -> Result
 
 /// Discovers, asking the frameworks where class files can't tell, and shows what discovery has to say.
 pub(crate) fn discover_aloud(context: &Context<'_>) -> Result<Discovery> {
-    let discovery = discover_and_ask(&context.request, &LocalHarness { context })?;
+    let started = Instant::now();
+    let (discovery, effort) = discover_and_ask(&context.request, &LocalHarness { context })?;
+    say_time(context, "Discovery", started, &describe_effort(&effort));
     tell(context, &discovery)?;
     Ok(discovery)
 }
@@ -167,6 +174,22 @@ pub(crate) fn image(context: &mut Context<'_>) -> Result<()> {
 fn create_dir(context: &Context<'_>) -> Result<()> {
     let dir = context.output();
     fs::create_dir_all(dir).map_err(|error| Failure::io("create", dir, &error))
+}
+
+/// `Discovery took 12.3 ms; ...`
+fn say_time(context: &Context<'_>, stage: &str, started: Instant, more: &str) {
+    let ms = started.elapsed().as_secs_f64() * 1_000.0;
+    context.sink.say(Level::Info, format!("{stage} took {ms:.1} ms{more}"));
+}
+
+/// What was known and what was not.
+fn describe_effort(effort: &Effort) -> String {
+    format!(
+        "; the tests of {} were known, {} searched, {} MB were read to look for changes",
+        counted(effort.known, "Test task", "Test tasks"),
+        counted(effort.searched, "was", "were"),
+        effort.bytes_read.div_ceil(1 << 20),
+    )
 }
 
 /// `Planned 4,466 tests in 217 units for 2 workers, about 51 s each; 120 tests in 6 units passed before`
