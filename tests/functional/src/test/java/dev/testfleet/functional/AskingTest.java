@@ -67,8 +67,8 @@ class AskingTest {
         Map<String, String> expected = new TreeMap<>();
         for (String test :
                 List.of(
-                        "Everything > PlainTest.adds()",
-                        "Everything > PlainTest.subtracts()",
+                        "Everything > PlainTest.adds",
+                        "Everything > PlainTest.subtracts",
                         "OldCase > testOld",
                         "OldSuite > OldCase.testOld",
                         "PlainTest > adds()",
@@ -97,7 +97,7 @@ class AskingTest {
         Map<String, String> some = JUnitXml.outcomes(results);
         assertEquals(
                 List.of(
-                        "Everything > PlainTest.adds()",
+                        "Everything > PlainTest.adds",
                         "PlainTest > adds()",
                         "Properties > once"),
                 List.copyOf(some.keySet()));
