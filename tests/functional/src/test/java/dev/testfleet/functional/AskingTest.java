@@ -95,11 +95,9 @@ class AskingTest {
 
         build.succeeds("runParallel", "--tests", "Properties.once", "--tests", "PlainTest.adds");
         Map<String, String> some = JUnitXml.outcomes(results);
+        // As under Gradle, a pattern that names a class by its whole name starts no other.
         assertEquals(
-                List.of(
-                        "Everything > PlainTest.adds",
-                        "PlainTest > adds()",
-                        "Properties > once"),
+                List.of("PlainTest > adds()", "Properties > once"),
                 List.copyOf(some.keySet()));
     }
 
