@@ -15,6 +15,7 @@ pub mod history;
 pub mod plan;
 mod quarantined;
 pub mod report;
+pub mod reuse;
 pub mod run;
 mod select;
 pub mod session;

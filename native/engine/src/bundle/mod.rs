@@ -1,8 +1,9 @@
 //! What a worker needs, by content hash, relative to named roots.
 
-mod digest;
-mod jvm_args;
+pub(crate) mod digest;
+pub(crate) mod jvm_args;
 mod materialise;
+mod stamps;
 #[cfg(test)]
 mod tests;
 

@@ -4,6 +4,7 @@ mod ask;
 mod listing;
 pub(crate) mod panic;
 mod prepare;
+mod reuse;
 mod run;
 mod runs;
 mod show;
