@@ -107,10 +107,10 @@ public final class JUnitPlatform implements Framework {
             return;
         }
         Map.Entry<TestDescriptor, Mapping> node = nodes.entrySet().iterator().next();
-        String obstacle =
-                nodes.size() > 1
-                        ? "the test occurs several times in its class"
-                        : Slices.obstacle(node.getKey(), node.getValue());
+        String obstacle = Slices.obstacle(node.getKey(), node.getValue());
+        if (obstacle == null && nodes.size() > 1) {
+            obstacle = "the test occurs several times in its class";
+        }
         if (obstacle != null) {
             Slice.refuse(report, obstacle);
             return;
