@@ -225,7 +225,10 @@ impl<'a> Search<'a> {
             }
             // Gradle's own search for JUnit 4 classes does not see a class that has nothing but suite().
             JUnit4Class::Unknown(why) => {
-                if self.engines.vintage || junit4::runner(&self.classpath, class)?.is_some() {
+                if self.engines.vintage
+                    || junit4::runner(&self.classpath, class)?.is_some()
+                    || self.classpath.is_subtype(&class.name, junit4::TEST_CASE)?
+                {
                     notices.push(notices::unknown_tests(&self.task.path, &class.name, &why));
                 }
                 Vec::new()
