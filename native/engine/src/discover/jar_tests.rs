@@ -75,20 +75,48 @@ fn a_multi_release_jar_gives_what_a_jvm_of_the_release_loads() {
         assert!(jar.read("META-INF/services/x").unwrap().is_none());
     }
     for manifest in [
-        "Manifest-Version: 1.0
-",
-        "Manifest-Version: 1.0
-
-Multi-Release: true
-",
-        "Multi-Release: no
-",
-        "Multi-Release:  true
-",
-        "Multi-Release: true 
-",
+        "Manifest-Version: 1.0\n",
+        "Manifest-Version: 1.0\n\nMulti-Release: true\n",
+        "Multi-Release: no\n",
+        "Multi-Release:  true\n",
+        "Multi-Release: true \n",
         "Multi-Release: true",
     ] {
+        let mut entries = entries;
+        entries[0].1 = manifest.as_bytes();
+        assert_eq!(read(&jar(&entries, options()), "a/A.class").unwrap().unwrap(), b"base", "{manifest}");
+    }
+}
+
+#[test]
+fn of_entries_with_one_name_the_last_counts() {
+    let mut bytes = jar(&[("a/A.class", b"first"), ("a/B.class", b"last!")], options());
+    for place in places(&bytes, b"a/B.class") {
+        bytes[place..place + 9].copy_from_slice(b"a/A.class");
+    }
+    assert_eq!(read(&bytes, "a/A.class").unwrap().unwrap(), b"last!");
+}
+
+#[test]
+fn names_that_lead_out_of_the_jar_are_names_like_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jar");
+    let class = fs::read(compiled().cases.join("cases/TaggedTest.class")).unwrap();
+    fs::write(
+        &path,
+        jar(&[("../Out.class", &class), ("/abs/A.class", &class), ("cases/TaggedTest.class", &class)], options()),
+    )
+    .unwrap();
+    let container = Containers::default().get(&path, 17);
+    assert_eq!(container.class("cases.TaggedTest").unwrap().unwrap().name, "cases.TaggedTest");
+    assert_eq!(container.class_paths().unwrap().len(), 3);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing was unpacked");
+}
+
+#[test]
+fn an_encrypted_entry_is_refused_by_name() {
+    let mut bytes = jar(&[("a/A.class", b"hello")], options());
+    for (signature, flags) in [(LOCAL, 6), (CENTRAL, 8)] {
         let at = places(&bytes, signature)[0] + flags;
         bytes[at] |= 1;
     }
