@@ -11,14 +11,14 @@ mod job;
 mod journal;
 mod link;
 mod locks;
+#[cfg(test)]
+mod promises;
 mod queue;
 mod replay;
 #[cfg(test)]
-mod promises;
+mod scale;
 #[cfg(test)]
 mod scenarios;
-#[cfg(test)]
-mod scale;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]

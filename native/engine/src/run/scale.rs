@@ -53,7 +53,12 @@ fn fifty_thousand_units_on_a_thousand_workers() {
         for test in unit.tests {
             for message in [
                 AgentMessage::TestStarted { unit: unit.id.clone(), attempt, test: test.clone() },
-                AgentMessage::TestFinished { unit: unit.id.clone(), attempt, test, finished: finished(Outcome::Passed) },
+                AgentMessage::TestFinished {
+                    unit: unit.id.clone(),
+                    attempt,
+                    test,
+                    finished: finished(Outcome::Passed),
+                },
             ] {
                 feed(&mut state, Input::Message { worker, message, at_ms: 2 }, &mut hands, &mut busy);
             }

@@ -34,7 +34,8 @@ fn t0() -> TestName {
 impl Bench {
     fn end_slice(&mut self, worker: u32, unit: u32, outcome: Outcome) {
         let unit = UnitId(format!("u{unit}"));
-        let test = AgentMessage::TestFinished { unit: unit.clone(), attempt: 1, test: t0(), finished: finished(outcome) };
+        let test =
+            AgentMessage::TestFinished { unit: unit.clone(), attempt: 1, test: t0(), finished: finished(outcome) };
         self.say(worker, test);
         self.say(worker, AgentMessage::UnitFinished { unit, attempt: 1, failures: Vec::new() });
     }
@@ -147,7 +148,10 @@ fn a_class_that_fails_fails_each_of_its_slices() {
         let failures = vec![ClassFailure { class: "C1".into(), thrown: thrown.clone() }];
         bench.say(worker, AgentMessage::UnitFinished { unit: UnitId(unit.into()), attempt: 1, failures });
     }
-    assert_eq!((bench.verdicts(), bench.reason().as_str()), (vec!["C1.t0() errored".into()], "slice 1 of 2: java.lang.Error: no"));
+    assert_eq!(
+        (bench.verdicts(), bench.reason().as_str()),
+        (vec!["C1.t0() errored".into()], "slice 1 of 2: java.lang.Error: no")
+    );
 }
 
 #[test]
@@ -259,7 +263,12 @@ fn a_bad_test_in_quarantine_makes_no_run_red() {
     let failures = vec![ClassFailure { class: "C1".into(), thrown }];
     bench.say(
         1,
-        AgentMessage::TestFinished { unit: UnitId("u1".into()), attempt: 1, test: t0(), finished: finished(Outcome::Failed) },
+        AgentMessage::TestFinished {
+            unit: UnitId("u1".into()),
+            attempt: 1,
+            test: t0(),
+            finished: finished(Outcome::Failed),
+        },
     );
     bench.say(1, AgentMessage::UnitFinished { unit: UnitId("u1".into()), attempt: 1, failures });
     bench.lose(1);
@@ -274,7 +283,10 @@ fn others_beside_a_quarantine_count() {
     bench.end_slice(1, 1, Outcome::Errored);
     let test = TestName { class: "C2".into(), method: "t0()".into() };
     let unit = UnitId("u2".into());
-    bench.say(2, AgentMessage::TestFinished { unit: unit.clone(), attempt: 1, test, finished: finished(Outcome::Failed) });
+    bench.say(
+        2,
+        AgentMessage::TestFinished { unit: unit.clone(), attempt: 1, test, finished: finished(Outcome::Failed) },
+    );
     bench.say(2, AgentMessage::UnitFinished { unit, attempt: 1, failures: Vec::new() });
     bench.lose(1);
     bench.lose(2);
