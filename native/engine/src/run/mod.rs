@@ -3,6 +3,7 @@
 //! [`decide`](decide::decide) turns inputs into events and commands, [`State`] is the fold of the events, [`run`] connects
 //! both to a [`Backend`]. The rules are in docs/run.md.
 
+mod asking;
 mod chains;
 pub mod decide;
 mod driver;
@@ -26,6 +27,7 @@ mod special_scenarios;
 mod state;
 mod workers;
 
+pub use asking::{AllAnswers, ask};
 pub use driver::run;
 #[cfg(any(fuzzing, test))]
 pub(crate) use journal::parse_journal;

@@ -1,6 +1,7 @@
 //! `runParallel` and `runWorker`: which units run where, and everything that shows the run.
 
 use super::prepare::{discover_aloud, prepare};
+use super::reuse::History;
 use super::runs::RunDir;
 use super::show::{Record, Show};
 use super::{Context, cancelled};
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use testfleet_protocol::event::{Level, RunEvent};
 use testfleet_protocol::plan::{Plan, UnitId};
+use testfleet_protocol::request::Reuse;
 use testfleet_protocol::test::Verdict;
 use testfleet_protocol::{Failure, FailureCode, Result};
 
@@ -32,6 +34,7 @@ pub(crate) struct WorkerChoice {
 struct Job {
     plan: Plan,
     timings: Timings,
+    history: History,
     queue: Queue,
     workers: Vec<u32>,
     debug_jvm: bool,
@@ -42,15 +45,20 @@ struct Job {
 }
 
 /// Plans and runs everything on all workers.
-pub(crate) fn parallel(context: &Context<'_>) -> Result<()> {
+pub(crate) fn parallel(context: &mut Context<'_>) -> Result<()> {
     let prepared = prepare(context)?;
+    if prepared.plan.units.is_empty() {
+        context.sink.say(Level::Lifecycle, nothing_to_run(&prepared.plan));
+        return Ok(());
+    }
     let job = Job {
+        record: if prepared.plan.is_partial() { Record::Some } else { Record::All },
         workers: (1..=prepared.plan.workers).collect(),
         plan: prepared.plan,
         timings: prepared.timings,
+        history: prepared.history,
         queue: Queue::Dynamic,
         debug_jvm: false,
-        record: if context.request.options.tests.is_empty() { Record::All } else { Record::Some },
         dirs: ReportDirs {
             results_dir: context.request.results_dir.clone(),
             reports_dir: context.request.reports_dir.clone(),
@@ -81,9 +89,12 @@ pub(crate) fn worker(context: &mut Context<'_>, choice: &WorkerChoice) -> Result
         })
         .hint("plan for these tests first: `./gradlew prepare --tests PATTERN`; or leave --tests out"));
     }
-    // The same filters as the plan's, so that what is discovered now can be compared with it.
+    // The same choice as the plan's, so that what is discovered now can be compared with it.
     context.request.options.tests.clone_from(&plan.tests);
-    fits(&plan, &discover_aloud(context)?, &context.request)?;
+    context.request.options.shard = plan.shard;
+    context.request.options.rerun_failed.clone_from(&plan.failed_of);
+    let history = History::read(context, discover_aloud(context)?)?;
+    fits(&plan, history.discovery(), &context.request)?;
     let bundle_file = context.bundle_file();
     write_bundle(&bundle(&context.request, &plan)?, &bundle_file)?;
     if units.is_empty() {
@@ -95,6 +106,7 @@ pub(crate) fn worker(context: &mut Context<'_>, choice: &WorkerChoice) -> Result
     context.sink.say(Level::Lifecycle, describe(number, &plan, &units, choice.from_run.as_deref()));
     let job = Job {
         timings: Timings::load(&context.request.timings_file)?,
+        history,
         queue: Queue::Fixed(units),
         workers: vec![number],
         debug_jvm: choice.debug_jvm,
@@ -109,12 +121,14 @@ pub(crate) fn worker(context: &mut Context<'_>, choice: &WorkerChoice) -> Result
     execute(context, job)
 }
 
-fn planned(context: &Context<'_>, choice: &WorkerChoice) -> Result<(Plan, Vec<UnitId>)> {
+fn planned(context: &mut Context<'_>, choice: &WorkerChoice) -> Result<(Plan, Vec<UnitId>)> {
     let plan = match &choice.plan {
         Some(file) => read_plan(file)?,
         None if context.plan_file().exists() => read_plan(&context.plan_file())?,
         None => {
             context.sink.say(Level::Lifecycle, "There is no plan yet: making one");
+            // A worker runs what it is told to, whatever passed before.
+            context.request.options.reuse = Reuse::Off;
             prepare(context)?.plan
         }
     };
@@ -205,11 +219,18 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         environment: context.environment.clone(),
         run: dir.id.clone(),
         debug_jvm: job.debug_jvm,
+        answer_within: None,
     });
     let mut show = Show::new(context, Arc::clone(&plan), job.timings, job.record, job.output);
     let ended = show.follow(input, Arc::new(backend));
     // Whatever ended the run, what came before is reported.
     let summary = show.finish(&job.dirs, &dir.journal());
+    if job.record != Record::Nothing {
+        // The run stands whatever becomes of its record.
+        if let Err(failure) = job.history.record(context, &plan, show.outcomes(), &dir.id) {
+            context.sink.say(Level::Warn, failure.to_string());
+        }
+    }
     let problems = ended?.problems;
     let summary = summary?;
     for problem in &problems {
@@ -223,6 +244,16 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         Some(problem) if summary.total() == summary.count(Verdict::Errored) + summary.count(Verdict::Lost) => problem,
         _ => failure,
     })
+}
+
+/// A plan of some tests can be empty, which is no failure.
+fn nothing_to_run(plan: &Plan) -> String {
+    match plan.shard {
+        Some(shard) => {
+            format!("Shard {shard} is empty: there are fewer units than shards. The other shards run them all")
+        }
+        None => "There is nothing to run".to_owned(),
+    }
 }
 
 fn sha256_of(path: &Path) -> Result<String> {
