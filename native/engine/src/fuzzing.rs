@@ -5,6 +5,7 @@
 
 pub use crate::discover::fuzzing::*;
 
+use crate::discover::{ANSWERS, Kept};
 use crate::plan::{Past, TIMINGS, Timings, plan as make_plan};
 use crate::report::{Aggregate, Console, ConsoleOptions, ReportDirs, write_all};
 use crate::reuse::Store;
@@ -40,6 +41,14 @@ pub fn plan(bytes: &[u8]) {
 pub fn bundle(bytes: &[u8]) {
     if let Ok(bundle) = bundles::DOCUMENT.parse::<Bundle>(Path::new("bundle.json"), bytes) {
         assert_round_trip(&bundle);
+    }
+}
+
+/// Reads kept answers of test frameworks and makes classes of them.
+pub fn answers(bytes: &[u8]) {
+    if let Ok(kept) = ANSWERS.parse::<Kept>(Path::new("answers.json"), bytes) {
+        assert_round_trip(&kept);
+        crate::discover::fuzzing::settle(&kept);
     }
 }
 
@@ -162,10 +171,11 @@ mod tests {
     #[test]
     fn all_seeds_are_read_or_refused() {
         let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds");
-        let targets: [(&str, Reader); 11] = [
+        let targets: [(&str, Reader); 12] = [
             ("passed", passed),
             ("references", references),
             ("class_file", references),
+            ("answers", answers),
             ("request", request),
             ("plan", plan),
             ("bundle", bundle),
@@ -193,6 +203,8 @@ mod tests {
         assert_eq!(small(include_bytes!("../../fuzz/seeds/journal/longest-durations.jsonl")), 18);
         let bundle = include_bytes!("../../fuzz/seeds/bundle/small.json");
         assert!(bundles::DOCUMENT.parse::<Bundle>(Path::new("small"), bundle).is_ok());
+        let answers = include_bytes!("../../fuzz/seeds/answers/small.json");
+        assert_eq!(ANSWERS.parse::<Kept>(Path::new("small"), answers).unwrap().answers.len(), 3);
         let timings = include_bytes!("../../fuzz/seeds/timings/small.json");
         assert!(TIMINGS.parse::<Timings>(Path::new("small"), timings).is_ok());
         assert!(session::check(&request_for(&plan)).is_ok());

@@ -190,8 +190,11 @@ fn describe(number: u32, plan: &Plan, units: &[UnitId], from_run: Option<&str>) 
         Some(run) => format!("what worker {number} ran in run {run}"),
         None => format!("test-group-{number} of {}", plan.groups.len()),
     };
-    let tests: usize = plan.units.iter().filter(|unit| units.contains(&unit.id)).map(|unit| unit.tests.len()).sum();
-    let tests = counted(tests as u64, "test", "tests");
+    let mine: BTreeSet<_> = units.iter().collect();
+    // Several slices are one test.
+    let tests: BTreeSet<_> =
+        plan.units.iter().filter(|unit| mine.contains(&unit.id)).flat_map(|unit| unit.test_ids()).collect();
+    let tests = counted(tests.len() as u64, "test", "tests");
     format!("Running {what}: {tests} in {}", counted(units.len() as u64, "unit", "units"))
 }
 
@@ -216,6 +219,7 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         environment: context.environment.clone(),
         run: dir.id.clone(),
         debug_jvm: job.debug_jvm,
+        answer_within: None,
     });
     let mut show = Show::new(context, Arc::clone(&plan), job.timings, job.record, job.output);
     let ended = show.follow(input, Arc::new(backend));
