@@ -131,8 +131,8 @@ fn list(path: &Path, roots: &Roots) -> Result<Option<Listed>> {
         return Ok(Some(Listed::Directory(digest::files_below(path)?)));
     }
     let archive = open(path)?;
-    let names = archive.file_names().map(|name| name.map(std::borrow::Cow::into_owned));
-    Ok(Some(Listed::Jar(names.collect::<std::result::Result<_, _>>().map_err(|error| broken(path, &error))?)))
+    // A class whose name is no Unicode can't be asked for by name.
+    Ok(Some(Listed::Jar(archive.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect())))
 }
 
 /// The class that a file can hold: `META-INF/versions/9/com/acme/A.class` holds `com/acme/A`.
@@ -181,7 +181,7 @@ fn read_jar(path: &Path, names: &Names) -> Result<Container> {
         if entry.is_dir() {
             continue;
         }
-        let name = entry.name().map_err(|error| failed(&error))?.into_owned();
+        let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
         let size = entry.size();
         files.push(read_file(&name, entry, size, names).map_err(|error| failed(&error))?);
     }
