@@ -20,11 +20,14 @@ mod junit4;
 mod jupiter;
 mod notices;
 mod selection;
+mod settings;
+mod spock;
 mod tags;
 mod task;
 mod test_patterns;
 mod testng;
 mod texts;
+mod traits;
 
 pub use ask::{Answer, AskHarness, Question};
 pub(crate) use ask_cache::AnswerCache;
@@ -123,6 +126,8 @@ pub enum FoundBy {
     /// TestNG.
     #[serde(rename = "testng")]
     TestNg,
+    /// Spock.
+    Spock,
     /// Another engine of the JUnit Platform; which is known to the harness alone.
     Engine,
 }

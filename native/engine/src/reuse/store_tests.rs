@@ -25,6 +25,7 @@ fn finished(method: &str, outcome: Outcome) -> RunEvent {
     RunEvent::TestFinished {
         test: TestId { task: testfleet_protocol::test::TaskPath(TASK.into()), name: name("ATest", method) },
         worker: Some(1),
+        slice: None,
         attempt: 1,
         finished: Finished { outcome, started_at_ms: 0, duration_us: 0, reason: None, thrown: vec![] },
     }
