@@ -25,6 +25,8 @@ pub(crate) struct Jar {
     entries: Vec<Entry>,
     /// Index of what a JVM finds under a name.
     by_name: HashMap<Box<str>, u32>,
+    /// Some entries have names that are no Unicode.
+    has_nameless: bool,
     /// Bytes that may still be inflated.
     left: AtomicU64,
     size: u64,
@@ -47,6 +49,7 @@ impl Jar {
             archive,
             entries: Vec::new(),
             by_name: HashMap::new(),
+            has_nameless: false,
             left: AtomicU64::new(size.saturating_mul(MAX_RATIO).saturating_add(MAX_INFLATED)),
             size,
         };
@@ -70,7 +73,10 @@ impl Jar {
                 continue;
             }
             // A JVM opens no jar with such a name; nothing can ask for it here.
-            let Ok(name) = std::str::from_utf8(entry.file_path().as_bytes()) else { continue };
+            let Ok(name) = std::str::from_utf8(entry.file_path().as_bytes()) else {
+                self.has_nameless = true;
+                continue;
+            };
             if self.entries.len() >= MAX_ENTRIES {
                 return Err(std::io::Error::other(format!("it has more than {MAX_ENTRIES} entries")));
             }
@@ -113,6 +119,11 @@ impl Jar {
         for (name, (_, index)) in best {
             self.by_name.insert(name.into(), index);
         }
+    }
+
+    /// Whether some entries have names that are no Unicode, so that nothing can ask for them here.
+    pub(crate) fn has_nameless(&self) -> bool {
+        self.has_nameless
     }
 
     /// All names, in no order.

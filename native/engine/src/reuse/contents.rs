@@ -129,7 +129,12 @@ fn list(path: &Path, roots: &Roots) -> Result<Option<Listed>> {
     if path.is_dir() {
         return Ok(Some(Listed::Directory(digest::files_below(path)?)));
     }
-    Ok(Some(Listed::Jar(open(path)?.names().map(str::to_owned).collect())))
+    let jar = open(path)?;
+    // Entries that can't be asked for by name count with the jar as a whole.
+    if jar.has_nameless() {
+        return Ok(Some(Listed::Foreign));
+    }
+    Ok(Some(Listed::Jar(jar.names().map(str::to_owned).collect())))
 }
 
 /// The class that a file can hold: `META-INF/versions/9/com/acme/A.class` holds `com/acme/A`.
