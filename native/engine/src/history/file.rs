@@ -74,10 +74,7 @@ pub(crate) fn columns(runs: impl Iterator<Item = RunKey>) -> Vec<RunKey> {
 }
 
 /// A series as cells below `columns`; what is missing at the end is left out.
-pub(crate) fn cells<T: Clone + Ord, const KEPT: usize>(
-    series: &Series<T, KEPT>,
-    columns: &[RunKey],
-) -> Vec<Option<T>> {
+pub(crate) fn cells<T: Clone + Ord, const KEPT: usize>(series: &Series<T, KEPT>, columns: &[RunKey]) -> Vec<Option<T>> {
     let mut cells: Vec<Option<T>> = columns.iter().map(|run| series.at(*run).cloned()).collect();
     let used = cells.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
     cells.truncate(used);

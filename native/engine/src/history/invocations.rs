@@ -72,7 +72,8 @@ impl TryFrom<Stored> for InvocationTimes {
 
     fn try_from(Stored(numbers): Stored) -> Result<Self, String> {
         let (count, sums) = numbers.split_first().ok_or("invocations without a number of them")?;
-        let count = u32::try_from(*count).ok().filter(|count| *count > 1).ok_or("a test of too many or few invocations")?;
+        let count =
+            u32::try_from(*count).ok().filter(|count| *count > 1).ok_or("a test of too many or few invocations")?;
         if sums.len() != count.div_ceil(width(count)) as usize {
             return Err(format!("{count} invocations don't have {} ranges", sums.len()));
         }
@@ -115,7 +116,9 @@ mod tests {
         for odd in ["[]", "[0]", "[1,5]", "[3,1,2]", "[3,1,2,3,4]", "[99999999999,1]", "[2,-1,1]", "{}"] {
             assert!(serde_json::from_str::<InvocationTimes>(odd).is_err(), "{odd}");
         }
-        let longest: InvocationTimes = serde_json::from_str("[4294967295,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]").unwrap();
+        let longest: InvocationTimes =
+            serde_json::from_str("[4294967295,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]")
+                .unwrap();
         assert_eq!(longest.between(1, None), 32);
     }
 

@@ -7,10 +7,12 @@ pub(crate) mod file;
 mod invocations;
 mod observation;
 mod past_run;
+mod store;
 
 pub(crate) use estimator::expected;
 pub use invocations::InvocationTimes;
 pub(crate) use invocations::WORTH_KEEPING_US;
-pub use observation::{Observation, RunKey};
 pub(crate) use observation::{KEPT_RUNS, LONGEST_US, Series};
+pub use observation::{Observation, RunKey};
 pub use past_run::{PastRun, drift};
+pub use store::Store;

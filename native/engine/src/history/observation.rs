@@ -295,8 +295,7 @@ mod tests {
         let json = serde_json::to_string(&all).unwrap();
         assert_eq!(json, "[0,7,-9,false]");
         assert_eq!(serde_json::from_str::<Vec<Observation>>(&json).unwrap(), all);
-        let odd: Vec<Observation> =
-            serde_json::from_str("[18446744073709551615,-9223372036854775808]").unwrap();
+        let odd: Vec<Observation> = serde_json::from_str("[18446744073709551615,-9223372036854775808]").unwrap();
         assert_eq!(odd, [Observation::Passed(LONGEST_US), Observation::Failed(LONGEST_US)]);
         for refused in ["true", "1.5", "\"1\"", "null", "1e99"] {
             assert!(serde_json::from_str::<Observation>(refused).is_err(), "{refused}");

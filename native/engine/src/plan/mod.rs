@@ -6,6 +6,7 @@
 mod estimate;
 mod fingerprint;
 mod group;
+mod guess;
 #[cfg(test)]
 mod property_tests;
 mod timings;

@@ -2,7 +2,9 @@
 
 use crate::document;
 use crate::history::file::{self, File, Head, Line, cells, columns, series};
-use crate::history::{InvocationTimes, KEPT_RUNS, LONGEST_US, Observation, PastRun, RunKey, Series, WORTH_KEEPING_US, expected};
+use crate::history::{
+    InvocationTimes, KEPT_RUNS, LONGEST_US, Observation, PastRun, RunKey, Series, WORTH_KEEPING_US, expected,
+};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -208,9 +210,10 @@ impl ClassTimings {
 
     /// The runs of all that is known, some several times.
     fn keys(&self) -> impl Iterator<Item = RunKey> + '_ {
-        let tests = self.tests.values().flat_map(|test| {
-            test.runs.iter().map(|(run, _)| run).chain(test.invocations.iter().map(|(run, _)| run))
-        });
+        let tests = self
+            .tests
+            .values()
+            .flat_map(|test| test.runs.iter().map(|(run, _)| run).chain(test.invocations.iter().map(|(run, _)| run)));
         self.setup.iter().map(|(run, _)| run).chain(tests)
     }
 }
