@@ -1,6 +1,7 @@
 //! The `testfleet` command: the engine's stages without Gradle, from the `request.json` that the
 //! plugin leaves in `build/testfleet/`.
 use clap::{Args, Parser, Subcommand};
+use serde::de::{DeserializeOwned, IntoDeserializer};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -10,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use testfleet_engine::session::Session;
 use testfleet_protocol::event::{Event, Level};
-use testfleet_protocol::request::{Command, OpenRequest, RunRequest, Split};
+use testfleet_protocol::plan::Shard;
+use testfleet_protocol::request::{Command, Listing, OpenRequest, OrderKey, Reuse, RunRequest, Split};
 use testfleet_protocol::{Failure, FailureCode, Result};
 
 /// Runs a JVM build's tests in parallel.
@@ -24,9 +26,24 @@ struct Cli {
 #[derive(Subcommand)]
 enum Action {
     /// Discover and plan: write plan.json and bundle.json
-    Plan(Choices),
+    Plan {
+        /// Ask the test frameworks about every class, too, and fail when class files tell of other tests
+        #[arg(long)]
+        verify: bool,
+        #[command(flatten)]
+        choices: Choices,
+    },
     /// Plan and run everything on all workers
-    Run(Choices),
+    Run {
+        #[command(flatten)]
+        choices: Choices,
+        /// Run everything, also what passed before with equal classes and inputs
+        #[arg(long)]
+        rerun: bool,
+        /// Show the plan instead of running it
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Run one group of the existing plan in this terminal
     Worker {
         /// Number of the group, from 1
@@ -66,8 +83,26 @@ struct Choices {
     #[arg(long, value_name = "PATTERN")]
     tests: Vec<String>,
     /// What may become a unit: `auto`, `class` or `method`
-    #[arg(long, value_name = "KIND", value_parser = parse_split)]
+    #[arg(long, value_name = "KIND", value_parser = word::<Split>)]
     split: Option<Split>,
+    /// What goes first: `failed`, `new`, `longest`, `shortest`, `name`, in this order of importance
+    #[arg(long, value_name = "KEY", value_delimiter = ',', value_parser = word::<OrderKey>)]
+    order: Vec<OrderKey>,
+    /// Only this part of all tests, such as 2/5
+    #[arg(long, value_name = "PART", value_parser = parse_shard)]
+    shard: Option<Shard>,
+    /// Only the tests that did not pass in a run (its id; the last run unless given)
+    #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "last", require_equals = true)]
+    rerun_failed: Option<String>,
+    /// Tests that run but do not fail the build, instead of what the request says
+    #[arg(long, value_name = "FILE")]
+    quarantine: Option<PathBuf>,
+    /// Show the tests, and write and run nothing
+    #[arg(long)]
+    list: bool,
+    /// Show what --list or --dry-run shows as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 fn main() -> ExitCode {
@@ -83,8 +118,17 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<()> {
     let (command, request, source) = match cli.command {
-        Action::Plan(choices) => (Command::Prepare { verify: false }, choices.request()?, choices.source),
-        Action::Run(choices) => (Command::RunParallel, choices.request()?, choices.source),
+        Action::Plan { verify, choices } => {
+            let command = choices.listing(false)?.unwrap_or(Command::Prepare { verify });
+            (command, choices.request()?, choices.source)
+        }
+        Action::Run { choices, rerun, dry_run } => {
+            let mut request = choices.request()?;
+            if rerun {
+                request.options.reuse = Reuse::Off;
+            }
+            (choices.listing(dry_run)?.unwrap_or(Command::RunParallel), request, choices.source)
+        }
         Action::Worker { worker, plan, from_run, debug_jvm, source } => {
             let mut request = source.request()?;
             // A group is run as it was planned, whatever the request was made for.
@@ -92,13 +136,14 @@ fn run(cli: Cli) -> Result<()> {
             (Command::RunWorker { worker, plan, from_run, debug_jvm }, request, source)
         }
     };
+    let is_listing = matches!(command, Command::Show { .. });
     let open = OpenRequest { command, request, environment: environment(), run_events: false };
     let session = Arc::new(Session::open(open)?);
     cancel_on_interrupt(&session)?;
     loop {
         match session.next_event(Duration::from_secs(1)) {
             Some(Event::Console { level, text }) => {
-                if show(level, &text, source.verbose).is_err() {
+                if show(level, &text, source.verbose, is_listing).is_err() {
                     // Whoever read has gone (`testfleet run | head`): nobody waits for the rest.
                     session.cancel();
                 }
@@ -110,6 +155,20 @@ fn run(cli: Cli) -> Result<()> {
 }
 
 impl Choices {
+    /// What is to be shown instead of being done.
+    fn listing(&self, dry_run: bool) -> Result<Option<Command>> {
+        let what = match (self.list, dry_run) {
+            (true, _) => Listing::Tests,
+            (_, true) => Listing::Plan,
+            _ if self.json => {
+                return Err(Failure::new(FailureCode::InvalidRequest, "failed to choose what to show as JSON")
+                    .hint("add --list for the tests, or run --dry-run for the plan"));
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(Command::Show { what, json: self.json }))
+    }
+
     /// The request with what the command line chose instead.
     fn request(&self) -> Result<RunRequest> {
         let mut request = self.source.request()?;
@@ -122,6 +181,15 @@ impl Choices {
         if !self.tests.is_empty() {
             request.options.tests.clone_from(&self.tests);
         }
+        if !self.order.is_empty() {
+            request.options.order.clone_from(&self.order);
+        }
+        if let Some(file) = &self.quarantine {
+            request.options.quarantine_file = Some(file.clone());
+        }
+        // Which part runs is the choice of one call, whatever the request was written for.
+        request.options.shard = self.shard;
+        request.options.rerun_failed.clone_from(&self.rerun_failed);
         Ok(request)
     }
 }
@@ -164,20 +232,73 @@ fn cancel_on_interrupt(session: &Arc<Session>) -> Result<()> {
     .map_err(|error| Failure::new(FailureCode::Internal, "failed to listen for interrupts").cause(&error))
 }
 
-fn parse_split(text: &str) -> std::result::Result<Split, String> {
-    match text {
-        "auto" => Ok(Split::Auto),
-        "class" => Ok(Split::Class),
-        "method" => Ok(Split::Method),
-        _ => Err("it is `auto`, `class` or `method`".to_owned()),
-    }
+/// Reads a word as the request's JSON writes it; the error names those that there are.
+fn word<T: DeserializeOwned>(text: &str) -> std::result::Result<T, String> {
+    T::deserialize(text.into_deserializer()).map_err(|error: serde::de::value::Error| error.to_string())
 }
 
-fn show(level: Level, text: &str, verbose: bool) -> std::io::Result<()> {
+fn parse_shard(text: &str) -> std::result::Result<Shard, String> {
+    let part = text
+        .split_once('/')
+        .and_then(|(number, of)| Some(Shard { number: number.parse().ok()?, of: of.parse().ok()? }));
+    part.ok_or_else(|| "it is the part's number and how many there are, such as 2/5".to_owned())
+}
+
+/// With `is_listing`, standard output has the listing alone, so that a program can read it.
+fn show(level: Level, text: &str, verbose: bool, is_listing: bool) -> std::io::Result<()> {
     match level {
         Level::Info if !verbose => Ok(()),
+        Level::Info | Level::Lifecycle if is_listing => writeln!(std::io::stderr(), "{text}"),
         Level::Info | Level::Lifecycle | Level::Result => writeln!(std::io::stdout(), "{text}"),
         Level::Warn => writeln!(std::io::stderr(), "warning: {text}"),
         Level::Error => writeln!(std::io::stderr(), "{text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn choices(args: &[&str]) -> std::result::Result<Choices, String> {
+        let args = ["testfleet", "run"].iter().chain(args);
+        match Cli::try_parse_from(args).map_err(|error| error.to_string())?.command {
+            Action::Run { choices, .. } => Ok(choices),
+            _ => Err("another command".to_owned()),
+        }
+    }
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn words_are_those_of_the_request() {
+        assert_eq!(choices(&["--split", "auto"]).unwrap().split, Some(Split::Auto));
+        let order = choices(&["--order", "new,longest", "--order", "name"]).unwrap().order;
+        assert_eq!(order, [OrderKey::New, OrderKey::Longest, OrderKey::Name]);
+        let refused = choices(&["--split", "package"]).err().unwrap();
+        assert!(refused.contains("`auto`") && refused.contains("`method`"), "{refused}");
+    }
+
+    #[test]
+    fn a_shard_and_a_run_are_read() {
+        assert_eq!(choices(&["--shard", "2/5"]).unwrap().shard, Some(Shard { number: 2, of: 5 }));
+        for wrong in ["2", "2/", "/5", "two/5", "2/5/9", "-1/5"] {
+            assert!(choices(&["--shard", wrong]).is_err(), "{wrong}");
+        }
+        assert_eq!(choices(&["--rerun-failed"]).unwrap().rerun_failed.as_deref(), Some("last"));
+        assert_eq!(choices(&["--rerun-failed=x"]).unwrap().rerun_failed.as_deref(), Some("x"));
+        assert_eq!(choices(&[]).unwrap().rerun_failed, None);
+    }
+
+    #[test]
+    fn json_is_of_something() {
+        assert!(choices(&["--json"]).unwrap().listing(false).is_err());
+        let shown = choices(&["--json"]).unwrap().listing(true).unwrap();
+        assert_eq!(shown, Some(Command::Show { what: Listing::Plan, json: true }));
+        let shown = choices(&["--list"]).unwrap().listing(false).unwrap();
+        assert_eq!(shown, Some(Command::Show { what: Listing::Tests, json: false }));
     }
 }

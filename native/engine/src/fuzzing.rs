@@ -5,10 +5,11 @@
 
 pub use crate::discover::fuzzing::*;
 
+use crate::discover::{ANSWERS, Kept};
 use crate::plan::{Past, TIMINGS, Timings, plan as make_plan};
 use crate::report::{Aggregate, Console, ConsoleOptions, ReportDirs, write_all};
 use crate::run::{Queue, RunInput, State, parse_journal, units_run_by};
-use crate::{bundle as bundles, document, plan as plans, session};
+use crate::{bundle as bundles, document, plan as plans, select, session};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use testfleet_protocol::bundle::Bundle;
@@ -42,6 +43,14 @@ pub fn bundle(bytes: &[u8]) {
     }
 }
 
+/// Reads kept answers of test frameworks and makes classes of them.
+pub fn answers(bytes: &[u8]) {
+    if let Ok(kept) = ANSWERS.parse::<Kept>(Path::new("answers.json"), bytes) {
+        assert_round_trip(&kept);
+        crate::discover::fuzzing::settle(&kept);
+    }
+}
+
 /// Reads a timings file and plans with it.
 pub fn timings(bytes: &[u8]) {
     let Ok(timings) = TIMINGS.parse::<Timings>(Path::new("timings.json"), bytes) else { return };
@@ -49,6 +58,15 @@ pub fn timings(bytes: &[u8]) {
     assert_eq!(TIMINGS.parse::<Timings>(Path::new("timings.json"), &written).ok().as_ref(), Some(&timings));
     let tests = plan_of(SMALL_PLAN);
     let _ = make_plan(&discovered(&tests), &Past::of(&timings), &request_for(&tests));
+}
+
+/// Reads a quarantine file and marks a plan with it.
+pub fn quarantine(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(quarantine) = select::parse_quarantine(text, Path::new("quarantine.txt")) {
+        let mut plan = plan_of(SMALL_PLAN);
+        quarantine.mark(&mut plan, &select::today(), true);
+    }
 }
 
 /// Reads a journal and reports the run that it tells of: every event goes where those of a live run go.
@@ -135,7 +153,8 @@ mod tests {
     #[test]
     fn all_seeds_are_read_or_refused() {
         let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds");
-        let targets: [(&str, Reader); 8] = [
+        let targets: [(&str, Reader); 9] = [
+            ("answers", answers),
             ("request", request),
             ("plan", plan),
             ("bundle", bundle),
@@ -161,6 +180,8 @@ mod tests {
         assert_eq!(small(include_bytes!("../../fuzz/seeds/journal/longest-durations.jsonl")), 18);
         let bundle = include_bytes!("../../fuzz/seeds/bundle/small.json");
         assert!(bundles::DOCUMENT.parse::<Bundle>(Path::new("small"), bundle).is_ok());
+        let answers = include_bytes!("../../fuzz/seeds/answers/small.json");
+        assert_eq!(ANSWERS.parse::<Kept>(Path::new("small"), answers).unwrap().answers.len(), 3);
         let timings = include_bytes!("../../fuzz/seeds/timings/small.json");
         assert!(TIMINGS.parse::<Timings>(Path::new("small"), timings).is_ok());
         assert!(session::check(&request_for(&plan)).is_ok());

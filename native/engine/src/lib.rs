@@ -13,8 +13,10 @@ pub mod fuzzing;
 mod hash;
 pub mod history;
 pub mod plan;
+mod quarantined;
 pub mod report;
 pub mod run;
+mod select;
 pub mod session;
 #[cfg(test)]
 mod test_request;

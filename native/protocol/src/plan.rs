@@ -23,9 +23,20 @@ pub struct Plan {
     /// The part of all tests that the plan is of; `units` and `groups` have no others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
+    /// The run (its id) whose tests that did not pass are planned, and no others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_of: Option<String>,
     /// Tests that run without failing the build, ordered by test.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quarantined: Vec<Quarantined>,
+}
+
+impl Plan {
+    /// Whether only some of the tests that the build has are planned: those that patterns choose, a shard, those that
+    /// did not pass before.
+    pub fn is_partial(&self) -> bool {
+        !self.tests.is_empty() || self.shard.is_some() || self.failed_of.is_some()
+    }
 }
 
 /// One of several parts of all tests, each of which runs on a machine of its own.
@@ -36,6 +47,13 @@ pub struct Shard {
     pub number: u32,
     /// How many there are.
     pub of: u32,
+}
+
+impl std::fmt::Display for Shard {
+    /// `2/5`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.number, self.of)
+    }
 }
 
 /// A test whose failure counts for nothing until it is mended.

@@ -10,6 +10,8 @@ pub(super) struct Fixtures {
     _folder: tempfile::TempDir,
     /// The test classes.
     pub(super) cases: PathBuf,
+    /// Classes whose tests class files do not tell, and some beside them.
+    pub(super) asked: PathBuf,
     /// The framework types.
     pub(super) stubs: PathBuf,
 }
@@ -20,10 +22,11 @@ pub(super) fn compiled() -> &'static Fixtures {
     COMPILED.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-        let (stubs, cases) = (folder.path().join("stubs"), folder.path().join("cases"));
+        let [stubs, cases, asked] = ["stubs", "cases", "asked"].map(|name| folder.path().join(name));
         compile(&sources.join("stubs"), &stubs, None);
         compile(&sources.join("cases"), &cases, Some(&stubs));
-        Fixtures { _folder: folder, cases, stubs }
+        compile(&sources.join("asked"), &asked, Some(&stubs));
+        Fixtures { _folder: folder, cases, asked, stubs }
     })
 }
 

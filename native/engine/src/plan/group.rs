@@ -24,7 +24,7 @@ impl Bin<'_> {
 }
 
 /// Spreads units over `workers` groups. Groups are empty when there are fewer units than workers.
-pub(super) fn spread(units: &[Unit], workers: u32) -> Vec<Group> {
+pub(crate) fn spread(units: &[Unit], workers: u32) -> Vec<Group> {
     let mut longest_first: Vec<usize> = (0..units.len()).collect();
     longest_first.sort_by_key(|index| (std::cmp::Reverse(units[*index].estimate_ms), *index));
     // More groups than units stay empty whatever happens: no need to look at them.

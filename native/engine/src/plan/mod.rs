@@ -14,6 +14,7 @@ mod units;
 
 pub use fingerprint::fits;
 pub use group::PROFILE_SWITCH_MS;
+pub(crate) use group::spread;
 #[cfg(any(fuzzing, test))]
 pub(crate) use timings::DOCUMENT as TIMINGS;
 pub use timings::Timings;
@@ -69,10 +70,15 @@ pub fn plan(discovery: &Discovery, past: &Past<'_>, request: &RunRequest) -> Res
         return Err(Failure::new(FailureCode::InvalidRequest, "failed to plan for 0 workers")
             .hint("ask for at least one: --workers 4, or testfleet { workers = 4 }"));
     }
-    if discovery.test_count() == 0 {
+    // That nothing failed is good news.
+    if discovery.test_count() == 0 && request.options.rerun_failed.is_none() {
         return Err(no_tests(discovery, request));
     }
     let mut units = units::make(discovery, past.timings, request.options.split);
+    // Before anything that may differ between the machines that run the other parts.
+    if let Some(shard) = request.options.shard {
+        units = crate::select::part_of(units, shard);
+    }
     for unit in &mut units {
         unit.reused = past.passed.reused(unit);
     }
@@ -88,7 +94,8 @@ pub fn plan(discovery: &Discovery, past: &Past<'_>, request: &RunRequest) -> Res
         },
         units,
         groups,
-        shard: None,
+        shard: request.options.shard,
+        failed_of: request.options.rerun_failed.clone(),
         quarantined: Vec::new(),
     })
 }

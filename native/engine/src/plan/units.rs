@@ -36,6 +36,7 @@ pub(super) fn make(discovery: &Discovery, timings: &Timings, split: Split) -> Ve
             tests,
             estimate_ms,
             estimate_source,
+            asked: class.asked,
             ..Unit::default()
         }
     };

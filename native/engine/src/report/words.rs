@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::Path;
+use testfleet_protocol::plan::{Lock, Unit};
 use testfleet_protocol::test::Verdict;
 
 /// `1 test`, `2,345 tests`.
@@ -51,23 +52,8 @@ pub(super) fn duration_us(us: u64) -> String {
 
 /// ISO 8601 in UTC with seconds and no zone, as JUnit XML has it: `2026-11-21T10:48:33`.
 pub(super) fn utc(at_ms: u64) -> String {
-    let seconds = at_ms / 1_000;
-    let (year, month, day) = civil_from_days(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
-}
-
-/// Days since 1970-01-01 to year, month, day: Howard Hinnant, "chrono-Compatible Low-Level Date
-/// Algorithms", `civil_from_days`, for days that are not negative.
-fn civil_from_days(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+    let millis = i64::try_from(at_ms).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX).strftime("%Y-%m-%dT%H:%M:%S").to_string()
 }
 
 /// The word for a verdict, lower case.
@@ -81,6 +67,50 @@ pub(crate) fn verdict_word(verdict: Verdict) -> &'static str {
         Verdict::Errored => "errored",
         Verdict::Lost => "lost",
     }
+}
+
+/// `quarantined: it sulks on Mondays, until 2026-12-31`
+pub(super) fn quarantine_word(reason: &str, until: Option<&str>) -> String {
+    let until = until.map(|until| format!(", until {until}")).unwrap_or_default();
+    let why = if reason.trim().is_empty() { String::new() } else { format!(": {}", reason.trim()) };
+    first_line(&format!("quarantined{why}{until}"), 300)
+}
+
+/// `slice 2 of 5`, `slices 2 and 3 of 5`
+pub(super) fn slices_word(numbers: impl IntoIterator<Item = u32>, of: u32) -> String {
+    let numbers: Vec<_> = numbers.into_iter().map(|number| number.to_string()).collect();
+    match numbers.as_slice() {
+        [one] => format!("slice {one} of {of}"),
+        [others @ .., last] => format!("slices {} and {last} of {of}", others.join(", ")),
+        [] => format!("no slice of {of}"),
+    }
+}
+
+/// What is special about a unit of the plan, for people; empty for most.
+pub(super) fn unit_note(unit: &Unit) -> String {
+    let mut notes = Vec::new();
+    if let Some(slice) = unit.slice {
+        let to = slice.invocations.to.map_or_else(|| "the end".to_owned(), |to| to.to_string());
+        let of = slices_word([slice.number], slice.of);
+        notes.push(format!("{of}, invocations {} to {to}", slice.invocations.from));
+    }
+    if unit.asked {
+        notes.push("tests named by the framework".to_owned());
+    }
+    if unit.rank > 0 {
+        notes.push(format!("rank {}", unit.rank));
+    }
+    notes.extend(unit.together.as_ref().map(|name| format!("together: {name}")));
+    if unit.locks.iter().any(|lock| lock.resource == Lock::EVERYTHING) {
+        notes.push("runs alone".to_owned());
+    } else if !unit.locks.is_empty() {
+        let lock = |lock: &Lock| {
+            let shared = if lock.exclusive { "" } else { " (shared)" };
+            format!("{}{shared}", lock.resource)
+        };
+        notes.push(format!("locks: {}", unit.locks.iter().map(lock).collect::<Vec<_>>().join(", ")));
+    }
+    first_line(&notes.join("; "), 300)
 }
 
 /// All verdicts, best first.
@@ -208,15 +238,6 @@ mod tests {
         #[test]
         fn printable_text_is_printable(text in any::<String>()) {
             prop_assert!(!printable(&text).chars().any(is_unprintable));
-        }
-
-        #[test]
-        fn every_day_follows_the_one_before(day in 0u64..400_000) {
-            let ((y, m, d), next) = (civil_from_days(day), civil_from_days(day + 1));
-            let same_month = next == (y, m, d + 1);
-            let next_month = next == (y, m + 1, 1) && d >= 28;
-            let next_year = next == (y + 1, 1, 1) && (m, d) == (12, 31);
-            prop_assert!(same_month || next_month || next_year);
         }
     }
 }

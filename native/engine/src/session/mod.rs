@@ -1,5 +1,7 @@
 //! One command, one stream of events: what JNI and the command line use.
 
+mod ask;
+mod listing;
 pub(crate) mod panic;
 mod prepare;
 mod run;
@@ -23,6 +25,9 @@ use tokio::sync::watch;
 
 /// More workers than any plan is made for; keeps a slip of the finger from taking all memory.
 const MAX_WORKERS: u32 = 1_000;
+
+/// More machines than any build is spread over.
+const MAX_SHARDS: u32 = 1_000;
 
 /// A command at work. Its events are pulled; the last is [`Event::End`].
 pub struct Session {
@@ -158,10 +163,11 @@ fn execute(open: OpenRequest, sink: &Sink, cancelled: watch::Receiver<bool>) -> 
     let OpenRequest { command, request, environment, run_events } = open;
     let mut context = Context { request, environment, sink, cancelled, run_events };
     match command {
-        Command::Prepare { verify: _ } => prepare(&context).map(drop),
-        Command::Show { .. } => Err(Failure::new(FailureCode::InvalidRequest, "failed to show: not known yet")),
-        Command::Image => prepare::image(&context),
-        Command::RunParallel => run::parallel(&context),
+        Command::Prepare { verify: true } => prepare::verify(&mut context),
+        Command::Prepare { verify: false } => prepare(&mut context).map(drop),
+        Command::Show { what, json } => prepare::show(&mut context, what, json),
+        Command::Image => prepare::image(&mut context),
+        Command::RunParallel => run::parallel(&mut context),
         Command::RunWorker { worker, plan, from_run, debug_jvm } => {
             run::worker(&mut context, &run::WorkerChoice { worker, plan, from_run, debug_jvm })
         }
@@ -230,6 +236,20 @@ pub(crate) fn check(request: &RunRequest) -> Result<()> {
     if request.options.workers == 0 {
         return invalid("failed to choose the number of workers: 0 is too few".to_owned(), "ask for 1 worker or more");
     }
+    if let Some(shard) = request.options.shard
+        && !(1..=MAX_SHARDS).contains(&shard.of) | !(1..=shard.of).contains(&shard.number)
+    {
+        return invalid(
+            format!("failed to choose the shard {shard}"),
+            &format!("name one of them by its number and how many there are, up to {MAX_SHARDS}: 1/5 to 5/5"),
+        );
+    }
+    if request.options.shard.is_some() && request.options.rerun_failed.is_some() {
+        return invalid(
+            "failed to choose both a shard and the tests that failed".to_owned(),
+            "a shard's own failed tests are run again on its machine with --rerun-failed alone",
+        );
+    }
     if request.options.workers > MAX_WORKERS {
         return invalid(
             format!("failed to choose the number of workers: {} is too many", request.options.workers),
@@ -263,6 +283,21 @@ mod tests {
             request.roots.insert(name.into(), dir.into());
             assert_eq!(check(&request).is_ok(), expected, "{name} = {dir}");
         }
+    }
+
+    #[test]
+    fn a_shard_that_is_none_is_refused() {
+        use testfleet_protocol::plan::Shard;
+        let mut request = test_request::empty();
+        for (number, of, expected) in
+            [(1, 1, true), (5, 5, true), (0, 5, false), (6, 5, false), (1, 0, false), (1, 1_001, false)]
+        {
+            request.options.shard = Some(Shard { number, of });
+            assert_eq!(check(&request).is_ok(), expected, "{number}/{of}");
+        }
+        request.options.shard = Some(Shard { number: 1, of: 2 });
+        request.options.rerun_failed = Some("last".into());
+        assert!(check(&request).is_err());
     }
 
     #[test]

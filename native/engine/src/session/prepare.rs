@@ -1,15 +1,25 @@
 //! Discover, plan, bundle: the stages before a run.
 
-use super::{Context, cancelled};
+use super::ask::LocalHarness;
+use super::runs::RunDir;
+use super::{Context, cancelled, listing};
 use crate::bundle::{bundle, materialise, write_bundle};
-use crate::discover::{Discovery, discover};
-use crate::plan::{Past, Timings, plan, write_plan};
+use crate::discover::{Discovery, discover_and_ask, discover_and_verify};
+use crate::plan::{Past, Timings, plan, read_plan, write_plan};
 use crate::report::words::{counted, duration};
+use crate::run::read_journal;
+use crate::select::{keep_only, not_passed, read_quarantine, today};
+use std::collections::BTreeSet;
 use std::fs;
 use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::event::Level;
 use testfleet_protocol::plan::Plan;
+use testfleet_protocol::request::Listing;
+use testfleet_protocol::test::TaskPath;
 use testfleet_protocol::{Failure, Result};
+
+/// How many classes that were found by asking are named.
+const ASKED_NAMED: usize = 5;
 
 /// What the stages before a run come to.
 pub(crate) struct Prepared {
@@ -19,11 +29,29 @@ pub(crate) struct Prepared {
 }
 
 /// Discovers and plans; writes `plan.json` and `bundle.json`.
-pub(crate) fn prepare(context: &Context<'_>) -> Result<Prepared> {
+pub(crate) fn prepare(context: &mut Context<'_>) -> Result<Prepared> {
     let discovery = discover_aloud(context)?;
-    let timings = Timings::load(&context.request.timings_file)?;
-    let plan = plan(&discovery, &Past::of(&timings), &context.request)?;
-    context.check_cancelled()?;
+    prepare_for(context, discovery)
+}
+
+/// `prepare`, with class files and frameworks compared on every class.
+///
+/// # Errors
+/// `DiscoveryDiffers` when they differ; plan and bundle are written nevertheless.
+pub(crate) fn verify(context: &mut Context<'_>) -> Result<()> {
+    let (discovery, verification) = discover_and_verify(&context.request, &LocalHarness { context })?;
+    tell(context, &discovery)?;
+    prepare_for(context, discovery)?;
+    let lines = verification.lines();
+    if !lines.is_empty() {
+        context.sink.say(Level::Error, lines.join("\n"));
+    }
+    context.sink.say(Level::Lifecycle, verification.summary());
+    verification.judge()
+}
+
+fn prepare_for(context: &mut Context<'_>, discovery: Discovery) -> Result<Prepared> {
+    let Planned { plan, timings } = make_plan(context, discovery)?;
     let bundle = bundle(&context.request, &plan)?;
     context.check_cancelled()?;
     create_dir(context)?;
@@ -35,19 +63,80 @@ pub(crate) fn prepare(context: &Context<'_>) -> Result<Prepared> {
     Ok(Prepared { plan, bundle, timings })
 }
 
-/// Discovers and shows what discovery has to say.
+/// Shows what would be planned, and writes nothing.
+pub(crate) fn show(context: &mut Context<'_>, what: Listing, json: bool) -> Result<()> {
+    let discovery = discover_aloud(context)?;
+    let plan = make_plan(context, discovery)?.plan;
+    let text = match (what, json) {
+        (Listing::Tests, false) => listing::tests(&plan),
+        (Listing::Tests, true) => listing::tests_json(&plan)?,
+        (Listing::Plan, false) => listing::plan(&plan),
+        (Listing::Plan, true) => listing::plan_json(&plan)?,
+    };
+    context.sink.say(Level::Result, text);
+    Ok(())
+}
+
+/// A plan, and what it was made with.
+struct Planned {
+    plan: Plan,
+    timings: Timings,
+}
+
+/// Selects of what was discovered, and plans.
+fn make_plan(context: &mut Context<'_>, mut discovery: Discovery) -> Result<Planned> {
+    select_failed(context, &mut discovery)?;
+    let timings = Timings::load(&context.request.timings_file)?;
+    let mut plan = plan(&discovery, &Past::of(&timings), &context.request)?;
+    context.check_cancelled()?;
+    if let Some(file) = &context.request.options.quarantine_file {
+        let whole = !plan.is_partial();
+        for warning in read_quarantine(file)?.mark(&mut plan, &today(), whole) {
+            context.sink.say(Level::Warn, warning);
+        }
+    }
+    Ok(Planned { plan, timings })
+}
+
+/// With `--rerun-failed`, leaves the tests that did not pass in that run, and notes its id in the request.
+fn select_failed(context: &mut Context<'_>, discovery: &mut Discovery) -> Result<()> {
+    let Some(run) = &context.request.options.rerun_failed else { return Ok(()) };
+    let dir = RunDir::find(context.output(), run)?;
+    let failed = not_passed(&read_plan(&dir.plan_file())?, &read_journal(&dir.journal())?);
+    let gone = keep_only(discovery, &failed);
+    let (failed, gone) = (failed.len() as u64, gone.len() as u64);
+    context.sink.say(
+        Level::Lifecycle,
+        match failed {
+            0 => format!("Every test of run {} passed: there is nothing to run again", dir.id),
+            _ => format!("Running again what did not pass in run {}: {}", dir.id, counted(failed, "test", "tests")),
+        },
+    );
+    if gone > 0 {
+        let tests = counted(gone, "of these tests is", "of these tests are");
+        context.sink.say(Level::Warn, format!("{tests} not in the build any more, or left out by its filters"));
+    }
+    context.request.options.rerun_failed = Some(dir.id);
+    Ok(())
+}
+
+/// Discovers, asking the frameworks where class files can't tell, and shows what discovery has to say.
 pub(crate) fn discover_aloud(context: &Context<'_>) -> Result<Discovery> {
-    let discovery = discover(&context.request)?;
+    let discovery = discover_and_ask(&context.request, &LocalHarness { context })?;
+    tell(context, &discovery)?;
+    Ok(discovery)
+}
+
+fn tell(context: &Context<'_>, discovery: &Discovery) -> Result<()> {
     for notice in &discovery.notices {
         let hint = notice.hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
         context.sink.say(Level::Warn, format!("{}{hint}", notice.text));
     }
-    context.check_cancelled()?;
-    Ok(discovery)
+    context.check_cancelled()
 }
 
 /// `prepare`, then makes the bundle a folder of its own: `build/testfleet/image`.
-pub(crate) fn image(context: &Context<'_>) -> Result<()> {
+pub(crate) fn image(context: &mut Context<'_>) -> Result<()> {
     let prepared = prepare(context)?;
     let dest = context.output().join("image");
     materialise(&prepared.bundle, &context.roots(), &dest)?;
@@ -75,14 +164,26 @@ fn create_dir(context: &Context<'_>) -> Result<()> {
 }
 
 /// `Planned 4,466 tests in 217 units for 2 workers, about 51 s each`
-fn describe(plan: &Plan) -> String {
-    let tests: usize = plan.units.iter().map(|unit| unit.tests.len()).sum();
+pub(crate) fn describe(plan: &Plan) -> String {
+    let tests: BTreeSet<_> = plan.units.iter().flat_map(|unit| unit.test_ids()).collect();
     let longest = plan.groups.iter().map(|group| group.estimate_ms).max().unwrap_or(0);
-    format!(
-        "Planned {} in {} for {}, about {} each",
-        counted(tests as u64, "test", "tests"),
+    let part = plan.shard.map(|shard| format!(" of shard {shard}")).unwrap_or_default();
+    let mut text = format!(
+        "Planned {}{part} in {} for {}, about {} each",
+        counted(tests.len() as u64, "test", "tests"),
         counted(plan.units.len() as u64, "unit", "units"),
         counted(u64::from(plan.workers), "worker", "workers"),
         duration(longest),
-    )
+    );
+    let asked: BTreeSet<(&TaskPath, &str)> =
+        plan.units.iter().filter(|unit| unit.asked).map(|unit| (&unit.task, unit.class.as_str())).collect();
+    if !asked.is_empty() {
+        let mut names: Vec<&str> = asked.iter().take(ASKED_NAMED).map(|(_, class)| *class).collect();
+        if asked.len() > ASKED_NAMED {
+            names.push("...");
+        }
+        let classes = counted(asked.len() as u64, "class was", "classes were");
+        text.push_str(&format!("; {classes} found by asking: {}", names.join(", ")));
+    }
+    text
 }

@@ -42,15 +42,19 @@ struct Job {
 }
 
 /// Plans and runs everything on all workers.
-pub(crate) fn parallel(context: &Context<'_>) -> Result<()> {
+pub(crate) fn parallel(context: &mut Context<'_>) -> Result<()> {
     let prepared = prepare(context)?;
+    if prepared.plan.units.is_empty() {
+        context.sink.say(Level::Lifecycle, nothing_to_run(&prepared.plan));
+        return Ok(());
+    }
     let job = Job {
+        record: if prepared.plan.is_partial() { Record::Some } else { Record::All },
         workers: (1..=prepared.plan.workers).collect(),
         plan: prepared.plan,
         timings: prepared.timings,
         queue: Queue::Dynamic,
         debug_jvm: false,
-        record: if context.request.options.tests.is_empty() { Record::All } else { Record::Some },
         dirs: ReportDirs {
             results_dir: context.request.results_dir.clone(),
             reports_dir: context.request.reports_dir.clone(),
@@ -81,8 +85,10 @@ pub(crate) fn worker(context: &mut Context<'_>, choice: &WorkerChoice) -> Result
         })
         .hint("plan for these tests first: `./gradlew prepare --tests PATTERN`; or leave --tests out"));
     }
-    // The same filters as the plan's, so that what is discovered now can be compared with it.
+    // The same choice as the plan's, so that what is discovered now can be compared with it.
     context.request.options.tests.clone_from(&plan.tests);
+    context.request.options.shard = plan.shard;
+    context.request.options.rerun_failed.clone_from(&plan.failed_of);
     fits(&plan, &discover_aloud(context)?, &context.request)?;
     let bundle_file = context.bundle_file();
     write_bundle(&bundle(&context.request, &plan)?, &bundle_file)?;
@@ -109,7 +115,7 @@ pub(crate) fn worker(context: &mut Context<'_>, choice: &WorkerChoice) -> Result
     execute(context, job)
 }
 
-fn planned(context: &Context<'_>, choice: &WorkerChoice) -> Result<(Plan, Vec<UnitId>)> {
+fn planned(context: &mut Context<'_>, choice: &WorkerChoice) -> Result<(Plan, Vec<UnitId>)> {
     let plan = match &choice.plan {
         Some(file) => read_plan(file)?,
         None if context.plan_file().exists() => read_plan(&context.plan_file())?,
@@ -176,8 +182,11 @@ fn describe(number: u32, plan: &Plan, units: &[UnitId], from_run: Option<&str>) 
         Some(run) => format!("what worker {number} ran in run {run}"),
         None => format!("test-group-{number} of {}", plan.groups.len()),
     };
-    let tests: usize = plan.units.iter().filter(|unit| units.contains(&unit.id)).map(|unit| unit.tests.len()).sum();
-    let tests = counted(tests as u64, "test", "tests");
+    let mine: BTreeSet<_> = units.iter().collect();
+    // Several slices are one test.
+    let tests: BTreeSet<_> =
+        plan.units.iter().filter(|unit| mine.contains(&unit.id)).flat_map(|unit| unit.test_ids()).collect();
+    let tests = counted(tests.len() as u64, "test", "tests");
     format!("Running {what}: {tests} in {}", counted(units.len() as u64, "unit", "units"))
 }
 
@@ -202,6 +211,7 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         environment: context.environment.clone(),
         run: dir.id.clone(),
         debug_jvm: job.debug_jvm,
+        answer_within: None,
     });
     let mut show = Show::new(context, Arc::clone(&plan), job.timings, job.record, job.output);
     let ended = show.follow(input, Arc::new(backend));
@@ -220,6 +230,16 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         Some(problem) if summary.total() == summary.count(Verdict::Errored) + summary.count(Verdict::Lost) => problem,
         _ => failure,
     })
+}
+
+/// A plan of some tests can be empty, which is no failure.
+fn nothing_to_run(plan: &Plan) -> String {
+    match plan.shard {
+        Some(shard) => {
+            format!("Shard {shard} is empty: there are fewer units than shards. The other shards run them all")
+        }
+        None => "There is nothing to run".to_owned(),
+    }
 }
 
 fn sha256_of(path: &Path) -> Result<String> {

@@ -23,9 +23,7 @@ impl RunDir {
         remove_oldest(&runs)?;
         let kind = worker.map(|number| format!("-w{number}")).unwrap_or_default();
         loop {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            // The end tells apart what two processes start in the same millisecond.
-            let id = format!("{}-{:04x}{kind}", utc_stamp(now), std::process::id() & 0xffff);
+            let id = format!("{}{kind}", new_id());
             let dir = runs.join(&id);
             match fs::create_dir(&dir) {
                 Ok(()) => return Ok(Self { id, dir }),
@@ -65,6 +63,12 @@ impl RunDir {
     pub(crate) fn journal(&self) -> PathBuf {
         self.dir.join("journal.jsonl")
     }
+}
+
+/// UTC time, and an end that tells apart what two processes start in the same millisecond.
+pub(crate) fn new_id() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{}-{:04x}", utc_stamp(now), std::process::id() & 0xffff)
 }
 
 /// Ids of the runs below `runs`, oldest first.
@@ -112,27 +116,9 @@ fn remove_oldest(runs: &Path) -> Result<()> {
 }
 
 /// `20261121T104500123Z`, with milliseconds, from the time since the Unix epoch.
-///
-/// Civil date from a day count: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms",
-/// `civil_from_days`.
 fn utc_stamp(since_epoch: Duration) -> String {
-    let seconds = since_epoch.as_secs();
-    let (days, second_of_day) = (seconds / 86_400, seconds % 86_400);
-    let shifted = days + 719_468; // days since 0000-03-01
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!(
-        "{year:04}{month:02}{day:02}T{:02}{:02}{:02}{:03}Z",
-        second_of_day / 3_600,
-        second_of_day / 60 % 60,
-        second_of_day % 60,
-        since_epoch.subsec_millis()
-    )
+    let millis = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX).strftime("%Y%m%dT%H%M%S%3fZ").to_string()
 }
 
 #[cfg(test)]

@@ -96,10 +96,16 @@ impl<'a> Show<'a> {
         self.aggregate.apply(&event);
         self.context.sink.say_all(self.console.on_event(&event));
         match &event {
-            RunEvent::TestFinished { test, finished, .. }
+            RunEvent::TestFinished { test, slice: None, finished, .. }
                 if matches!(finished.outcome, Outcome::Passed | Outcome::Failed) =>
             {
                 self.timings.record(test, Duration::from_micros(finished.duration_us));
+            }
+            // A test in slices takes as long as all of them; they have ended by now.
+            RunEvent::TestVerdict { test, .. } if self.aggregate.is_sliced(test) => {
+                if let Some(duration_us) = self.aggregate.whole_duration_us(test) {
+                    self.timings.record(test, Duration::from_micros(duration_us));
+                }
             }
             RunEvent::Output { text, .. } if self.output => {
                 self.context.sink.say(Level::Lifecycle, text.trim_end_matches('\n'));

@@ -1,15 +1,16 @@
 package dev.testfleet.gradle;
 
+import org.gradle.api.Action;
 import org.gradle.api.file.DirectoryProperty;
-import org.gradle.api.file.RegularFileProperty;
 import org.gradle.api.provider.MapProperty;
 import org.gradle.api.provider.Property;
 import org.gradle.api.provider.SetProperty;
+import org.gradle.api.tasks.Nested;
 
 import java.io.File;
 
 /** The block {@code testfleet { }}: defaults of all Testfleet tasks of a build. */
-public interface TestfleetExtension {
+public interface TestfleetExtension extends PlanningOptions {
     /** Where workers are started; {@code local} unless set. */
     Property<String> getBackend();
 
@@ -21,14 +22,6 @@ public interface TestfleetExtension {
      * unless set.
      */
     SetProperty<String> getTestTasks();
-
-    /** What may go to a worker by itself: {@code class}, the default, or {@code method}. */
-    Property<String> getSplit();
-
-    /**
-     * Where the durations of past runs are kept; {@code .gradle/testfleet/timings.json} unless set.
-     */
-    RegularFileProperty getTimingsFile();
 
     /**
      * Testfleet's own documents: request, plan, bundle, runs; {@code build/testfleet} unless set.
@@ -55,4 +48,22 @@ public interface TestfleetExtension {
      * files from, by a name of your choice. Stored paths are relative to them.
      */
     MapProperty<String, File> getRoots();
+
+    /** What must hold between test classes. */
+    @Nested
+    ConstraintsSpec getConstraints();
+
+    /** What must hold between test classes. */
+    default void constraints(Action<? super ConstraintsSpec> action) {
+        action.execute(getConstraints());
+    }
+
+    /** Where timings and passed units are shared with other machines. */
+    @Nested
+    HistorySpec getHistory();
+
+    /** Where timings and passed units are shared with other machines. */
+    default void history(Action<? super HistorySpec> action) {
+        action.execute(getHistory());
+    }
 }

@@ -2,6 +2,8 @@ package dev.testfleet.gradle;
 
 import dev.testfleet.gradle.internal.Aggregation;
 import dev.testfleet.gradle.internal.EngineService;
+import dev.testfleet.gradle.internal.History;
+import dev.testfleet.gradle.internal.Rerun;
 import dev.testfleet.gradle.tasks.ImageTask;
 import dev.testfleet.gradle.tasks.PrepareTask;
 import dev.testfleet.gradle.tasks.RunParallelTask;
@@ -17,6 +19,7 @@ import org.gradle.api.invocation.Gradle;
 import org.gradle.api.provider.Provider;
 
 import java.io.File;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -90,17 +93,21 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
                 .getWorkers()
                 .convention(project.provider(() -> Runtime.getRuntime().availableProcessors()));
         extension.getTestTasks().convention(java.util.Set.of("test"));
-        extension.getSplit().convention("class");
+        extension.getSplit().convention("auto");
+        extension.getOrder().convention(List.of("failed", "new", "longest"));
+        extension.getLocks().convention("run");
+        extension.getReuse().convention("auto");
         extension.getIgnoreFailures().convention(false);
         extension
-                .getTimingsFile()
+                .getStateDir()
                 .convention(
-                        layout.file(
+                        layout.dir(
                                 project.provider(
-                                        () ->
-                                                new File(
-                                                        projectCacheDir(project),
-                                                        "testfleet/timings.json"))));
+                                        () -> new File(projectCacheDir(project), "testfleet"))));
+        extension
+                .getTimingsFile()
+                .convention(extension.getStateDir().map(it -> it.file("timings.json")));
+        History.setConventions(extension.getHistory(), project.getProviders());
         extension.getOutputDir().convention(build.map(it -> it.dir("testfleet")));
         extension.getResultsDir().convention(build.map(it -> it.dir("test-results/runParallel")));
         extension.getReportsDir().convention(build.map(it -> it.dir("reports/testfleet")));
@@ -119,6 +126,18 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
         task.getBackend().convention(extension.getBackend());
         task.getWorkers().convention(extension.getWorkers().map(String::valueOf));
         task.getSplit().convention(extension.getSplit());
+        task.getSplitClasses().convention(extension.getSplitClasses());
+        task.getOrder().convention(extension.getOrder());
+        task.getLocks().convention(extension.getLocks());
+        task.getReuse().convention(extension.getReuse());
+        if (Rerun.isAskedFor(gradle.getStartParameter(), task.getName(), task.getPath())) {
+            task.getReuse().set("off");
+        }
+        task.getQuarantineFile().convention(extension.getQuarantineFile());
+        task.getStateDir().convention(extension.getStateDir());
+        task.getConstraints().convention(extension.getConstraints().getAll());
+        task.getHistory()
+                .convention(project.provider(() -> History.describe(extension.getHistory())));
         task.getIgnoreFailures().convention(extension.getIgnoreFailures());
         task.getPassEnvironment().convention(extension.getPassEnvironment());
         task.getTimingsFile().convention(extension.getTimingsFile());

@@ -53,6 +53,13 @@ final class HarnessRun {
         return unit(fixture, false, methods);
     }
 
+    /** Adds a question for the tests of classes. */
+    HarnessRun discover(String... fixtures) {
+        return say(
+                AgentSide.discover(
+                        Arrays.stream(fixtures).map(fixture -> "fixtures." + fixture).toList()));
+    }
+
     /** Adds any payload. */
     HarnessRun say(byte[] payload) {
         said.writeBytes(AgentSide.frame(payload));

@@ -20,7 +20,8 @@ final class EngineCommand {
                     "info", LogLevel.INFO,
                     "lifecycle", LogLevel.LIFECYCLE,
                     "warn", LogLevel.WARN,
-                    "error", LogLevel.ERROR);
+                    "error", LogLevel.ERROR,
+                    "result", LogLevel.QUIET);
 
     private final EngineCalls engine;
     private final Logger logger;

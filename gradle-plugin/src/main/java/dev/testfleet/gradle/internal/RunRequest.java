@@ -1,5 +1,6 @@
 package dev.testfleet.gradle.internal;
 
+import dev.testfleet.gradle.tasks.PlanningTask;
 import dev.testfleet.gradle.tasks.TestfleetTask;
 
 import java.io.File;
@@ -48,7 +49,7 @@ public final class RunRequest {
         request.put("resultsDir", task.getResultsDir().get().getAsFile());
         request.put("reportsDir", task.getReportsDir().get().getAsFile());
         request.put("timingsFile", task.getTimingsFile().get().getAsFile());
-        request.put("stateDir", task.getTimingsFile().get().getAsFile().getParentFile());
+        request.put("stateDir", task.getStateDir().get().getAsFile());
         request.put("harnessJar", harnessJar);
         request.put("agent", agent);
         request.put("options", options());
@@ -61,10 +62,29 @@ public final class RunRequest {
         options.put("backend", Choices.backend(task.getBackend().get()));
         options.put("workers", Choices.workers(task.getWorkers().get()));
         options.put("split", Choices.split(task.getSplit().get()));
+        options.put("splitClasses", splitClasses());
+        options.put("constraints", task.getConstraints().get());
+        options.put("locks", Choices.locks(task.getLocks().get()));
+        options.put("order", Choices.order(task.getOrder().get()));
+        options.put("reuse", Choices.reuse(task.getReuse().get()));
+        options.put("quarantineFile", task.getQuarantineFile().getAsFile().getOrNull());
+        Map<String, Object> history = task.getHistory().get();
+        options.put("history", history.isEmpty() ? null : history);
+        if (task instanceof PlanningTask) {
+            PlanningTask planning = (PlanningTask) task;
+            options.put("shard", planning.getShard().map(Choices::shard).getOrNull());
+            options.put("rerunFailed", planning.getRerunFailedOf().getOrNull());
+        }
         options.put("tests", task.getTests().get());
         options.put("ignoreFailures", task.getIgnoreFailures().get());
         options.put("passEnvironment", new TreeSet<>(task.getPassEnvironment().get()));
         return options;
+    }
+
+    private List<Map<String, Object>> splitClasses() {
+        List<Map<String, Object>> choices = task.getSplitClasses().get();
+        choices.forEach(choice -> Choices.split(String.valueOf(choice.get("split"))));
+        return choices;
     }
 
     private List<Map<String, Object>> testTasks() throws IOException {

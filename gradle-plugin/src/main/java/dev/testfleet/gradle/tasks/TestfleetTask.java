@@ -1,5 +1,6 @@
 package dev.testfleet.gradle.tasks;
 
+import dev.testfleet.gradle.PlanningOptions;
 import dev.testfleet.gradle.internal.EngineService;
 import dev.testfleet.gradle.internal.Json;
 import dev.testfleet.gradle.internal.RunRequest;
@@ -7,7 +8,6 @@ import dev.testfleet.gradle.internal.RunRequest;
 import org.gradle.api.DefaultTask;
 import org.gradle.api.file.ConfigurableFileCollection;
 import org.gradle.api.file.DirectoryProperty;
-import org.gradle.api.file.RegularFileProperty;
 import org.gradle.api.provider.ListProperty;
 import org.gradle.api.provider.MapProperty;
 import org.gradle.api.provider.Property;
@@ -31,7 +31,7 @@ import java.util.Map;
  * request, leave it as {@code request.json} in the output folder, and let the engine do the work.
  */
 @UntrackedTask(because = "Testfleet's engine decides what there is to do")
-public abstract class TestfleetTask extends DefaultTask {
+public abstract class TestfleetTask extends DefaultTask implements PlanningOptions {
     /** Name of the build, for titles. */
     @Input
     public abstract Property<String> getBuildName();
@@ -55,9 +55,15 @@ public abstract class TestfleetTask extends DefaultTask {
     @Option(option = "workers", description = "How many workers, from 1.")
     public abstract Property<String> getWorkers();
 
-    /** What may go to a worker by itself. */
+    /** What must hold between test classes, as the engine's request has it. */
     @Input
-    public abstract Property<String> getSplit();
+    public abstract ListProperty<Map<String, Object>> getConstraints();
+
+    /**
+     * Where timings and passed units are shared, as the engine's request has it; empty: nowhere.
+     */
+    @Input
+    public abstract MapProperty<String, Object> getHistory();
 
     /** Patterns of tests, one of which must match. */
     @Input
@@ -70,10 +76,6 @@ public abstract class TestfleetTask extends DefaultTask {
     /** Names of environment variables for workers on other machines. */
     @Input
     public abstract SetProperty<String> getPassEnvironment();
-
-    /** Where the durations of past runs are kept. */
-    @Internal
-    public abstract RegularFileProperty getTimingsFile();
 
     /** Testfleet's own documents. */
     @Internal

@@ -1,15 +1,19 @@
 package dev.testfleet.harness.junitplatform;
 
+import dev.testfleet.harness.Found;
 import dev.testfleet.harness.Framework;
 import dev.testfleet.harness.FrameworkOptions;
 import dev.testfleet.harness.HarnessFault;
 import dev.testfleet.harness.report.UnitReport;
+import dev.testfleet.harness.wire.ToHarness.RunUnit;
 
 import org.junit.platform.engine.Filter;
+import org.junit.platform.engine.TestDescriptor;
 import org.junit.platform.engine.discovery.DiscoverySelectors;
 import org.junit.platform.launcher.EngineFilter;
 import org.junit.platform.launcher.Launcher;
 import org.junit.platform.launcher.LauncherDiscoveryRequest;
+import org.junit.platform.launcher.PostDiscoveryFilter;
 import org.junit.platform.launcher.TagFilter;
 import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
 import org.junit.platform.launcher.core.LauncherFactory;
@@ -50,21 +54,44 @@ public final class JUnitPlatform implements Framework {
             launcher = LauncherFactory.create();
         }
         // Says now what would spoil every unit: no engine, or jars that don't fit together.
-        launcher.discover(request(new ArrayList<>()).build());
+        launcher.discover(
+                LauncherDiscoveryRequestBuilder.request()
+                        .filters(filters.toArray(new Filter<?>[0]))
+                        .build());
     }
 
     @Override
     public void run(UnitReport report) {
-        Mapping.Mapper mapper = new Mapping.Mapper(report.unit().className, report::isPlanned);
-        List<Filter<?>> all = new ArrayList<>();
-        if (!report.unit().wholeClass) {
-            all.add(new PlannedFilter(report, mapper));
+        RunUnit unit = report.unit();
+        UnitTree tree =
+                new UnitTree(
+                        new Mapper(unit.className, report::isPlanned),
+                        test -> unit.wholeClass || report.isPlanned(test));
+        LauncherDiscoveryRequest request = request(tree, unit.className).build();
+        launcher.execute(request, new PlatformListener(report, tree));
+    }
+
+    @Override
+    public Found discover(String className) throws Exception {
+        // Old launchers write what stands in the way to the log and find nothing.
+        ClassCheck.check(className);
+        UnitTree tree = new UnitTree(new Mapper(className, test -> false), test -> true);
+        Found found = new Found();
+        List<TestDescriptor> refused = new ArrayList<>();
+        PostDiscoveryFilter lister =
+                tree.lister(
+                        (node, mapping) -> {
+                            if (mapping.classFailure) {
+                                refused.add(node);
+                            } else {
+                                found.add(mapping.root().engine, mapping.test);
+                            }
+                        });
+        launcher.discover(request(tree, className).filters(lister).build());
+        if (!refused.isEmpty()) {
+            throw ClassCheck.refused(className, refused.get(0));
         }
-        LauncherDiscoveryRequest request =
-                request(all)
-                        .selectors(DiscoverySelectors.selectClass(report.unit().className))
-                        .build();
-        launcher.execute(request, new PlatformListener(report, mapper));
+        return found;
     }
 
     @Override
@@ -72,10 +99,11 @@ public final class JUnitPlatform implements Framework {
         session.close();
     }
 
-    private LauncherDiscoveryRequestBuilder request(List<Filter<?>> more) {
+    private LauncherDiscoveryRequestBuilder request(UnitTree tree, String className) {
         return LauncherDiscoveryRequestBuilder.request()
+                .filters(tree)
                 .filters(filters.toArray(new Filter<?>[0]))
-                .filters(more.toArray(new Filter<?>[0]));
+                .selectors(DiscoverySelectors.selectClass(className));
     }
 
     private static boolean hasSessions() {
