@@ -12,6 +12,7 @@ mod property_tests;
 mod timings;
 mod units;
 
+pub(crate) use fingerprint::code as code_fingerprint;
 pub use fingerprint::fits;
 pub use group::PROFILE_SWITCH_MS;
 pub(crate) use group::spread;

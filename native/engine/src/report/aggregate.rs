@@ -1,9 +1,9 @@
 //! The fold of a run's events: what every document is made from.
 
 use super::output::{Budget, ClassOutput, TestTail, bounded, shorten};
-use super::words::unit_note;
 use super::records::{JvmDeath, RunRecord, TestRecord, UnitRecord, WorkerRecord};
 use super::summary::{self, Summary};
+use super::words::unit_note;
 use crate::quarantined::Quarantine;
 use std::collections::{BTreeMap, HashMap};
 use testfleet_protocol::event::{Attempt, RunEvent};

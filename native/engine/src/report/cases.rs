@@ -42,8 +42,7 @@ pub(super) fn cases(test: &TestRecord) -> Vec<Case<'_>> {
     let verdict = test.verdict();
     let decisive = test.decisive();
     let of_each = test.decisive_of_each();
-    let mut cases: Vec<_> =
-        of_each.iter().flat_map(|attempt| &attempt.invocations).map(of_invocation).collect();
+    let mut cases: Vec<_> = of_each.iter().flat_map(|attempt| &attempt.invocations).map(of_invocation).collect();
     // Of several slices, one that needs an entry of its own speaks for the test.
     let is_bad = |attempt: &&&AttemptRecord| attempt.verdict().is_none_or(Verdict::is_bad);
     let unexplained = of_each.iter().filter(is_bad).find(|attempt| !is_explained(attempt)).copied();

@@ -319,7 +319,9 @@ impl Console {
             let so_far = |((test, slice), running): (&(TestId, Option<u32>), &Running)| {
                 let elapsed_us = now_ms.saturating_sub(running.since_ms).saturating_mul(1_000);
                 let whole_us = self.estimates.get(test).copied().unwrap_or(0);
-                let estimate_us = slice.and_then(|slice| self.slices.get(&(test.clone(), slice))).map_or(whole_us, |it| it.estimate_us);
+                let estimate_us = slice
+                    .and_then(|slice| self.slices.get(&(test.clone(), slice)))
+                    .map_or(whole_us, |it| it.estimate_us);
                 elapsed_us.min(estimate_us)
             };
             (self.running.iter().map(so_far).fold(self.done_us, u64::saturating_add), self.estimated_us)
@@ -378,7 +380,10 @@ impl Console {
         if !verdict.is_bad() {
             return Vec::new();
         }
-        let held = self.quarantine.holding(test, self.estimates.contains_key(test)).map(|held| quarantine_word(&held.reason, held.until.as_deref()));
+        let held = self
+            .quarantine
+            .holding(test, self.estimates.contains_key(test))
+            .map(|held| quarantine_word(&held.reason, held.until.as_deref()));
         if self.cancelled && verdict == Verdict::Lost {
             if held.is_none() {
                 self.lost_by_cancel.insert(test.clone());

@@ -1,8 +1,8 @@
 //! What is known of a run, its tests, units and workers.
 
 use super::output::TestTail;
-use testfleet_protocol::event::Attempt;
 use std::collections::BTreeSet;
+use testfleet_protocol::event::Attempt;
 use testfleet_protocol::plan::{EstimateSource, Quarantined, Slice, UnitId};
 use testfleet_protocol::test::{Finished, Invocation, Outcome, TaskPath, TestId, Verdict};
 

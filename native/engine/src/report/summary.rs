@@ -333,7 +333,9 @@ impl Summary {
 impl TestSummary {
     /// Whether the run ran some of its slices and not the others.
     pub fn is_partial(&self) -> bool {
-        self.slices.as_ref().is_some_and(|slices| !slices.numbers.is_empty() && slices.numbers.len() < slices.of as usize)
+        self.slices
+            .as_ref()
+            .is_some_and(|slices| !slices.numbers.is_empty() && slices.numbers.len() < slices.of as usize)
     }
 }
 

@@ -117,7 +117,14 @@ impl Script {
 
     pub(super) fn start(&mut self, test: &TestId, unit: &str, worker: u32, attempt: Attempt, at: u64) {
         let unit = UnitId(unit.into());
-        self.events.push(RunEvent::TestStarted { test: test.clone(), unit, worker, attempt, slice: None, at_ms: START + at });
+        self.events.push(RunEvent::TestStarted {
+            test: test.clone(),
+            unit,
+            worker,
+            attempt,
+            slice: None,
+            at_ms: START + at,
+        });
     }
 
     pub(super) fn invocation(&mut self, test: &TestId, worker: u32, n: u32, name: &str, finished: Finished) {

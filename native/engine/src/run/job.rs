@@ -195,7 +195,9 @@ impl Job {
         let mine = match self.tests.get(test) {
             None => return Whose::Nobodys,
             Some(Planned::Whole(place)) => Some(place).filter(|place| place.0 == unit),
-            Some(Planned::Sliced(sliced)) => self.of_slice(*sliced, self.slice_of(unit)).filter(|place| place.0 == unit),
+            Some(Planned::Sliced(sliced)) => {
+                self.of_slice(*sliced, self.slice_of(unit)).filter(|place| place.0 == unit)
+            }
         };
         mine.map_or(Whose::Anothers, |(_, index)| Whose::Mine(*index))
     }
@@ -238,7 +240,10 @@ fn slice_is_sound(unit: &Unit) -> Result<()> {
 fn slices_fit(test: &TestId, one: &Unit, other: &Unit) -> Result<()> {
     let (Some(mine), Some(its)) = (one.slice, other.slice) else { return Err(twice(test, one, other)) };
     if mine.of != its.of {
-        return Err(invalid(format!("{test} has {} slices by unit {} and {} by {}", mine.of, one.id.0, its.of, other.id.0)));
+        return Err(invalid(format!(
+            "{test} has {} slices by unit {} and {} by {}",
+            mine.of, one.id.0, its.of, other.id.0
+        )));
     }
     Ok(())
 }

@@ -12,10 +12,10 @@ mod job;
 mod journal;
 mod link;
 mod locks;
-mod queue;
-mod replay;
 #[cfg(test)]
 mod promises;
+mod queue;
+mod replay;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]

@@ -130,7 +130,8 @@ impl Promises {
             return;
         }
         if results.iter().any(Option::is_none) {
-            let given_up = reason.is_some_and(|reason| reason == "cancelled" || reason.starts_with("no worker is left"));
+            let given_up =
+                reason.is_some_and(|reason| reason == "cancelled" || reason.starts_with("no worker is left"));
             assert!(verdict == Verdict::Lost && given_up, "{test} is {verdict:?} before its slices ended: {reason:?}");
             return;
         }
@@ -146,8 +147,10 @@ impl Promises {
         let idle = state.workers.all().find(|(_, worker)| worker.life == Life::Ready && worker.hand.is_empty());
         let Some((idle, _)) = idle.filter(|_| !state.is_finished()) else { return };
         let running: Vec<_> = self.hands.values().flatten().collect();
-        let waiting: Vec<_> =
-            (0..state.units.len()).filter(|&unit| state.waiting.holds(unit)).map(|unit| &state.job.units[unit]).collect();
+        let waiting: Vec<_> = (0..state.units.len())
+            .filter(|&unit| state.waiting.holds(unit))
+            .map(|unit| &state.job.units[unit])
+            .collect();
         let is_alone = |unit: &Unit| self.locks[&unit.id].iter().any(|lock| lock.resource == Lock::EVERYTHING);
         let others_wait = waiting.iter().any(|unit| !is_alone(unit));
         for unit in waiting {
@@ -177,7 +180,10 @@ impl Promises {
             let mut over = BTreeSet::new();
             for pair in names.chunk_by(|a, b| a == b) {
                 if let Some(name) = &pair[0] {
-                    assert!(over.insert(name.clone()), "something came between the units of {name} at {life:?}: {given:?}");
+                    assert!(
+                        over.insert(name.clone()),
+                        "something came between the units of {name} at {life:?}: {given:?}"
+                    );
                 }
             }
         }

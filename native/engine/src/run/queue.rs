@@ -236,9 +236,8 @@ impl Waiting {
 
     /// The profile of which a worker takes its next unit: its own, unless another calls for it more.
     fn profile_for(&self, live: Option<usize>, servers: &[u64]) -> Option<usize> {
-        let others = || {
-            (0..self.lines.len()).filter(|&profile| Some(profile) != live && !self.lines[profile].heads.is_empty())
-        };
+        let others =
+            || (0..self.lines.len()).filter(|&profile| Some(profile) != live && !self.lines[profile].heads.is_empty());
         let share = |profile: usize| self.share(profile, servers[profile] + 1);
         let Some(live) = live.filter(|&live| !self.lines[live].heads.is_empty()) else {
             return others().min_by_key(|&profile| (self.rank(profile), Reverse(share(profile)), profile));

@@ -49,8 +49,13 @@ struct Trait {
 fn traits() -> impl Strategy<Value = Trait> {
     let rare = || prop_oneof![6 => Just(0_u8), 1 => 1_u8..5];
     (0_u32..3, prop_oneof![Just(0_u8), 0_u8..8], rare(), rare(), rare(), rare()).prop_map(
-        |(rank, locks, together, slices, reused, quarantined)| {
-            Trait { rank, locks, together, slices, reused, quarantined }
+        |(rank, locks, together, slices, reused, quarantined)| Trait {
+            rank,
+            locks,
+            together,
+            slices,
+            reused,
+            quarantined,
         },
     )
 }

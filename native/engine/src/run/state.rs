@@ -269,7 +269,9 @@ impl State {
             self.settled.0 = false;
         }
         let Some(number) = self.job.slice_of(unit) else { return };
-        let Some(Planned::Sliced(sliced)) = self.job.tests.get(&self.job.test_id((unit, index))).copied() else { return };
+        let Some(Planned::Sliced(sliced)) = self.job.tests.get(&self.job.test_id((unit, index))).copied() else {
+            return;
+        };
         let known = &mut self.sliced[sliced];
         known.missing -= 1;
         if known.told.as_ref().is_none_or(|(worst, ..)| verdict > *worst) {
@@ -346,7 +348,8 @@ impl State {
             let ran = results().any(|verdict| verdict == Verdict::Passed || verdict == Verdict::Reused);
             return (if ran { Verdict::Passed } else { Verdict::Skipped }, None);
         }
-        let told = self.sliced[sliced].told.as_ref().filter(|(verdict, ..)| *verdict == worst && worst != Verdict::Failed);
+        let told =
+            self.sliced[sliced].told.as_ref().filter(|(verdict, ..)| *verdict == worst && worst != Verdict::Failed);
         let of = self.job.units[places[0].0].slice.map_or(0, |slice| slice.of);
         (worst, told.map(|(_, number, reason)| format!("slice {number} of {of}: {reason}")))
     }

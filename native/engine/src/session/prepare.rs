@@ -2,7 +2,7 @@
 
 use super::ask::LocalHarness;
 use super::runs::RunDir;
-use super::{Context, cancelled, listing};
+use super::{Context, cancelled, history, listing};
 use crate::bundle::{bundle, materialise, write_bundle};
 use crate::discover::{Discovery, discover_and_ask, discover_and_verify};
 use crate::plan::{Past, Timings, plan, read_plan, write_plan};
@@ -86,7 +86,7 @@ struct Planned {
 /// Selects of what was discovered, and plans.
 fn make_plan(context: &mut Context<'_>, mut discovery: Discovery) -> Result<Planned> {
     select_failed(context, &mut discovery)?;
-    let timings = Timings::load(&context.request.timings_file)?;
+    let timings = history::load(context, &discovery)?;
     let mut plan = plan(&discovery, &Past::of(&timings), &context.request)?;
     context.check_cancelled()?;
     if let Some(file) = &context.request.options.quarantine_file {

@@ -3,7 +3,7 @@
 use super::prepare::{discover_aloud, prepare};
 use super::runs::RunDir;
 use super::show::{Record, Show};
-use super::{Context, cancelled};
+use super::{Context, cancelled, history};
 use crate::backend::local::{LocalBackend, LocalConfig};
 use crate::bundle::{bundle, write_bundle};
 use crate::hash::sha256;
@@ -100,11 +100,11 @@ pub(crate) fn worker(context: &mut Context<'_>, choice: &WorkerChoice) -> Result
     }
     context.sink.say(Level::Lifecycle, describe(number, &plan, &units, choice.from_run.as_deref()));
     let job = Job {
-        timings: Timings::load(&context.request.timings_file)?,
+        timings: history::load_local(context)?,
         queue: Queue::Fixed(units),
         workers: vec![number],
         debug_jvm: choice.debug_jvm,
-        record: if choice.debug_jvm { Record::Nothing } else { Record::Some },
+        record: if choice.debug_jvm { Record::Nothing } else { Record::Single },
         dirs: ReportDirs {
             results_dir: context.request.results_dir.with_file_name("runWorker").join(format!("worker-{number}")),
             reports_dir: context.request.reports_dir.join(format!("worker-{number}")),

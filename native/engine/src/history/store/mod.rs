@@ -32,6 +32,8 @@ struct Limits {
     connect: Duration,
     read: Duration,
     merge: Duration,
+    /// How long after a write somebody who had read before may still write, where nothing is compared.
+    settle: Duration,
     /// How often a merge is tried again that somebody else came before.
     attempts: u32,
 }
@@ -41,6 +43,7 @@ impl Limits {
         connect: Duration::from_secs(3),
         read: Duration::from_secs(10),
         merge: Duration::from_secs(20),
+        settle: Duration::from_secs(1),
         attempts: 8,
     };
 }
@@ -130,6 +133,30 @@ impl Store {
         Ok(found)
     }
 
+    /// The document `pinned` of the branch: the same for all who ask, whenever they do. The first makes it a copy of what
+    /// `document` is then, or of `otherwise`, if this run publishes; if it does not, that is returned.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub fn pin(&self, pinned: &str, document: &str, otherwise: &[u8]) -> Result<Vec<u8>> {
+        let name = name::of(pinned, &self.history.branch);
+        if let Some(found) = self.within(self.limits.read, "read", pinned, self.place.read(&name))? {
+            return Ok(found.bytes);
+        }
+        let bytes = self.read(document)?.unwrap_or_else(|| otherwise.to_owned());
+        if !self.history.publish {
+            return Ok(bytes);
+        }
+        self.within(self.limits.merge, "add", pinned, async {
+            // Done or not: what is there now counts, also when somebody else wrote it.
+            self.place.write(&name, &bytes, None).await?;
+            let found = self.place.read(&name).await?;
+            found.map(|found| found.bytes).ok_or_else(|| {
+                Failure::new(FailureCode::Io, format!("failed to read {name}")).cause_text("it is gone again")
+            })
+        })
+    }
+
     /// Replaces the branch's document by what `merge` makes of it; where the branch has none, of the one of the branch it
     /// began from. Whether there was something to write: never, unless this run publishes.
     ///
@@ -161,7 +188,12 @@ impl Store {
                     return Err(too_large(&name));
                 }
                 match self.place.write(&name, &merged, found.as_ref()).await? {
-                    Written::Done => wrote = true,
+                    Written::Done => {
+                        wrote = true;
+                        if !self.place.compares(found.as_ref()) {
+                            tokio::time::sleep(self.limits.settle).await;
+                        }
+                    }
                     Written::Conflict => tokio::time::sleep(pause(attempt)).await,
                 }
                 // Not every server looks at what it is asked to compare, so what is there now is read in any case.
@@ -219,6 +251,15 @@ impl Place {
             Self::Folder(folder) => folder.read(name).await,
             Self::Http(http) => http.read(name).await,
             Self::Registry(registry) => registry.read(name).await,
+        }
+    }
+
+    /// Whether a write fails when somebody else has replaced what was found.
+    fn compares(&self, found: Option<&Found>) -> bool {
+        match self {
+            Self::Folder(_) => true,
+            Self::Http(_) => found.is_none_or(|found| found.version.is_some()),
+            Self::Registry(_) => false,
         }
     }
 

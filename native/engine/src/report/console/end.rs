@@ -163,7 +163,8 @@ fn in_part(summary: &Summary, several_tasks: bool) -> Option<String> {
     if partial.is_empty() {
         return None;
     }
-    let mut text = format!("{} ran in part, as planned for this worker", counted(partial.len() as u64, "test", "tests"));
+    let mut text =
+        format!("{} ran in part, as planned for this worker", counted(partial.len() as u64, "test", "tests"));
     for test in partial.iter().take(NAMED) {
         text.push_str(&format!("\n  {}", name(test, several_tasks)));
     }

@@ -144,7 +144,10 @@ impl Page {
             verdict,
             verdict_class,
             subtitle: format!("Run {}, {} UTC", printable(&summary.run), utc(summary.started_at_ms).replace('T', " ")),
-            counts: counts(summary.counts.keys().map(|verdict| (*verdict, summary.counting(*verdict))), summary.quarantined.bad),
+            counts: counts(
+                summary.counts.keys().map(|verdict| (*verdict, summary.counting(*verdict))),
+                summary.quarantined.bad,
+            ),
             figures: figures(summary),
             bad_count: thousands(summary.bad_tests().count() as u64 + summary.unaccounted),
             replay: replay(summary),
@@ -331,7 +334,9 @@ fn prediction(summary: &Summary, plan: &Plan) -> Vec<String> {
         duration(prediction.actual_work_ms),
     )];
     if let Some(percent) = prediction.work_percent {
-        let off = prediction.median_error_percent.map(|off| format!("; half of them were off by {} % or less", thousands(off)));
+        let off = prediction
+            .median_error_percent
+            .map(|off| format!("; half of them were off by {} % or less", thousands(off)));
         sentences.push(format!("That is {} % of the estimate{}.", thousands(percent), off.unwrap_or_default()));
     }
     if prediction.guessed {
