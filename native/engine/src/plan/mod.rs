@@ -6,11 +6,13 @@
 mod estimate;
 mod fingerprint;
 mod group;
+mod guess;
 #[cfg(test)]
 mod property_tests;
 mod timings;
 mod units;
 
+pub(crate) use fingerprint::code as code_fingerprint;
 pub use fingerprint::fits;
 pub use group::PROFILE_SWITCH_MS;
 pub(crate) use group::spread;
