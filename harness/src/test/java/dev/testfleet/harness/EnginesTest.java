@@ -65,8 +65,8 @@ class EnginesTest {
                 List.of(
                         "PackageSuite.fixtures.suite.packaged.One.one() PASSED",
                         "class Two IllegalStateException: no database",
-                        "PackageSuite.fixtures.suite.packaged.Two.two() ERRORED (set-up of its class"
-                                + " failed) IllegalStateException: no database",
+                        "PackageSuite.fixtures.suite.packaged.Two.two() ERRORED (set-up of its"
+                            + " class failed) IllegalStateException: no database",
                         "One.one() PASSED"),
                 results);
     }
@@ -104,10 +104,7 @@ class EnginesTest {
                         "Features.unrolled"),
                 check("spock.Features"));
         List<String> results =
-                engines()
-                        .part("spock.Features", "is #number below 3?", "unrolled")
-                        .run()
-                        .results();
+                engines().part("spock.Features", "is #number below 3?", "unrolled").run().results();
         assertEquals(
                 List.of(
                         "Features.is #number below 3? #0 'is 1 below 3?' PASSED",
@@ -158,7 +155,6 @@ class EnginesTest {
         // Kotest lists its tests when it runs them: a spec is one test, they are its invocations.
         assertEquals(
                 List.of("Texts.fixtures.kotest.Texts"),
-                FoundRuns.check(
-                        () -> HarnessRun.of("kotest", "junit-platform"), "kotest.Texts"));
+                FoundRuns.check(() -> HarnessRun.of("kotest", "junit-platform"), "kotest.Texts"));
     }
 }
