@@ -60,14 +60,15 @@ class EnginesTest {
                                 "fixtures.suite.packaged.Two.two()")
                         .whole("suite.packaged.One", "one()")
                         .run()
-                        .results();
+                        .sortedResults();
+        // A package's classes come in the order of its folder.
         assertEquals(
                 List.of(
+                        "One.one() PASSED",
                         "PackageSuite.fixtures.suite.packaged.One.one() PASSED",
-                        "class Two IllegalStateException: no database",
                         "PackageSuite.fixtures.suite.packaged.Two.two() ERRORED (set-up of its"
-                            + " class failed) IllegalStateException: no database",
-                        "One.one() PASSED"),
+                                + " class failed) IllegalStateException: no database",
+                        "class Two IllegalStateException: no database"),
                 results);
     }
 
