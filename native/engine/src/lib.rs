@@ -6,13 +6,17 @@
 
 pub mod backend;
 pub mod bundle;
+mod content;
 pub mod discover;
 mod document;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod hash;
+pub mod history;
 pub mod plan;
+mod quarantined;
 pub mod report;
+pub mod reuse;
 pub mod run;
 mod select;
 pub mod session;

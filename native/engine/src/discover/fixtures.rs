@@ -10,6 +10,8 @@ pub(super) struct Fixtures {
     _folder: tempfile::TempDir,
     /// The test classes.
     pub(super) cases: PathBuf,
+    /// Classes whose tests class files do not tell, and some beside them.
+    pub(super) asked: PathBuf,
     /// The framework types.
     pub(super) stubs: PathBuf,
     /// Specifications, as Spock's compiler marks them.
@@ -25,16 +27,19 @@ pub(super) fn compiled() -> &'static Fixtures {
         let folder = tempfile::tempdir().unwrap();
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
         let classes = |name: &str| folder.path().join(name);
-        let (stubs, cases, specs, newer) = (classes("stubs"), classes("cases"), classes("specs"), classes("newer"));
+        let (stubs, cases, asked) = (classes("stubs"), classes("cases"), classes("asked"));
+        let (specs, newer) = (classes("specs"), classes("newer"));
         compile(&sources.join("stubs"), &stubs, None);
         compile(&sources.join("cases"), &cases, Some(&stubs));
+        compile(&sources.join("asked"), &asked, Some(&stubs));
         compile(&sources.join("specs"), &specs, Some(&stubs));
         compile(&sources.join("newer"), &newer, None);
-        Fixtures { _folder: folder, cases, stubs, specs, newer }
+        Fixtures { _folder: folder, cases, asked, stubs, specs, newer }
     })
 }
 
-fn compile(sources: &Path, classes: &Path, classpath: Option<&Path>) {
+/// Compiles all sources below a folder.
+pub(super) fn compile(sources: &Path, classes: &Path, classpath: Option<&Path>) {
     let javac = std::env::var_os("JAVA_HOME").map_or_else(|| "javac".into(), |home| Path::new(&home).join("bin/javac"));
     let mut command = Command::new(javac);
     command.args(["-nowarn", "-proc:none", "-d"]).arg(classes);

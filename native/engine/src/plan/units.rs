@@ -24,7 +24,7 @@ pub(super) fn make(discovery: &Discovery, timings: &Timings, split: Split) -> Ve
     }
     parts.retain(|(_, _, tests, _)| !tests.is_empty());
     parts.sort_by(|a, b| (a.0, &a.1.class, &a.2).cmp(&(b.0, &b.1.class, &b.2)));
-    let estimates = Estimates::new(timings);
+    let estimates = Estimates::new(timings, discovery);
     let unit = |(index, (task, class, tests, whole_class)): (usize, (&TaskPath, &TestClass, Vec<TestName>, bool))| {
         let (estimate_ms, estimate_source) = estimates.of(task, &class.class, &tests);
         Unit {
@@ -36,6 +36,7 @@ pub(super) fn make(discovery: &Discovery, timings: &Timings, split: Split) -> Ve
             tests,
             estimate_ms,
             estimate_source,
+            asked: class.asked,
             ..Unit::default()
         }
     };
