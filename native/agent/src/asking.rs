@@ -24,6 +24,11 @@ impl Asking {
         Self { task, open, in_hand: BTreeSet::new(), singly: false }
     }
 
+    /// Whether there is nothing left to ask.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// What a JVM is to be asked about next; `None` when everything is answered.
     pub(crate) fn next(&mut self) -> Option<Vec<String>> {
         let count = if self.singly { 1 } else { self.open.len() };
@@ -128,6 +133,7 @@ mod tests {
         let mut asking = asking(&["A"]);
         asking.next();
         assert_eq!(class_of(asking.died("JvmDied", "")).unwrap(), "A");
+        assert!(asking.is_answered());
     }
 
     #[test]

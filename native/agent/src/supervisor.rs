@@ -109,17 +109,19 @@ impl Supervisor {
 
     /// Does what can be done now: asks the JVM, gives it its next unit, starts one, or tells one to end.
     fn advance(&mut self, coordinator: &Coordinator) -> Result<()> {
+        if self.live.as_ref().is_none_or(Live::is_idle) {
+            while let Some(asking) = self.asks.front().filter(|asking| asking.is_answered()) {
+                coordinator.send(AgentMessage::DiscoveryFinished { task: asking.task.clone() })?;
+                self.asks.pop_front();
+            }
+        }
         while self.live.is_none() && !(self.asks.is_empty() && self.queue.is_empty()) {
             self.start_jvm(coordinator)?;
         }
         let Some(live) = self.live.as_mut().filter(|live| live.is_idle()) else { return Ok(()) };
-        while let Some(asking) = self.asks.front_mut().filter(|asking| asking.task == live.task) {
-            if let Some(classes) = asking.next() {
-                let answer_by = Instant::now() + self.args.answer_within();
-                return live.ask(classes, answer_by);
-            }
-            coordinator.send(AgentMessage::DiscoveryFinished { task: asking.task.clone() })?;
-            self.asks.pop_front();
+        let asking = self.asks.front_mut().filter(|asking| asking.task == live.task);
+        if let Some(classes) = asking.and_then(Asking::next) {
+            return live.ask(classes, Instant::now() + self.args.answer_within());
         }
         let fork_every = profile(&self.bundle, &live.task).map_or(0, |profile| profile.fork_every);
         let worn = fork_every > 0 && live.units_run >= fork_every;

@@ -8,6 +8,7 @@ pub use crate::discover::fuzzing::*;
 use crate::discover::{ANSWERS, Kept};
 use crate::plan::{Past, TIMINGS, Timings, plan as make_plan};
 use crate::report::{Aggregate, Console, ConsoleOptions, ReportDirs, write_all};
+use crate::reuse::Store;
 use crate::run::{Queue, RunInput, State, parse_journal, units_run_by};
 use crate::{bundle as bundles, document, plan as plans, select, session};
 use std::path::{Path, PathBuf};
@@ -56,8 +57,37 @@ pub fn timings(bytes: &[u8]) {
     let Ok(timings) = TIMINGS.parse::<Timings>(Path::new("timings.json"), bytes) else { return };
     let written = timings.bytes().expect("timings have a JSON form");
     assert_eq!(TIMINGS.parse::<Timings>(Path::new("timings.json"), &written).ok().as_ref(), Some(&timings));
+    let other = TIMINGS.parse::<Timings>(Path::new("timings.json"), SMALL_TIMINGS).expect("the seed is a timings file");
+    let merged = |first: &Timings, second: &Timings| {
+        let mut all = first.clone();
+        all.merge(second);
+        all
+    };
+    assert_eq!(merged(&timings, &other), merged(&other, &timings));
+    assert_eq!(merged(&timings, &timings), timings);
     let tests = plan_of(SMALL_PLAN);
     let _ = make_plan(&discovered(&tests), &Past::of(&timings), &request_for(&tests));
+    let mut young = merged(&timings, &other);
+    young.keep_only(&tests);
+    young.expire(20_000, 90);
+    let _ = young.bytes().expect("timings have a JSON form");
+}
+
+/// Reads a store of passed tests, and writes it again.
+pub fn passed(bytes: &[u8]) {
+    let path = Path::new("passed.json");
+    let Ok(mut store) = Store::parse(path, bytes) else { return };
+    let written = store.bytes().expect("a store has a JSON form");
+    assert_eq!(Store::parse(path, &written).ok().as_ref(), Some(&store));
+    let copy = store.clone();
+    store.merge(&copy);
+    assert_eq!(store, copy);
+    store.expire(1 << 50, 30);
+}
+
+/// Reads what a class file mentions.
+pub fn references(bytes: &[u8]) {
+    crate::reuse::read_references(bytes);
 }
 
 /// Reads a quarantine file and marks a plan with it.
@@ -78,6 +108,9 @@ pub fn journal(bytes: &[u8]) {
 
 /// A valid plan of two units.
 const SMALL_PLAN: &[u8] = include_bytes!("../../fuzz/seeds/plan/small.json");
+
+/// Valid timings of several runs.
+const SMALL_TIMINGS: &[u8] = include_bytes!("../../fuzz/seeds/timings/lines.json");
 
 fn plan_of(bytes: &[u8]) -> Plan {
     serde_json::from_slice(bytes).expect("the seed is a plan")
@@ -153,8 +186,12 @@ mod tests {
     #[test]
     fn all_seeds_are_read_or_refused() {
         let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds");
-        let targets: [(&str, Reader); 9] = [
+        let targets: [(&str, Reader); 13] = [
+            ("passed", passed),
+            ("references", references),
+            ("class_file", references),
             ("answers", answers),
+            ("cache", cache),
             ("request", request),
             ("plan", plan),
             ("bundle", bundle),
@@ -175,6 +212,8 @@ mod tests {
     #[test]
     fn the_small_seeds_are_valid() {
         let plan = plan_of(SMALL_PLAN);
+        let store = Store::parse(Path::new("small"), include_bytes!("../../fuzz/seeds/passed/small.json")).unwrap();
+        assert_eq!(store.len(), 2);
         let small = |bytes: &[u8]| parse_journal(Path::new("small"), bytes).unwrap().len();
         assert_eq!(small(include_bytes!("../../fuzz/seeds/journal/small.jsonl")), 15);
         assert_eq!(small(include_bytes!("../../fuzz/seeds/journal/longest-durations.jsonl")), 18);

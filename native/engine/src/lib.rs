@@ -6,6 +6,7 @@
 
 pub mod backend;
 pub mod bundle;
+mod content;
 pub mod discover;
 mod document;
 #[cfg(any(fuzzing, test))]
@@ -15,6 +16,7 @@ pub mod history;
 pub mod plan;
 mod quarantined;
 pub mod report;
+pub mod reuse;
 pub mod run;
 mod select;
 pub mod session;

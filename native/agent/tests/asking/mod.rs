@@ -56,6 +56,15 @@ async fn the_class_that_kills_its_jvm_is_named_and_the_others_are_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_question_about_nothing_and_one_that_ends_with_a_death_are_finished() {
+    let world = World::new(&[(":a:test", "A", &["x"]), (":b:test", "B", &["x"])]);
+    let answers = ask(&world, &[(":a:test", &[]), (":b:test", &["Dies"]), (":a:test", &["A"])], None).await.unwrap();
+    assert!(answers[0].is_empty());
+    assert_eq!(words(&answers[1]), ["Dies: JvmDied"]);
+    assert_eq!(words(&answers[2]), ["A: found"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_class_that_hangs_is_given_up_and_the_others_are_answered() {
     let world = World::new(&[(":test", "A", &["x"])]);
     let answers = ask(&world, &[(":test", &["A", "Hangs", "B"])], Some(5)).await.unwrap();

@@ -20,6 +20,12 @@ pub(crate) enum Unreadable {
     Annotation,
     /// It names its constants more often than any compiler does.
     TooMuchText,
+    /// It does not begin as class files do.
+    Magic,
+    /// It ends too early, or names a constant that it does not have.
+    End,
+    /// Its constant pool has a constant of this unknown kind.
+    Constant(u8),
 }
 
 impl std::fmt::Display for Unreadable {
@@ -28,6 +34,11 @@ impl std::fmt::Display for Unreadable {
             Self::Structure(error) => write!(f, "it is no class file, or a damaged one: {error}"),
             Self::Annotation => f.write_str("it is damaged: an annotation ends too early or nests too deeply"),
             Self::TooMuchText => f.write_str("its names and annotations add up to more text than a compiler writes"),
+            Self::Magic => f.write_str("it is no class file: it does not begin with CAFEBABE"),
+            Self::End => f.write_str("it is damaged: it ends too early or names a constant that it does not have"),
+            Self::Constant(tag) => {
+                write!(f, "it is damaged: its constant pool has a constant of the unknown kind {tag}")
+            }
         }
     }
 }
@@ -58,7 +69,9 @@ pub(crate) enum Value {
     Bool(bool),
     Annotation(Annotation),
     List(Vec<Value>),
-    /// A number, character or enum constant: no rule asks for one.
+    /// Name of an enum constant.
+    Constant(String),
+    /// A number or character: no rule asks for one.
     Other,
 }
 
@@ -85,6 +98,14 @@ impl Annotation {
                 _ => None,
             })
             .collect()
+    }
+
+    /// The enum constant of an element, if it is written out.
+    pub(crate) fn constant(&self, name: &str) -> Option<&str> {
+        match self.element(name) {
+            Some(Value::Constant(constant)) => Some(constant),
+            _ => None,
+        }
     }
 
     /// The annotations of a container annotation's `value`.
@@ -160,8 +181,7 @@ impl Reader<'_, '_> {
             }
             b'e' => {
                 self.u16()?;
-                self.u16()?;
-                Value::Other
+                Value::Constant(self.text()?)
             }
             b'@' => Value::Annotation(self.annotation(depth + 1)?),
             b'[' => Value::List((0..self.u16()?).map(|_| self.value(depth + 1)).collect::<Result<_, _>>()?),

@@ -98,7 +98,7 @@ fn request(engines: &[&str], change: impl Fn(&mut TestTask), tests: &[&str]) -> 
 
 fn ask(engines: &[&str], tests: &[&str], harness: &Told) -> Result<Discovery> {
     let (_folder, request) = request(engines, |_| (), tests);
-    discover_and_ask(&request, harness)
+    discover_and_ask(&request, harness).map(|(discovery, _)| discovery)
 }
 
 fn junit4(task: &mut TestTask) {

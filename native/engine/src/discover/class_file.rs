@@ -21,6 +21,8 @@ pub(crate) struct ClassFile {
     pub(crate) annotations: Vec<Annotation>,
     pub(crate) methods: Vec<Method>,
     pub(crate) sha256: [u8; 32],
+    /// Of the file, in bytes.
+    pub(crate) size: u64,
 }
 
 /// Where a class is declared.
@@ -46,7 +48,13 @@ pub(crate) struct Method {
 
 impl ClassFile {
     /// Reads a class file. Never panics, whatever the bytes are.
+    #[cfg(any(fuzzing, test))]
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Unreadable> {
+        Self::parse_counting(bytes).map(|(class, _)| class)
+    }
+
+    /// As [`ClassFile::parse`], with how many bytes of text it keeps.
+    pub(crate) fn parse_counting(bytes: &[u8]) -> Result<(Self, usize), Unreadable> {
         let class = Class::new(bytes)?;
         let texts = &Texts::new(class.pool());
         let name = texts.class_name(class.this_class())?;
@@ -64,10 +72,11 @@ impl ClassFile {
             annotations: Vec::new(),
             methods,
             sha256: Sha256::digest(bytes).into(),
+            size: bytes.len() as u64,
             name,
         };
         file.read_attributes(texts, class.attributes())?;
-        Ok(file)
+        Ok((file, texts.given()))
     }
 
     fn read_attributes<'a>(

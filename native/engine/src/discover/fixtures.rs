@@ -14,6 +14,10 @@ pub(super) struct Fixtures {
     pub(super) asked: PathBuf,
     /// The framework types.
     pub(super) stubs: PathBuf,
+    /// Specifications, as Spock's compiler marks them.
+    pub(super) specs: PathBuf,
+    /// Types that only newer engines have, by which rules are chosen.
+    pub(super) newer: PathBuf,
 }
 
 /// Compiles the fixtures, or gives those that were compiled already.
@@ -22,15 +26,20 @@ pub(super) fn compiled() -> &'static Fixtures {
     COMPILED.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-        let [stubs, cases, asked] = ["stubs", "cases", "asked"].map(|name| folder.path().join(name));
+        let classes = |name: &str| folder.path().join(name);
+        let (stubs, cases, asked) = (classes("stubs"), classes("cases"), classes("asked"));
+        let (specs, newer) = (classes("specs"), classes("newer"));
         compile(&sources.join("stubs"), &stubs, None);
         compile(&sources.join("cases"), &cases, Some(&stubs));
         compile(&sources.join("asked"), &asked, Some(&stubs));
-        Fixtures { _folder: folder, cases, asked, stubs }
+        compile(&sources.join("specs"), &specs, Some(&stubs));
+        compile(&sources.join("newer"), &newer, None);
+        Fixtures { _folder: folder, cases, asked, stubs, specs, newer }
     })
 }
 
-fn compile(sources: &Path, classes: &Path, classpath: Option<&Path>) {
+/// Compiles all sources below a folder.
+pub(super) fn compile(sources: &Path, classes: &Path, classpath: Option<&Path>) {
     let javac = std::env::var_os("JAVA_HOME").map_or_else(|| "javac".into(), |home| Path::new(&home).join("bin/javac"));
     let mut command = Command::new(javac);
     command.args(["-nowarn", "-proc:none", "-d"]).arg(classes);

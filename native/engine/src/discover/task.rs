@@ -10,7 +10,9 @@ use super::engines::Engines;
 use super::found::FoundTest;
 use super::junit4::JUnit4Class;
 use super::selection::Selection;
-use super::{DiscoveredTask, FoundBy, Notice, TestClass, ask_runners, junit4, jupiter, notices, testng};
+use super::settings::JupiterSettings;
+use super::{DiscoveredTask, FoundBy, Notice, TestClass, Traits};
+use super::{ask_runners, junit4, jupiter, notices, spock, testng, traits};
 use noak::AccessFlags;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -180,8 +182,9 @@ struct Search<'a> {
     classpath: Classpath,
     engines: Engines,
     selection: Selection,
-    /// Hashes of the class files of the task's class directories, by class name.
-    own: std::sync::OnceLock<BTreeMap<String, [u8; 32]>>,
+    settings: JupiterSettings,
+    /// Hashes and sizes of the class files of the task's class directories, by class name.
+    own: std::sync::OnceLock<BTreeMap<String, ([u8; 32], u64)>>,
 }
 
 /// What one framework found in a class.
@@ -192,7 +195,7 @@ impl<'a> Search<'a> {
         let mut paths: Vec<&PathBuf> = task.class_dirs.iter().collect();
         paths.extend(task.classpath.iter().filter(|path| !task.class_dirs.contains(path)));
         paths.extend(&task.launcher_classpath);
-        let classpath = Classpath::new(paths.into_iter().map(|path| containers.get(path)).collect());
+        let classpath = Classpath::new(paths.into_iter().map(|path| containers.get(path, task.java.version)).collect());
         let engines = match &task.framework {
             Framework::JunitPlatform { include_engines, exclude_engines, .. } => {
                 Engines::find(&classpath, include_engines, exclude_engines)?
@@ -200,7 +203,9 @@ impl<'a> Search<'a> {
             _ => Engines::default(),
         };
         let selection = Selection::new(task, command_line)?;
-        Ok(Self { task, classpath, engines, selection, own: std::sync::OnceLock::new() })
+        let settings =
+            if engines.jupiter { JupiterSettings::find(&classpath, task)? } else { JupiterSettings::default() };
+        Ok(Self { task, classpath, engines, selection, settings, own: std::sync::OnceLock::new() })
     }
 
     fn notices(&self, asked: bool) -> Vec<Notice> {
@@ -223,20 +228,12 @@ impl<'a> Search<'a> {
         let filter = FileFilter::new(&task.includes, &task.excludes);
         let mut files: Vec<(Arc<Container>, String)> = Vec::new();
         for dir in &task.class_dirs {
-            let container = containers.get(dir);
+            let container = containers.get(dir, task.java.version);
             let paths = container.class_paths()?;
             files.extend(paths.into_iter().map(|path| (Arc::clone(&container), path)));
         }
-        let read: Vec<Option<Arc<ClassFile>>> = files
-            .par_iter()
-            .map(|(container, path)| {
-                let class = container.class_at(path)?;
-                if let Some(class) = &class {
-                    container.remember(class);
-                }
-                Ok(class)
-            })
-            .collect::<Result<_>>()?;
+        let read: Vec<Option<Arc<ClassFile>>> =
+            files.par_iter().map(|(container, path)| container.class_at(path)).collect::<Result<_>>()?;
         let mut seen = BTreeSet::new();
         let mut hashes = BTreeMap::new();
         let mut candidates = Vec::new();
@@ -248,7 +245,7 @@ impl<'a> Search<'a> {
             if !is_in_place || !seen.insert(class.name.clone()) {
                 continue;
             }
-            hashes.insert(class.name.clone(), class.sha256);
+            hashes.insert(class.name.clone(), (class.sha256, class.size));
             if !filter.accepts(path) || is_anonymous(&class.name) {
                 continue;
             }
@@ -278,6 +275,7 @@ impl<'a> Search<'a> {
             }
             return Ok(look);
         };
+        let traits = traits::of(&self.classpath, &self.settings, class, &finds)?;
         let mut wanted: BTreeSet<TestName> = BTreeSet::new();
         let mut whole_class = true;
         for test in finds.into_iter().flat_map(|(_, tests)| tests) {
@@ -295,13 +293,17 @@ impl<'a> Search<'a> {
             return Ok(look);
         }
         let tests = wanted.into_iter().collect();
-        look.found = Some(TestClass { framework, tests, whole_class, ..self.bare(class)? });
+        let bare = self.bare(class)?;
+        let traits = Traits { bytes: bare.traits.bytes, ..traits };
+        look.found = Some(TestClass { framework, tests, whole_class, traits, ..bare });
         Ok(look)
     }
 
-    /// A class with its name and hash, and nothing else.
+    /// A class with its name, hash and size, and nothing else.
     fn bare(&self, class: &ClassFile) -> Result<TestClass> {
-        Ok(TestClass { class: class.name.clone(), sha256: self.hash(class)?, ..TestClass::default() })
+        let (sha256, bytes) = self.hash(class)?;
+        let traits = Traits { bytes, ..Traits::default() };
+        Ok(TestClass { class: class.name.clone(), sha256, traits, ..TestClass::default() })
     }
 
     /// Whether Gradle gives the class to the framework.
@@ -346,6 +348,9 @@ impl<'a> Search<'a> {
         if self.engines.testng {
             finds.extend(self.find_testng(class, doubts)?);
         }
+        if self.engines.spock {
+            finds.push((FoundBy::Spock, spock::find(&self.classpath, class)?));
+        }
         if self.engines.suite && ask_runners::is_suite(&self.classpath, class)? {
             let why = "@Suite selects its tests while it runs";
             let unasked = notices::unknown_tests(&self.task.path, &class.name, why);
@@ -355,7 +360,12 @@ impl<'a> Search<'a> {
     }
 
     fn find_junit4(&self, class: &Arc<ClassFile>, doubts: &mut Doubts) -> Result<Vec<Find>> {
-        if class.flags.intersects(AccessFlags::ABSTRACT | AccessFlags::INTERFACE) || self.is_run_by_enclosing(class)? {
+        // Nor does Gradle take an inner class for one of JUnit 4, nor the engine.
+        if class.flags.intersects(AccessFlags::ABSTRACT | AccessFlags::INTERFACE)
+            || class.is_inner()
+            || class.nesting == Nesting::Local
+            || self.is_run_by_enclosing(class)?
+        {
             return Ok(Vec::new());
         }
         Ok(match junit4::find(&self.classpath, class)? {
@@ -411,31 +421,35 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The hash of the class, of all that is declared in it, and of its ancestors.
-    fn hash(&self, class: &ClassFile) -> Result<String> {
-        let mut files: BTreeMap<String, [u8; 32]> = BTreeMap::new();
-        let mut todo = vec![(class.name.clone(), class.sha256)];
+    /// Hash and size, in bytes, of the class, of all that is declared in it, and of its ancestors.
+    fn hash(&self, class: &ClassFile) -> Result<(String, u64)> {
+        let mut files: BTreeMap<String, ([u8; 32], u64)> = BTreeMap::new();
+        let mut todo = vec![(class.name.clone(), (class.sha256, class.size))];
         for superclass in self.classpath.superclasses(class)? {
-            todo.push((superclass.name.clone(), superclass.sha256));
+            todo.push((superclass.name.clone(), (superclass.sha256, superclass.size)));
         }
         for name in &class.interfaces {
-            todo.extend(self.classpath.class(name)?.map(|interface| (interface.name.clone(), interface.sha256)));
+            todo.extend(
+                self.classpath
+                    .class(name)?
+                    .map(|interface| (interface.name.clone(), (interface.sha256, interface.size))),
+            );
         }
-        for (name, sha256) in todo {
+        for (name, file) in todo {
             if let Some(own) = self.own.get() {
                 let nested = format!("{name}$");
                 let declared = own.range(nested.clone()..).take_while(|(other, _)| other.starts_with(&nested));
-                files.extend(declared.map(|(other, hash)| (other.clone(), *hash)));
+                files.extend(declared.map(|(other, file)| (other.clone(), *file)));
             }
-            files.insert(name, sha256);
+            files.insert(name, file);
         }
         let mut hasher = Sha256::new();
-        for (name, sha256) in &files {
+        for (name, (sha256, _)) in &files {
             hasher.update(name.as_bytes());
             hasher.update([0]);
             hasher.update(sha256);
         }
-        Ok(crate::hash::hex(&hasher.finalize()))
+        Ok((crate::hash::hex(&hasher.finalize()), files.values().map(|(_, size)| size).sum()))
     }
 }
 

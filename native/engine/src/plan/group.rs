@@ -25,10 +25,10 @@ impl Bin<'_> {
 
 /// Spreads units over `workers` groups. Groups are empty when there are fewer units than workers.
 pub(crate) fn spread(units: &[Unit], workers: u32) -> Vec<Group> {
-    let mut longest_first: Vec<usize> = (0..units.len()).collect();
+    let mut longest_first: Vec<usize> = (0..units.len()).filter(|index| units[*index].reused.is_none()).collect();
     longest_first.sort_by_key(|index| (std::cmp::Reverse(units[*index].estimate_ms), *index));
     // More groups than units stay empty whatever happens: no need to look at them.
-    let busy = units.len().min(workers as usize);
+    let busy = longest_first.len().min(workers as usize);
     let mut bins: Vec<Bin<'_>> =
         (0..busy).map(|_| Bin { load: 0, profiles: HashSet::new(), units: Vec::new() }).collect();
     for index in longest_first {

@@ -5,6 +5,7 @@ mod history;
 mod listing;
 pub(crate) mod panic;
 mod prepare;
+mod reuse;
 mod run;
 mod runs;
 mod show;

@@ -6,6 +6,7 @@ use crate::backend::Backend;
 use crate::plan::Timings;
 use crate::report::words::{counted, verdict_word};
 use crate::report::{Aggregate, Console, ConsoleOptions, ReportDirs, Summary, write_all};
+use crate::reuse::Outcomes;
 use crate::run::{RunInput, RunSummary, run};
 use std::path::Path;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub(crate) struct Show<'a> {
     aggregate: Aggregate,
     console: Console,
     recorder: Recorder,
+    outcomes: Outcomes,
     record: Record,
     output: bool,
 }
@@ -55,6 +57,7 @@ impl<'a> Show<'a> {
             context,
             aggregate: Aggregate::new(&plan).named(context.request.build_name.clone()),
             console: Console::new(&plan, options),
+            outcomes: Outcomes::default(),
             plan,
             recorder: Recorder::new(timings),
             record,
@@ -97,6 +100,7 @@ impl<'a> Show<'a> {
     fn take(&mut self, event: RunEvent) {
         self.aggregate.apply(&event);
         self.recorder.take(&event);
+        self.outcomes.apply(&event);
         self.context.sink.say_all(self.console.on_event(&event));
         match &event {
             RunEvent::Output { text, .. } if self.output => {
@@ -107,6 +111,11 @@ impl<'a> Show<'a> {
         if self.context.run_events {
             self.context.sink.send(Event::Run { event });
         }
+    }
+
+    /// How tests ended so far.
+    pub(crate) fn outcomes(&self) -> &Outcomes {
+        &self.outcomes
     }
 
     /// Writes the reports and the timings, says how it went.

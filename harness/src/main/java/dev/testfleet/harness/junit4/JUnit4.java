@@ -5,6 +5,7 @@ import dev.testfleet.harness.Framework;
 import dev.testfleet.harness.FrameworkOptions;
 import dev.testfleet.harness.HarnessFault;
 import dev.testfleet.harness.junit4.UnitTests.Leaf;
+import dev.testfleet.harness.report.Slice;
 import dev.testfleet.harness.report.UnitReport;
 import dev.testfleet.harness.wire.ToHarness.RunUnit;
 
@@ -42,6 +43,10 @@ public final class JUnit4 implements Framework {
 
     @Override
     public void run(UnitReport report) throws ClassNotFoundException {
+        if (report.unit().invocations != null) {
+            Slice.refuse(report, "JUnit 4 runs all of them or none");
+            return;
+        }
         RunUnit unit = report.unit();
         Runner runner = Request.aClass(load(unit.className)).getRunner();
         UnitTests tests = new UnitTests(unit.className, report::isPlanned, report::endWithUnit);

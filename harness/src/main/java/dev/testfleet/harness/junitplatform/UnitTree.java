@@ -50,17 +50,25 @@ final class UnitTree implements PostDiscoveryFilter {
     }
 
     /**
-     * A filter to put behind all others: takes down what they leave. Unlike a test plan it sees the
-     * methods of class templates.
+     * A filter to put behind all others: takes down the tests that they leave, and suites
+     * without any (their mapping has no test). Unlike a test plan it sees the methods of class
+     * templates.
      */
     PostDiscoveryFilter lister(BiConsumer<TestDescriptor, Mapping> left) {
         return descriptor -> {
             Mapping mapping = mapping(descriptor);
-            if (mapping.test != null) {
+            if (mapping.test != null || isEmptySuite(descriptor, mapping)) {
                 left.accept(descriptor, mapping);
             }
             return FilterResult.included("listed");
         };
+    }
+
+    /** Whether it is a suite that fails because it has no tests: its engine keeps it for that. */
+    private static boolean isEmptySuite(TestDescriptor descriptor, Mapping mapping) {
+        return mapping.kind == Mapping.Kind.CLASS
+                && mapping.engine.equals("junit-platform-suite")
+                && descriptor.mayRegisterTests();
     }
 
     /** The mapping of a node, also of one that was made while the tests ran. */

@@ -4,6 +4,7 @@ import dev.testfleet.harness.Found;
 import dev.testfleet.harness.Framework;
 import dev.testfleet.harness.FrameworkOptions;
 import dev.testfleet.harness.HarnessFault;
+import dev.testfleet.harness.report.Slice;
 import dev.testfleet.harness.report.UnitReport;
 
 import org.testng.IAnnotationTransformer;
@@ -49,6 +50,10 @@ public final class TestNg implements Framework {
 
     @Override
     public void run(UnitReport report) throws ClassNotFoundException {
+        if (report.unit().invocations != null) {
+            Slice.refuse(report, "TestNG runs all of them or none");
+            return;
+        }
         Class<?> testClass = load(report.unit().className);
         TestNG testng = testng(UnitSuite.of(report.unit(), testClass));
         if (!sequential) {
