@@ -57,8 +57,20 @@ pub fn timings(bytes: &[u8]) {
     let Ok(timings) = TIMINGS.parse::<Timings>(Path::new("timings.json"), bytes) else { return };
     let written = timings.bytes().expect("timings have a JSON form");
     assert_eq!(TIMINGS.parse::<Timings>(Path::new("timings.json"), &written).ok().as_ref(), Some(&timings));
+    let other = TIMINGS.parse::<Timings>(Path::new("timings.json"), SMALL_TIMINGS).expect("the seed is a timings file");
+    let merged = |first: &Timings, second: &Timings| {
+        let mut all = first.clone();
+        all.merge(second);
+        all
+    };
+    assert_eq!(merged(&timings, &other), merged(&other, &timings));
+    assert_eq!(merged(&timings, &timings), timings);
     let tests = plan_of(SMALL_PLAN);
     let _ = make_plan(&discovered(&tests), &Past::of(&timings), &request_for(&tests));
+    let mut young = merged(&timings, &other);
+    young.keep_only(&tests);
+    young.expire(20_000, 90);
+    let _ = young.bytes().expect("timings have a JSON form");
 }
 
 /// Reads a store of passed tests, and writes it again.
@@ -96,6 +108,9 @@ pub fn journal(bytes: &[u8]) {
 
 /// A valid plan of two units.
 const SMALL_PLAN: &[u8] = include_bytes!("../../fuzz/seeds/plan/small.json");
+
+/// Valid timings of several runs.
+const SMALL_TIMINGS: &[u8] = include_bytes!("../../fuzz/seeds/timings/lines.json");
 
 fn plan_of(bytes: &[u8]) -> Plan {
     serde_json::from_slice(bytes).expect("the seed is a plan")

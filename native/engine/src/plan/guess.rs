@@ -199,6 +199,49 @@ mod tests {
         assert!(guess(20, "quick.New") < elsewhere && elsewhere < guess(20, "slow.New"));
     }
 
+    /// A recorded suite: class, tests and milliseconds.
+    fn recorded(suite: &str) -> Vec<(String, usize, f64)> {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/suites/recorded");
+        let text = std::fs::read_to_string(root.join(suite).join("classes.tsv")).unwrap();
+        let row = |line: &str| {
+            let cells: Vec<&str> = line.split('\t').collect();
+            (cells[0].to_owned(), cells[3].parse().unwrap(), cells[1].parse().unwrap())
+        };
+        text.lines().skip(1).map(row).collect()
+    }
+
+    #[test]
+    fn guesses_of_a_class_left_out_are_better_than_means() {
+        for suite in ["commons-lang3", "commons-io", "commons-math3", "strata-basics"] {
+            let classes = recorded(suite);
+            let task = TaskPath(":test".into());
+            let ln = |micros: f64| micros.max(LEAST_US).ln();
+            // What a miss costs: too short three times as much as too long.
+            let cost = |actual: f64, guess: f64| {
+                let short = ln(actual) - ln(guess);
+                if short > 0.0 { 3.0 * short } else { -short }
+            };
+            let total: f64 = classes.iter().map(|(_, _, ms)| ms * 1000.0).sum();
+            let (mut of_guess, mut of_mean, mut long_enough) = (0.0, 0.0, 0);
+            for (left_out, (class, tests, ms)) in classes.iter().enumerate() {
+                let others = classes.iter().enumerate().filter(|(at, _)| *at != left_out).map(|(_, one)| Known {
+                    task: &task,
+                    class: &one.0,
+                    size: size(one.1, 0),
+                    micros: one.2 * 1000.0,
+                });
+                let guess = Guesses::new(others.collect()).of(&task, class, size(*tests, 0));
+                let actual = ms * 1000.0;
+                of_guess += cost(actual, guess);
+                of_mean += cost(actual, (total - actual) / (classes.len() - 1) as f64);
+                long_enough += usize::from(guess >= actual);
+            }
+            assert!(of_guess < 0.95 * of_mean, "{suite}: {of_guess} of guesses, {of_mean} of the mean");
+            let percent = 100 * long_enough / classes.len();
+            assert!((65..=85).contains(&percent), "{suite}: {percent}% were guessed long enough");
+        }
+    }
+
     proptest! {
         #[test]
         fn every_guess_is_a_number_between_nothing_and_a_year(

@@ -348,11 +348,11 @@ impl Timings {
         }
         let Some(path) = line.task else { return Err("a line is neither of a run nor of a Test task".to_owned()) };
         let task = self.tasks.entry(path).or_default();
-        task.jvm.merge(&series(line.jvm, &line.runs)?);
+        task.jvm.merge(&series(bounded(line.jvm), &line.runs)?);
         let Some(name) = line.class else { return Ok(()) };
         let class = task.classes.entry(name).or_default();
         class.seen = class.seen.max(line.seen);
-        class.setup.merge(&series(line.setup, &line.runs)?);
+        class.setup.merge(&series(bounded(line.setup), &line.runs)?);
         for (method, cells) in line.tests {
             class.tests.entry(method).or_default().runs.merge(&series(cells, &line.runs)?);
         }
@@ -396,6 +396,7 @@ impl TryFrom<File> for Timings {
             }
         }
         file.lines.into_iter().flatten().try_for_each(|line| timings.add_line(line))?;
+        timings.tasks.retain(|_, task| !task.classes.is_empty() || !task.jvm.is_empty());
         Ok(timings)
     }
 }
@@ -407,6 +408,10 @@ fn undated<T: Clone + Ord>(values: &[u64], found: impl Fn(u64) -> T) -> Series<T
         series.add(RunKey::unknown(place), found(*value));
     }
     series
+}
+
+fn bounded(cells: Vec<Option<u64>>) -> Vec<Option<u64>> {
+    cells.into_iter().map(|micros| micros.map(|micros| micros.min(LONGEST_US))).collect()
 }
 
 fn expected_of(runs: &Series<Observation>) -> Option<u64> {

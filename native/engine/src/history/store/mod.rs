@@ -12,6 +12,8 @@ mod name;
 mod network;
 mod registry;
 #[cfg(test)]
+mod registry_tests;
+#[cfg(test)]
 mod tests;
 
 use credentials::Credentials;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-const QUICK: Limits = Limits {
+pub(super) const QUICK: Limits = Limits {
     connect: Duration::from_secs(2),
     read: Duration::from_secs(3),
     merge: Duration::from_secs(20),
@@ -15,7 +15,7 @@ const QUICK: Limits = Limits {
     attempts: 40,
 };
 
-fn history(location: &str, branch: &str) -> SharedHistory {
+pub(super) fn history(location: &str, branch: &str) -> SharedHistory {
     SharedHistory {
         location: location.into(),
         branch: branch.into(),
@@ -27,12 +27,12 @@ fn history(location: &str, branch: &str) -> SharedHistory {
     }
 }
 
-fn open(location: &str, branch: &str) -> Store {
+pub(super) fn open(location: &str, branch: &str) -> Store {
     Store::open_within(&history(location, branch), &BTreeMap::new(), QUICK).unwrap()
 }
 
 /// A document that merges: its lines, sorted.
-fn add(line: &str) -> impl FnMut(Option<&[u8]>) -> Result<Vec<u8>> {
+pub(super) fn add(line: &str) -> impl FnMut(Option<&[u8]>) -> Result<Vec<u8>> {
     let line = line.to_owned();
     move |old| {
         let mut lines: Vec<String> =
@@ -44,12 +44,12 @@ fn add(line: &str) -> impl FnMut(Option<&[u8]>) -> Result<Vec<u8>> {
     }
 }
 
-fn text(store: &Store) -> Option<String> {
+pub(super) fn text(store: &Store) -> Option<String> {
     store.read("timings").unwrap().map(|bytes| String::from_utf8(bytes).unwrap())
 }
 
 /// What holds for every place.
-fn keeps_the_rules(location: &str) {
+pub(super) fn keeps_the_rules(location: &str) {
     let main = open(location, "main");
     let branch = open(location, "feature/x");
     assert_eq!(text(&branch), None);
@@ -84,7 +84,7 @@ fn loses_no_update(location: &str, machines: usize) {
         thread.join().unwrap().unwrap();
     }
     let all = text(&open(location, "race")).unwrap();
-    assert_eq!(all.lines().count(), machines, "{all}");
+    assert_eq!(all.lines().filter(|line| line.starts_with("machine")).count(), machines, "{all}");
 }
 
 #[test]
@@ -398,18 +398,4 @@ fn a_failed_merge_writes_nothing() {
     let failure = store.merge("timings", |_| Err(Failure::new(FailureCode::Internal, "failed to merge"))).unwrap_err();
     assert!(failure.to_string().contains("failed to merge"), "{failure}");
     assert_eq!(store.read("timings").unwrap(), None);
-}
-
-/// A real registry, which `tests/registry` starts: it names it here.
-#[test]
-#[ignore = "needs a registry: tests/registry runs it"]
-fn a_registry_is_shared() {
-    let location = std::env::var("TESTFLEET_TEST_REGISTRY").expect("tests/registry sets it");
-    keeps_the_rules(&format!("{location}/rules"));
-    let wrong = with_password(&format!("{location}/rules"), Some("CI_USER"));
-    let failure = wrong.read("timings");
-    if std::env::var_os("TESTFLEET_TEST_REGISTRY_LOGIN").is_some() {
-        let failure = failure.unwrap_err();
-        assert!(!failure.to_string().contains("s3cret") && failure.hint.is_some(), "{failure}");
-    }
 }
