@@ -1,6 +1,8 @@
 //! Expected durations, also of tests that never ran.
 
+use super::durations::{Durations, Expected};
 use super::timings::Timings;
+use crate::discover::TestClass;
 use std::collections::HashMap;
 use testfleet_protocol::plan::EstimateSource;
 use testfleet_protocol::test::{TaskPath, TestName};
@@ -58,6 +60,7 @@ impl<'a> Estimates<'a> {
         estimates
     }
 
+    #[cfg(test)]
     /// Milliseconds, at least one, for tests of a class with its set-up.
     pub(super) fn of(&self, task: &TaskPath, class: &str, tests: &[TestName]) -> (u64, EstimateSource) {
         let mut known = 0;
@@ -90,6 +93,31 @@ impl<'a> Estimates<'a> {
             .or_else(|| mean(&self.by_package, package(class)))
             .or_else(|| self.overall.value())
             .unwrap_or(UNKNOWN_TEST_US)
+    }
+}
+
+impl Durations for Estimates<'_> {
+    fn test(&self, task: &TaskPath, _class: &TestClass, test: &TestName) -> Expected {
+        match self.timings.of_test(task, test) {
+            Some(us) => Expected { us, known: true },
+            None => Expected { us: self.guess(task, &test.class), known: false },
+        }
+    }
+
+    fn setup_us(&self, task: &TaskPath, class: &TestClass) -> u64 {
+        self.of_setup(task, &class.class)
+    }
+
+    fn invocations_us(&self, _task: &TaskPath, _test: &TestName) -> Vec<u64> {
+        Vec::new()
+    }
+
+    fn failed_recently(&self, _task: &TaskPath, _test: &TestName) -> bool {
+        false
+    }
+
+    fn is_new(&self, task: &TaskPath, test: &TestName) -> bool {
+        self.timings.of_test(task, test).is_none()
     }
 }
 
