@@ -16,6 +16,8 @@ mod parts;
 mod property_tests;
 mod search;
 mod split;
+#[cfg(test)]
+mod split_tests;
 mod steady;
 mod timings;
 mod units;

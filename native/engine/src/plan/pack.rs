@@ -173,12 +173,13 @@ pub(super) fn pack(problem: &Problem) -> Vec<usize> {
     let bound = problem.lower_bound();
     let searched = search::lowest(problem, bound);
     // Whoever asks for less than this moves tests for nothing: estimates are not that good.
-    let good = searched.best.fullest().max(bound + bound / 100);
+    let work = bound - problem.charge.min(bound);
+    let good = searched.best.fullest().max(bound + work / 100);
     let mut steady = steady::spread(problem);
     search::improve(&mut steady, good);
     let promised = searched.longest_first.min(searched.best.fullest() + searched.best.fullest() / 200);
     let mut chosen =
-        if steady.fullest() <= promised.max(bound + bound / 50) { steady } else { steady::renumbered(searched.best) };
+        if steady.fullest() <= promised.max(bound + work / 50) { steady } else { steady::renumbered(searched.best) };
     chosen.fill_empty();
     chosen.into_bins()
 }

@@ -40,7 +40,7 @@ pub(super) fn lowest<'a>(problem: &'a Problem, bound: u64) -> Searched<'a> {
     let mut best = in_order(problem, &order);
     let longest_first = best.fullest();
     // A thousandth is less than what a millisecond of an estimate is worth.
-    let enough = bound + bound / 1_000;
+    let enough = bound + (bound - problem.charge.min(bound)) / 1_000;
     if longest_first > enough {
         let other = in_order(problem, &by_slack(problem, &order));
         best = if other.fullest() < longest_first { other } else { best };
