@@ -55,7 +55,10 @@ fn main() {
             ToHarness::RunUnit { unit, class, whole_class, tests, .. } => {
                 harness.run(&unit, &class, whole_class, tests)
             }
-            ToHarness::Discover { .. } => harness.send(FromHarness::DiscoveryFinished),
+            ToHarness::Discover { classes } => {
+                classes.into_iter().for_each(|class| harness.discover(class));
+                harness.send(FromHarness::DiscoveryFinished);
+            }
             ToHarness::Shutdown => exit(0),
             ToHarness::Configure { .. } => panic!("configured twice"),
         }
@@ -99,6 +102,30 @@ impl Harness {
         let sent: Result<()> = frame::encode(&message.encode(), &mut bytes);
         sent.expect("it fits");
         self.out.write_all(&bytes).expect("the agent reads");
+    }
+
+    /// Looks into a class, which does what its name begins with.
+    fn discover(&mut self, class: String) {
+        let word = class.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+        match word.as_str() {
+            "Dies" => {
+                eprintln!("looked at {class}");
+                let _ = kill(getpid(), Signal::SIGKILL);
+            }
+            "Hangs" => std::thread::sleep(Duration::from_secs(600)),
+            "Ignored" => {}
+            "Refused" => {
+                let stack = "Broken: not at all\n\tat X".to_owned();
+                let thrown = Thrown { kind: "Broken".into(), message: "not at all".into(), stack };
+                self.send(FromHarness::DiscoveryFailed { class, thrown });
+            }
+            "Empty" => self.send(FromHarness::Discovered { class, engines: Vec::new(), tests: Vec::new() }),
+            _ => {
+                println!("static initialiser of {class}");
+                let tests = vec![TestName { class: class.clone(), method: format!("of {}()", std::process::id()) }];
+                self.send(FromHarness::Discovered { class, engines: vec!["fake".into()], tests });
+            }
+        }
     }
 
     fn run(&mut self, unit: &str, class: &str, whole_class: bool, tests: Vec<TestName>) {

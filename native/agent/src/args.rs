@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use std::path::PathBuf;
+use std::time::Duration;
 use testfleet_protocol::path::Roots;
 
 /// Main process of a Testfleet worker; started by a backend, speaks on its standard streams.
@@ -26,9 +27,16 @@ pub(crate) struct Args {
     /// Suspend each harness JVM until a debugger attaches to port 5005
     #[arg(long)]
     pub(crate) debug_jvm: bool,
+    /// How long a JVM may look at a class that is asked about before it counts as hanging
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) answer_within: u32,
 }
 
 impl Args {
+    pub(crate) fn answer_within(&self) -> Duration {
+        Duration::from_secs(u64::from(self.answer_within))
+    }
+
     pub(crate) fn roots(&self) -> Roots {
         Roots::new(self.roots.clone())
     }

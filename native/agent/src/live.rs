@@ -32,7 +32,13 @@ pub(crate) struct Live {
     pub(crate) jvm: Jvm,
     pub(crate) task: TaskPath,
     pub(crate) ready: bool,
-    /// When it is killed unless it became ready, or ended, before.
+    /// Whether it was started to be asked.
+    pub(crate) for_asking: bool,
+    /// Whether it looks for the tests of classes.
+    pub(crate) asking: bool,
+    /// Whether it was killed because it gave no answer.
+    pub(crate) hung: bool,
+    /// When it is killed unless it became ready, answered, or ended, before.
     pub(crate) deadline: Option<Instant>,
     /// Told to end, or killed; it takes no more units.
     pub(crate) ending: bool,
@@ -51,13 +57,40 @@ struct Running {
 
 impl Live {
     /// A JVM that was just started and configured.
-    pub(crate) fn new(jvm: Jvm, task: TaskPath, ready_by: Option<Instant>) -> Self {
-        Self { jvm, task, ready: false, deadline: ready_by, ending: false, verdict: None, units_run: 0, running: None }
+    pub(crate) fn new(jvm: Jvm, task: TaskPath, ready_by: Option<Instant>, for_asking: bool) -> Self {
+        Self {
+            jvm,
+            task,
+            ready: false,
+            for_asking,
+            asking: false,
+            hung: false,
+            deadline: ready_by,
+            ending: false,
+            verdict: None,
+            units_run: 0,
+            running: None,
+        }
     }
 
     /// Whether it can take a unit, or be told to end.
     pub(crate) fn is_idle(&self) -> bool {
-        self.ready && !self.ending && self.running.is_none()
+        self.ready && !self.ending && !self.asking && self.running.is_none()
+    }
+
+    /// Asks it for the tests of classes.
+    pub(crate) fn ask(&mut self, classes: Vec<String>, answer_by: Instant) -> Result<()> {
+        self.jvm.send(&ToHarness::Discover { classes })?;
+        self.asking = true;
+        self.deadline = Some(answer_by);
+        Ok(())
+    }
+
+    /// It answered: the next answer may take its time again, if there is one to come.
+    pub(crate) fn answer_by(&mut self, next: Instant) {
+        if !self.ending {
+            self.deadline = self.asking.then_some(next);
+        }
     }
 
     /// Gives it a unit.
@@ -91,7 +124,7 @@ impl Live {
 
     /// It ended: the unit that it ran, and why, unless it ended as it was told.
     pub(crate) fn into_end(self, how: String) -> (Option<Assigned>, Option<String>) {
-        let wanted = self.ending && self.verdict.is_none() && self.running.is_none();
+        let wanted = self.ending && self.verdict.is_none() && self.running.is_none() && !self.asking;
         let reason = self.verdict.map_or(how.clone(), |verdict| format!("{verdict}; {how}"));
         (self.running.map(|running| running.assigned), (!wanted).then_some(reason))
     }

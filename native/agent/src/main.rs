@@ -4,6 +4,7 @@
 //! started and the worker's temporary folder go with it.
 
 mod args;
+mod asking;
 mod coordinator;
 mod jvm;
 mod launch;

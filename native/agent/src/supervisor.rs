@@ -1,6 +1,7 @@
 //! Takes units from the coordinator and runs them, one after another, in a harness JVM of their profile.
 
 use crate::args::Args;
+use crate::asking::Asking;
 use crate::coordinator::Coordinator;
 use crate::jvm::{Jvm, JvmEvent, make_pipes};
 use crate::launch::{Launch, Place};
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage};
 use testfleet_protocol::bundle::{Bundle, Profile};
-use testfleet_protocol::harness::ToHarness;
+use testfleet_protocol::harness::{FromHarness, ToHarness};
 use testfleet_protocol::test::TaskPath;
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
 use tokio::time::{Instant, sleep_until};
@@ -37,6 +38,8 @@ pub(crate) struct Supervisor {
     bundle: Bundle,
     tmp: PathBuf,
     queue: VecDeque<Assigned>,
+    /// What is asked about; goes before the queue.
+    asks: VecDeque<Asking>,
     finishing: bool,
     live: Option<Live>,
     /// How many JVMs were started; names their folders.
@@ -47,8 +50,8 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     pub(crate) fn new(args: Args, bundle: Bundle, tmp: PathBuf) -> Self {
-        let queue = VecDeque::new();
-        Self { args, bundle, tmp, queue, finishing: false, live: None, started: 0, proven: BTreeSet::new() }
+        let (queue, asks) = (VecDeque::new(), VecDeque::new());
+        Self { args, bundle, tmp, queue, asks, finishing: false, live: None, started: 0, proven: BTreeSet::new() }
     }
 
     /// Works until it is told to end.
@@ -67,7 +70,7 @@ impl Supervisor {
     async fn turns(&mut self, coordinator: &mut Coordinator) -> Result<Ending> {
         loop {
             self.advance(coordinator)?;
-            if self.finishing && self.queue.is_empty() && self.live.is_none() {
+            if self.finishing && self.queue.is_empty() && self.asks.is_empty() && self.live.is_none() {
                 coordinator.all_acknowledged().await;
                 return Ok(Ending::Finished);
             }
@@ -89,7 +92,7 @@ impl Supervisor {
     fn hear(&mut self, message: Option<CoordinatorMessage>) -> Result<Option<Ending>> {
         match message {
             Some(CoordinatorMessage::Assign { unit, attempt }) => self.queue.push_back(Assigned { unit, attempt }),
-            Some(CoordinatorMessage::Ask { .. }) => {}
+            Some(CoordinatorMessage::Ask { task, classes }) => self.asks.push_back(Asking::new(task, classes)),
             Some(CoordinatorMessage::Finish) => self.finishing = true,
             Some(CoordinatorMessage::Cancel) | None => return Ok(Some(Ending::Stopped)),
             Some(CoordinatorMessage::Welcome { protocol, .. }) if protocol != VERSION => {
@@ -104,38 +107,48 @@ impl Supervisor {
         Ok(None)
     }
 
-    /// Does what can be done now: gives the JVM its next unit, starts one, or tells one to end.
+    /// Does what can be done now: asks the JVM, gives it its next unit, starts one, or tells one to end.
     fn advance(&mut self, coordinator: &Coordinator) -> Result<()> {
-        while self.live.is_none() && !self.queue.is_empty() {
+        if self.live.as_ref().is_none_or(Live::is_idle) {
+            while let Some(asking) = self.asks.front().filter(|asking| asking.is_answered()) {
+                coordinator.send(AgentMessage::DiscoveryFinished { task: asking.task.clone() })?;
+                self.asks.pop_front();
+            }
+        }
+        while self.live.is_none() && !(self.asks.is_empty() && self.queue.is_empty()) {
             self.start_jvm(coordinator)?;
         }
         let Some(live) = self.live.as_mut().filter(|live| live.is_idle()) else { return Ok(()) };
+        let asking = self.asks.front_mut().filter(|asking| asking.task == live.task);
+        if let Some(classes) = asking.and_then(Asking::next) {
+            return live.ask(classes, Instant::now() + self.args.answer_within());
+        }
         let fork_every = profile(&self.bundle, &live.task).map_or(0, |profile| profile.fork_every);
         let worn = fork_every > 0 && live.units_run >= fork_every;
-        if self.queue.is_empty() && !self.finishing {
+        if self.asks.is_empty() && self.queue.is_empty() && !self.finishing {
             return Ok(());
         }
-        let fits = self.queue.front().is_some_and(|next| next.unit.task == live.task && !worn);
+        let fits = self.asks.is_empty() && self.queue.front().is_some_and(|next| next.unit.task == live.task && !worn);
         match fits.then(|| self.queue.pop_front()).flatten() {
             Some(next) => live.run(next),
             None => live.end(),
         }
     }
 
-    /// Starts a JVM for the first unit of the queue. One that can't be started takes that unit with it.
+    /// Starts a JVM for what is asked, otherwise for the first unit of the queue. One that can't be started takes that with it.
     fn start_jvm(&mut self, coordinator: &Coordinator) -> Result<()> {
-        let Some(task) = self.queue.front().map(|assigned| assigned.unit.task.clone()) else { return Ok(()) };
-        match self.launch(&task) {
+        let asked = self.asks.front().map(|asking| asking.task.clone());
+        let for_asking = asked.is_some();
+        let next = || self.queue.front().map(|assigned| assigned.unit.task.clone());
+        let Some(task) = asked.or_else(next) else { return Ok(()) };
+        match self.launch(&task, for_asking) {
             Ok(live) => self.live = Some(live),
-            Err(failure) => {
-                let first = self.queue.pop_front();
-                self.not_started(first, &task, None, &failure.to_string(), coordinator)?;
-            }
+            Err(failure) => self.not_started(for_asking, &task, None, &failure.to_string(), coordinator)?,
         }
         Ok(())
     }
 
-    fn launch(&mut self, task: &TaskPath) -> Result<Live> {
+    fn launch(&mut self, task: &TaskPath, for_asking: bool) -> Result<Live> {
         let profile = profile(&self.bundle, task).ok_or_else(|| {
             Failure::new(FailureCode::WorkerBroken, format!("failed to find {task} in {}", self.args.bundle.display()))
                 .hint("plan and bundle must come from one `prepare`")
@@ -154,7 +167,7 @@ impl Supervisor {
         jvm.send(&ToHarness::Configure { protocol: VERSION, framework, options })?;
         // A JVM that waits for a debugger is not late.
         let ready_by = (!self.args.debug_jvm).then(|| Instant::now() + READY_WITHIN);
-        Ok(Live::new(jvm, task.clone(), ready_by))
+        Ok(Live::new(jvm, task.clone(), ready_by, for_asking))
     }
 
     fn overdue(&mut self) {
@@ -163,6 +176,10 @@ impl Supervisor {
             tracing::warn!("the test JVM of {} did not end by itself and is killed", live.task);
             live.deadline = None;
             live.jvm.kill();
+        } else if live.asking {
+            let limit = self.args.answer_within().as_secs();
+            live.doom(format!("it gave no answer within {limit} s"));
+            live.hung = true;
         } else {
             live.doom(format!("its harness was not ready within {} s", READY_WITHIN.as_secs()));
         }
@@ -172,6 +189,10 @@ impl Supervisor {
         let Some(live) = &mut self.live else { return Ok(()) };
         match event {
             Some(JvmEvent::Message(message)) => {
+                if let Some(answers) = answers(live, &mut self.asks, &message) {
+                    live.answer_by(Instant::now() + self.args.answer_within());
+                    return answers.into_iter().try_for_each(|answer| coordinator.send(answer));
+                }
                 for message in live.translate(message) {
                     coordinator.send(message)?;
                 }
@@ -188,28 +209,42 @@ impl Supervisor {
 
     fn ended(&mut self, how: String, coordinator: &Coordinator) -> Result<()> {
         let Some(live) = self.live.take() else { return Ok(()) };
-        let (task, pid, ready) = (live.task.clone(), Some(live.jvm.pid), live.ready);
+        let (task, pid, ready, for_asking) = (live.task.clone(), Some(live.jvm.pid), live.ready, live.for_asking);
+        let (asking, kind) = (live.asking, if live.hung { "NoAnswer" } else { "JvmDied" });
         let (running, reason) = live.into_end(how);
         let Some(reason) = reason else { return Ok(()) };
-        if ready {
-            let unit = running.map(Assigned::into_attempt);
-            return coordinator.send(AgentMessage::JvmDied { task, unit, pid, reason, was_ready: true });
+        if !ready {
+            return self.not_started(for_asking, &task, pid, &reason, coordinator);
         }
-        // It was started for the first unit of the queue, which goes with it.
-        let first = self.queue.pop_front();
-        self.not_started(first, &task, pid, &reason, coordinator)
+        if asking {
+            let of_task = self.asks.front_mut().filter(|asking| asking.task == task);
+            let refused = of_task.and_then(|asking| asking.died(kind, &reason));
+            return refused.map_or(Ok(()), |refused| coordinator.send(refused));
+        }
+        let unit = running.map(Assigned::into_attempt);
+        coordinator.send(AgentMessage::JvmDied { task, unit, pid, reason, was_ready: true })
     }
 
     /// Tells of a JVM that did not start. Unless others of its profile did, what waits for the profile gets the same
     /// answer: a start for each would fail alike.
     fn not_started(
         &mut self,
-        first: Option<Assigned>,
+        for_asking: bool,
         task: &TaskPath,
         pid: Option<u32>,
         reason: &str,
         coordinator: &Coordinator,
     ) -> Result<()> {
+        if for_asking {
+            // Nothing can be asked without a JVM; units that wait for one tell it again in their own turn.
+            self.asks.retain(|asking| asking.task != *task);
+            let (task, reason) = (task.clone(), reason.to_owned());
+            let died = AgentMessage::JvmDied { task: task.clone(), unit: None, pid, reason, was_ready: false };
+            coordinator.send(died)?;
+            return coordinator.send(AgentMessage::DiscoveryFinished { task });
+        }
+        // It was started for the first unit of the queue, which goes with it.
+        let first = self.queue.pop_front();
         let mut without = Vec::from_iter(first);
         if !self.proven.contains(task) {
             let (same, others): (VecDeque<_>, _) = self.queue.drain(..).partition(|waiting| waiting.unit.task == *task);
@@ -223,6 +258,36 @@ impl Supervisor {
         }
         Ok(())
     }
+}
+
+/// What the coordinator is told when the message is an answer to what was asked.
+fn answers(live: &mut Live, asks: &mut VecDeque<Asking>, message: &FromHarness) -> Option<Vec<AgentMessage>> {
+    let asking = asks.front_mut().filter(|asking| live.asking && asking.task == live.task);
+    let class = match message {
+        FromHarness::Discovered { class, .. } | FromHarness::DiscoveryFailed { class, .. } => Some(class),
+        FromHarness::DiscoveryFinished => None,
+        _ => return None,
+    };
+    let Some(asking) = asking else {
+        tracing::warn!("the harness answered what it was not asked");
+        return Some(Vec::new());
+    };
+    let task = live.task.clone();
+    let Some(class) = class else {
+        live.asking = false;
+        return Some(asking.finished());
+    };
+    if !asking.answered(class) {
+        tracing::warn!("the harness told of {class}, which it was not asked about");
+        return Some(Vec::new());
+    }
+    Some(match message.clone() {
+        FromHarness::Discovered { class, engines, tests } => {
+            vec![AgentMessage::Discovered { task, class, engines, tests }]
+        }
+        FromHarness::DiscoveryFailed { class, thrown } => vec![AgentMessage::DiscoveryFailed { task, class, thrown }],
+        _ => Vec::new(),
+    })
 }
 
 fn profile<'a>(bundle: &'a Bundle, task: &TaskPath) -> Option<&'a Profile> {

@@ -1,5 +1,6 @@
 //! Agent, local backend and driver together, with a fake JVM.
 
+mod asking;
 mod fixture;
 
 use fixture::World;

@@ -26,7 +26,13 @@ struct Cli {
 #[derive(Subcommand)]
 enum Action {
     /// Discover and plan: write plan.json and bundle.json
-    Plan(Choices),
+    Plan {
+        /// Ask the test frameworks about every class, too, and fail when class files tell of other tests
+        #[arg(long)]
+        verify: bool,
+        #[command(flatten)]
+        choices: Choices,
+    },
     /// Plan and run everything on all workers
     Run {
         #[command(flatten)]
@@ -112,8 +118,8 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<()> {
     let (command, request, source) = match cli.command {
-        Action::Plan(choices) => {
-            let command = choices.listing(false)?.unwrap_or(Command::Prepare { verify: false });
+        Action::Plan { verify, choices } => {
+            let command = choices.listing(false)?.unwrap_or(Command::Prepare { verify });
             (command, choices.request()?, choices.source)
         }
         Action::Run { choices, rerun, dry_run } => {

@@ -5,8 +5,10 @@
 
 pub use crate::discover::fuzzing::*;
 
+use crate::discover::{ANSWERS, Kept};
 use crate::plan::{Past, TIMINGS, Timings, plan as make_plan};
 use crate::report::{Aggregate, Console, ConsoleOptions, ReportDirs, write_all};
+use crate::reuse::Store;
 use crate::run::{Queue, RunInput, State, parse_journal, units_run_by};
 use crate::{bundle as bundles, document, plan as plans, select, session};
 use std::path::{Path, PathBuf};
@@ -42,6 +44,14 @@ pub fn bundle(bytes: &[u8]) {
     }
 }
 
+/// Reads kept answers of test frameworks and makes classes of them.
+pub fn answers(bytes: &[u8]) {
+    if let Ok(kept) = ANSWERS.parse::<Kept>(Path::new("answers.json"), bytes) {
+        assert_round_trip(&kept);
+        crate::discover::fuzzing::settle(&kept);
+    }
+}
+
 /// Reads a timings file and plans with it.
 pub fn timings(bytes: &[u8]) {
     let Ok(timings) = TIMINGS.parse::<Timings>(Path::new("timings.json"), bytes) else { return };
@@ -49,6 +59,23 @@ pub fn timings(bytes: &[u8]) {
     assert_eq!(TIMINGS.parse::<Timings>(Path::new("timings.json"), &written).ok().as_ref(), Some(&timings));
     let tests = plan_of(SMALL_PLAN);
     let _ = make_plan(&discovered(&tests), &Past::of(&timings), &request_for(&tests));
+}
+
+/// Reads a store of passed tests, and writes it again.
+pub fn passed(bytes: &[u8]) {
+    let path = Path::new("passed.json");
+    let Ok(mut store) = Store::parse(path, bytes) else { return };
+    let written = store.bytes().expect("a store has a JSON form");
+    assert_eq!(Store::parse(path, &written).ok().as_ref(), Some(&store));
+    let copy = store.clone();
+    store.merge(&copy);
+    assert_eq!(store, copy);
+    store.expire(1 << 50, 30);
+}
+
+/// Reads what a class file mentions.
+pub fn references(bytes: &[u8]) {
+    crate::reuse::read_references(bytes);
 }
 
 /// Reads a quarantine file and marks a plan with it.
@@ -144,7 +171,11 @@ mod tests {
     #[test]
     fn all_seeds_are_read_or_refused() {
         let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds");
-        let targets: [(&str, Reader); 8] = [
+        let targets: [(&str, Reader); 12] = [
+            ("passed", passed),
+            ("references", references),
+            ("class_file", references),
+            ("answers", answers),
             ("request", request),
             ("plan", plan),
             ("bundle", bundle),
@@ -165,11 +196,15 @@ mod tests {
     #[test]
     fn the_small_seeds_are_valid() {
         let plan = plan_of(SMALL_PLAN);
+        let store = Store::parse(Path::new("small"), include_bytes!("../../fuzz/seeds/passed/small.json")).unwrap();
+        assert_eq!(store.len(), 2);
         let small = |bytes: &[u8]| parse_journal(Path::new("small"), bytes).unwrap().len();
         assert_eq!(small(include_bytes!("../../fuzz/seeds/journal/small.jsonl")), 15);
         assert_eq!(small(include_bytes!("../../fuzz/seeds/journal/longest-durations.jsonl")), 18);
         let bundle = include_bytes!("../../fuzz/seeds/bundle/small.json");
         assert!(bundles::DOCUMENT.parse::<Bundle>(Path::new("small"), bundle).is_ok());
+        let answers = include_bytes!("../../fuzz/seeds/answers/small.json");
+        assert_eq!(ANSWERS.parse::<Kept>(Path::new("small"), answers).unwrap().answers.len(), 3);
         let timings = include_bytes!("../../fuzz/seeds/timings/small.json");
         assert!(TIMINGS.parse::<Timings>(Path::new("small"), timings).is_ok());
         assert!(session::check(&request_for(&plan)).is_ok());

@@ -11,8 +11,11 @@ mod document;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod hash;
+pub mod history;
 pub mod plan;
+mod quarantined;
 pub mod report;
+pub mod reuse;
 pub mod run;
 mod select;
 pub mod session;

@@ -73,10 +73,13 @@ pub enum RunEvent {
         plan: String,
         /// How many workers will be asked for.
         workers: u32,
-        /// Units to run.
+        /// Units to run, without those that are reused.
         units: u64,
-        /// Tests to run.
+        /// Tests to run, without those that are reused. A test that is run in slices is one.
         tests: u64,
+        /// Tests that are not run because an earlier passed run counts.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        reused: u64,
         /// Milliseconds since the Unix epoch.
         at_ms: u64,
     },
@@ -152,6 +155,9 @@ pub enum RunEvent {
         worker: u32,
         /// Which try.
         attempt: Attempt,
+        /// Which slice of the test, when it is run in several units.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slice: Option<u32>,
         /// When, by the coordinator's clock.
         at_ms: u64,
     },
@@ -163,6 +169,9 @@ pub enum RunEvent {
         worker: u32,
         /// Which try.
         attempt: Attempt,
+        /// Which slice of the test, when it is run in several units.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slice: Option<u32>,
         /// Which invocation.
         invocation: Invocation,
         /// What it came to.
@@ -183,7 +192,8 @@ pub enum RunEvent {
         /// What; bytes that are no UTF-8 were replaced.
         text: String,
     },
-    /// A try at a test ended. Exactly one for each `UnitAssigned` and test that is neither handed back nor lost.
+    /// A try at a test, or at a slice of it, ended. Exactly one for each `UnitAssigned` and test that is neither handed
+    /// back nor lost.
     TestFinished {
         /// Which.
         test: TestId,
@@ -191,16 +201,28 @@ pub enum RunEvent {
         worker: Option<u32>,
         /// Which try.
         attempt: Attempt,
+        /// Which slice of the test, when it is run in several units.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        slice: Option<u32>,
         /// What it came to.
         finished: Finished,
     },
-    /// A planned test got its verdict: exactly once per test and run.
+    /// No result of a slice came back, so that its test is lost as soon as its other slices have ended.
+    SliceLost {
+        /// Of which test.
+        test: TestId,
+        /// Which slice.
+        slice: u32,
+        /// Why.
+        reason: String,
+    },
+    /// A planned test got its verdict: exactly once per test and run, whatever number of slices it has.
     TestVerdict {
         /// Which.
         test: TestId,
         /// What became of it.
         verdict: Verdict,
-        /// For lost tests: why.
+        /// For lost and errored tests: why. For reused ones: which run counts.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
@@ -233,4 +255,8 @@ pub enum RunEvent {
         /// When.
         at_ms: u64,
     },
+}
+
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }

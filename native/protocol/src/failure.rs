@@ -54,6 +54,10 @@ pub enum FailureCode {
     JournalBroken,
     /// The timings file can't be read.
     TimingsBroken,
+    /// A test framework that was asked which tests there are did not answer.
+    DiscoveryFailed,
+    /// Class files and test frameworks do not tell of the same tests.
+    DiscoveryDiffers,
     /// This platform has no engine or agent in the plugin.
     MissingPlatform,
     /// The run was cancelled.
@@ -76,6 +80,7 @@ impl FailureCode {
             Self::JvmStart | Self::WorkerBroken | Self::MissingPlatform => 6,
             Self::ProtocolVersion | Self::JournalBroken | Self::TimingsBroken => 7,
             Self::Io => 8,
+            Self::DiscoveryFailed | Self::DiscoveryDiffers => 9,
             Self::Internal => 70,
             Self::Cancelled => 130,
         }

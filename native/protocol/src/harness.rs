@@ -38,8 +38,9 @@ pub enum ToHarness {
         invocations: Option<Invocations>,
     },
     /// Kind 4: say which tests the framework finds in these classes; nothing is run. Answered by one
-    /// [`FromHarness::Discovered`] or [`FromHarness::DiscoveryFailed`] for each, in any order, then by
-    /// [`FromHarness::DiscoveryFinished`].
+    /// [`FromHarness::Discovered`] or [`FromHarness::DiscoveryFailed`] for each, in this order and flushed one by one, then
+    /// by [`FromHarness::DiscoveryFinished`]. Classes may be initialised on the way, so that one of them can end or block
+    /// the JVM: it is the first that has no answer. What it writes comes as [`FromHarness::Output`] of no unit.
     Discover {
         /// Binary names.
         classes: Vec<String>,
@@ -117,17 +118,18 @@ pub enum FromHarness {
         /// What to do; may be empty.
         hint: String,
     },
-    /// Kind 9: what the framework finds in a class.
+    /// Kind 9: what the framework finds in a class. A class that is no test class has no tests.
     Discovered {
         /// The class that was asked for.
         class: String,
         /// Ids of the engines that find tests there (`junit4` and `testng` for these frameworks), sorted; empty when
         /// none does.
         engines: Vec<String>,
-        /// The tests, named as they would be reported; filters by tag, category or group are applied.
+        /// The tests, named as the run of a unit with these tests reports them, each once, in the framework's order;
+        /// filters by tag, category or group are applied.
         tests: Vec<TestName>,
     },
-    /// Kind 10: the framework could not look into a class.
+    /// Kind 10: the framework could not look into a class, or lists it as one that it can't run.
     DiscoveryFailed {
         /// The class that was asked for.
         class: String,

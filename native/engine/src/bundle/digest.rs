@@ -1,5 +1,6 @@
 //! Content hashes of files and directories.
 
+use super::stamps;
 use crate::hash;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
@@ -11,24 +12,24 @@ use walkdir::WalkDir;
 
 /// SHA-256 in hex and size in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Digest {
-    pub(super) sha256: String,
-    pub(super) size: u64,
+pub(crate) struct Digest {
+    pub(crate) sha256: String,
+    pub(crate) size: u64,
 }
 
 /// What lies at a path below a directory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Below {
+pub(crate) struct Below {
     /// Relative, with `/`.
-    pub(super) relative: String,
-    pub(super) path: PathBuf,
+    pub(crate) relative: String,
+    pub(crate) path: PathBuf,
 }
 
 /// The digest of a file's bytes, or of a directory's sorted relative paths with the hashes of their files.
 ///
 /// # Errors
 /// `Io` when something can't be read.
-pub(super) fn of(path: &Path) -> Result<Digest> {
+pub(crate) fn of(path: &Path) -> Result<Digest> {
     if !path.is_dir() {
         return of_file(path);
     }
@@ -51,7 +52,7 @@ pub(super) fn of(path: &Path) -> Result<Digest> {
 ///
 /// # Errors
 /// `Io` when a directory can't be listed or links form a circle.
-pub(super) fn files_below(dir: &Path) -> Result<Vec<Below>> {
+pub(crate) fn files_below(dir: &Path) -> Result<Vec<Below>> {
     let mut files = Vec::new();
     for entry in WalkDir::new(dir).follow_links(true) {
         let entry = match entry {
@@ -71,9 +72,15 @@ pub(super) fn files_below(dir: &Path) -> Result<Vec<Below>> {
     Ok(files)
 }
 
+/// SHA-256 of a file's bytes.
+///
 /// # Errors
 /// `Io` when the file can't be read.
-pub(super) fn of_file(path: &Path) -> Result<Digest> {
+pub(crate) fn of_file(path: &Path) -> Result<Digest> {
+    stamps::remembered(path, || read_file(path))
+}
+
+fn read_file(path: &Path) -> Result<Digest> {
     let failed = |error: &std::io::Error| Failure::io("read", path, error);
     let mut file = File::open(path).map_err(|error| failed(&error))?;
     let mut hasher = Sha256::new();

@@ -4,7 +4,7 @@
 use testfleet_protocol::request::TestTask;
 
 /// All arguments; `{worker}`, `{workers}` and `${temp}` are left for the agent to replace.
-pub(super) fn assemble(task: &TestTask) -> Vec<String> {
+pub(crate) fn assemble(task: &TestTask) -> Vec<String> {
     let mut properties = task.system_properties.clone();
     let is_set = |name: &str| {
         task.system_properties.contains_key(name)

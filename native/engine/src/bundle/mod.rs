@@ -1,8 +1,9 @@
 //! What a worker needs, by content hash, relative to named roots.
 
-mod digest;
-mod jvm_args;
+pub(crate) mod digest;
+pub(crate) mod jvm_args;
 mod materialise;
+mod stamps;
 #[cfg(test)]
 mod tests;
 
@@ -30,8 +31,15 @@ pub(crate) const DOCUMENT: document::Kind =
 /// `MissingClasspathEntry` for a jar, agent or harness that is not there, `PathOutsideRoots` for a path that no
 /// root holds, `Io` for what can't be read.
 pub fn bundle(request: &RunRequest, plan: &Plan) -> Result<Bundle> {
-    let planned: BTreeSet<&TaskPath> = plan.units.iter().map(|unit| &unit.task).collect();
-    let mut tasks: Vec<&TestTask> = request.tasks.iter().filter(|task| planned.contains(&task.path)).collect();
+    of_tasks(request, &plan.units.iter().map(|unit| &unit.task).collect())
+}
+
+/// Describes what harness JVMs of these Test tasks need, whatever they are to do.
+///
+/// # Errors
+/// As for [`bundle`].
+pub(crate) fn of_tasks(request: &RunRequest, wanted: &BTreeSet<&TaskPath>) -> Result<Bundle> {
+    let mut tasks: Vec<&TestTask> = request.tasks.iter().filter(|task| wanted.contains(&task.path)).collect();
     tasks.sort_by(|a, b| a.path.cmp(&b.path));
     let roots = Roots::new(request.roots.clone());
     let mut files = Files::default();
@@ -39,6 +47,36 @@ pub fn bundle(request: &RunRequest, plan: &Plan) -> Result<Bundle> {
     let agent = files.require(&request.agent, EntryKind::Testfleet, &roots, "the agent")?;
     let profiles = tasks.into_iter().map(|task| profile(task, &roots, &mut files)).collect::<Result<_>>()?;
     Ok(Bundle { protocol: VERSION, profiles, entries: files.entries()?, harness_jar, agent })
+}
+
+/// For each profile of a bundle, SHA-256 in hex of all that decides what its harness JVM does before a test runs: JVM,
+/// arguments, environment, framework options, and the content of harness, classpath and declared inputs.
+///
+/// # Errors
+/// `Io` when the JVM's own description can't be read.
+pub(crate) fn content_keys(request: &RunRequest, bundle: &Bundle) -> Result<BTreeMap<TaskPath, String>> {
+    let roots = Roots::new(request.roots.clone());
+    let contents: BTreeMap<&str, &str> =
+        bundle.entries.iter().map(|entry| (entry.path.as_str(), entry.sha256.as_str())).collect();
+    let mut keys = BTreeMap::new();
+    for profile in &bundle.profiles {
+        let Some(task) = request.tasks.iter().find(|task| task.path == profile.task) else { continue };
+        let mut inputs = Vec::new();
+        for path in &task.declared_inputs {
+            inputs.push(roots.relativize(path)?);
+        }
+        // What `java -version` says, without starting it; a JVM without the file is known by its folder alone.
+        let release = task.java.home.join("release");
+        let release = if release.is_file() { Some(digest::of_file(&release)?.sha256) } else { None };
+        let files: Vec<_> = std::iter::once(&bundle.harness_jar)
+            .chain(&profile.classpath)
+            .chain(&inputs)
+            .map(|path| (path, contents.get(path.as_str())))
+            .collect();
+        let decides = document::bytes(&(bundle.protocol, profile, release, files))?;
+        keys.insert(profile.task.clone(), crate::hash::sha256(&decides));
+    }
+    Ok(keys)
 }
 
 /// Reads a bundle.

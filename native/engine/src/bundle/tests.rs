@@ -5,6 +5,7 @@ use crate::test_request;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use testfleet_protocol::plan::{EstimateSource, Fingerprints, Unit, UnitId};
+use testfleet_protocol::request::Framework;
 
 /// A build with a class directory, a resource directory that is not there, a released jar and a snapshot.
 struct Build {
@@ -137,6 +138,44 @@ fn a_file_changed_added_or_renamed_changes_its_directorys_hash() {
     let hashes: BTreeSet<_> = [&first, &added, &renamed, &changed].map(|digest| digest.sha256.clone()).into();
     assert_eq!(hashes.len(), 4);
     assert_eq!(changed.size, first.size + 1);
+}
+
+#[test]
+fn a_content_key_follows_all_that_decides_what_a_jvm_finds_and_nothing_else() {
+    let key = |build: &Build| {
+        let task = TaskPath(":test".into());
+        let bundle = of_tasks(&build.request, &[&task].into()).unwrap();
+        content_keys(&build.request, &bundle).unwrap().remove(&task).unwrap()
+    };
+    let (mut build, other) = (Build::new(), Build::new());
+    let first = key(&build);
+    assert_eq!(first, key(&other), "the clone's folder is no part of it");
+    fs::write(build.at("p/build/testfleet/plan.json"), "[]").unwrap();
+    build.request.options.workers = 7;
+    build.request.options.tests = vec!["*".into()];
+    build.request.tasks[0].include_tests = vec!["*".into()];
+    assert_eq!(key(&build), first);
+    let mut keys = BTreeSet::from([first]);
+    for file in ["p/classes/com/acme/Bar.class", "p/lib/own.jar", "p/data/input.txt", "p/build/testfleet/harness.jar"] {
+        fs::write(build.at(file), "changed").unwrap();
+        assert!(keys.insert(key(&build)), "{file}");
+    }
+    fs::create_dir_all(build.at("g/jdk")).unwrap();
+    build.request.tasks[0].java.home = build.at("g/jdk");
+    assert!(keys.insert(key(&build)));
+    fs::write(build.at("g/jdk/release"), "JAVA_VERSION=\"17.0.9\"").unwrap();
+    assert!(keys.insert(key(&build)), "the JVM's release");
+    let changes: [fn(&mut TestTask); 5] = [
+        |task| task.jvm_args.push("-Dx".into()),
+        |task| drop(task.system_properties.insert("port".into(), "91".into())),
+        |task| drop(task.environment.insert("TOOLS".into(), "/opt".into())),
+        |task| task.classpath.swap(0, 2),
+        |task| task.framework = Framework::JUnit4 { include_categories: vec![], exclude_categories: vec![] },
+    ];
+    for (index, change) in changes.into_iter().enumerate() {
+        change(&mut build.request.tasks[0]);
+        assert!(keys.insert(key(&build)), "change {index}");
+    }
 }
 
 #[test]

@@ -58,7 +58,9 @@ pub(crate) enum Value {
     Bool(bool),
     Annotation(Annotation),
     List(Vec<Value>),
-    /// A number, character or enum constant: no rule asks for one.
+    /// Name of an enum constant.
+    Constant(String),
+    /// A number or character: no rule asks for one.
     Other,
 }
 
@@ -85,6 +87,14 @@ impl Annotation {
                 _ => None,
             })
             .collect()
+    }
+
+    /// The enum constant of an element, if it is written out.
+    pub(crate) fn constant(&self, name: &str) -> Option<&str> {
+        match self.element(name) {
+            Some(Value::Constant(constant)) => Some(constant),
+            _ => None,
+        }
     }
 
     /// The annotations of a container annotation's `value`.
@@ -160,8 +170,7 @@ impl Reader<'_, '_> {
             }
             b'e' => {
                 self.u16()?;
-                self.u16()?;
-                Value::Other
+                Value::Constant(self.text()?)
             }
             b'@' => Value::Annotation(self.annotation(depth + 1)?),
             b'[' => Value::List((0..self.u16()?).map(|_| self.value(depth + 1)).collect::<Result<_, _>>()?),

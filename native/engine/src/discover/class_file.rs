@@ -21,6 +21,8 @@ pub(crate) struct ClassFile {
     pub(crate) annotations: Vec<Annotation>,
     pub(crate) methods: Vec<Method>,
     pub(crate) sha256: [u8; 32],
+    /// Of the file, in bytes.
+    pub(crate) size: u64,
 }
 
 /// Where a class is declared.
@@ -64,6 +66,7 @@ impl ClassFile {
             annotations: Vec::new(),
             methods,
             sha256: Sha256::digest(bytes).into(),
+            size: bytes.len() as u64,
             name,
         };
         file.read_attributes(texts, class.attributes())?;

@@ -16,6 +16,8 @@ pub(crate) struct Engines {
     pub(crate) testng: bool,
     /// `@Suite` classes.
     pub(crate) suite: bool,
+    /// Spock 2.
+    pub(crate) spock: bool,
     /// Classes of engines whose tests class files can't tell.
     pub(crate) others: Vec<String>,
     /// No engine is on the classpath at all.
@@ -45,6 +47,7 @@ impl Engines {
                     "org.junit.vintage.engine.VintageTestEngine" => engines.vintage = wanted("junit-vintage"),
                     "org.junit.support.testng.engine.TestNGTestEngine" => engines.testng = wanted("testng"),
                     "org.junit.platform.suite.engine.SuiteTestEngine" => engines.suite = wanted("junit-platform-suite"),
+                    "org.spockframework.runtime.SpockEngine" => engines.spock = wanted("spock"),
                     other => engines.others.push(other.to_owned()),
                 }
             }
@@ -66,4 +69,4 @@ fn may_be_wanted(class: &str, includes: &[String], excludes: &[String]) -> bool 
     !only_known && !named(excludes)
 }
 
-const KNOWN: [&str; 4] = ["junit-jupiter", "junit-vintage", "testng", "junit-platform-suite"];
+const KNOWN: [&str; 5] = ["junit-jupiter", "junit-vintage", "testng", "junit-platform-suite", "spock"];

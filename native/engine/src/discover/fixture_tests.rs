@@ -11,6 +11,7 @@ use testfleet_protocol::request::{Framework, TestTask};
 
 const JUPITER: &str = "org.junit.jupiter.engine.JupiterTestEngine";
 const VINTAGE: &str = "org.junit.vintage.engine.VintageTestEngine";
+const SPOCK: &str = "org.spockframework.runtime.SpockEngine";
 const TESTNG: &str = "org.junit.support.testng.engine.TestNGTestEngine";
 
 /// Discovers the fixtures with these engines on the classpath and with changes to the task.
@@ -63,6 +64,81 @@ fn set_tags(task: &mut TestTask, includes: &[&str], excludes: &[&str]) {
 #[test]
 fn jupiter_classes() {
     insta::assert_snapshot!(render(&find(&[JUPITER], |_| ()).unwrap()));
+}
+
+#[test]
+fn newer_engines_of_jupiter_leave_out_more() {
+    let newer = find(&[JUPITER], |task| task.classpath.push(compiled().newer.clone()));
+    let (newer, older) = (names(&newer.unwrap()), names(&find(&[JUPITER], |_| ()).unwrap()));
+    let left_out: Vec<&String> = older.iter().filter(|name| !newer.contains(name)).collect();
+    assert_eq!(left_out, ["InheritsNestedTest$AbstractNested.four()", "OuterTest$AbstractNested.four()"]);
+}
+
+fn specs(change: impl Fn(&mut TestTask)) -> Discovery {
+    let found = find(&[SPOCK], |task| {
+        task.class_dirs = vec![compiled().specs.clone()];
+        task.classpath[0].clone_from(&compiled().specs);
+        change(task);
+    });
+    found.unwrap()
+}
+
+#[test]
+fn specifications_have_their_features_and_those_of_the_specifications_above() {
+    let all = specs(|_| ());
+    insta::assert_snapshot!(render(&all));
+    assert!(all.tasks[0].classes[0].traits.ordered && !all.tasks[0].classes[1].traits.ordered);
+    assert_eq!(names(&specs(|task| set_tags(task, &["slow & db"], &[]))), ["specs.DerivedSpec.tagged"]);
+    let excluded = specs(|task| {
+        if let Framework::JunitPlatform { exclude_engines, .. } = &mut task.framework {
+            *exclude_engines = vec!["spock".into()];
+        }
+    });
+    assert!(excluded.tasks[0].classes.is_empty() && excluded.notices.is_empty());
+}
+
+#[test]
+fn traits_say_how_a_class_may_be_split_and_what_not_to_run_beside_it() {
+    let found = find(&[JUPITER, VINTAGE, TESTNG], |_| ()).unwrap();
+    let mut lines = Vec::new();
+    for class in &found.tasks[0].classes {
+        let traits = &class.traits;
+        assert!(traits.bytes > 100, "{}", class.class);
+        let mut words: Vec<String> = Vec::new();
+        for (is, word) in [(traits.ordered, "ordered"), (traits.per_class, "per-class"), (traits.isolated, "isolated")]
+        {
+            words.extend(is.then(|| word.to_owned()));
+        }
+        let mode = |exclusive: bool| if exclusive { "alone" } else { "shared" };
+        words.extend(traits.locks.iter().map(|lock| format!("{} {}", lock.resource, mode(lock.exclusive))));
+        words.extend(traits.sliceable.iter().map(|test| format!("slices {}", test.method)));
+        if !words.is_empty() {
+            lines.push(format!("{}: {}", class.class, words.join(", ")));
+        }
+    }
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn defaults_of_the_build_hold_for_classes_that_do_not_say_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "junit.jupiter.testinstance.lifecycle.default = PER_CLASS\njunit.jupiter.testmethod.order.default: acme.Order\n";
+    fs::write(folder.path().join("junit-platform.properties"), file).unwrap();
+    let of = |class: &str, change: &dyn Fn(&mut TestTask)| {
+        let found = find(&[JUPITER], |task| {
+            task.classpath.push(folder.path().to_owned());
+            change(task);
+        });
+        let found = found.unwrap().tasks.remove(0).classes.into_iter().find(|one| one.class == class).unwrap();
+        (found.traits.per_class, found.traits.ordered)
+    };
+    assert_eq!(of("cases.PublicTest", &|_| ()), (true, true));
+    assert_eq!(of("cases.PerMethodTest", &|_| ()), (false, true));
+    let lifecycle = "junit.jupiter.testinstance.lifecycle.default".to_owned();
+    let set = |task: &mut TestTask| {
+        task.system_properties.insert(lifecycle.clone(), "per_method".into());
+    };
+    assert_eq!(of("cases.PublicTest", &set), (false, true));
 }
 
 #[test]
@@ -212,9 +288,9 @@ fn engines_that_class_files_do_not_tell_about_are_named() {
         });
         found.unwrap().notices.into_iter().map(|notice| notice.text).collect::<Vec<_>>()
     };
-    let spock = "org.spockframework.runtime.SpockEngine";
-    assert!(notices(&[JUPITER, spock], &[])[0].contains(spock));
-    assert!(notices(&[JUPITER, spock], &["spock"]).is_empty());
+    let jqwik = "net.jqwik.engine.JqwikTestEngine";
+    assert!(notices(&[JUPITER, jqwik], &[])[0].contains(jqwik));
+    assert!(notices(&[JUPITER, jqwik], &["jqwik"]).is_empty());
     assert!(notices(&[], &[])[0].contains("no test engine"));
     let found = find(&[JUPITER, VINTAGE], |task| {
         if let Framework::JunitPlatform { include_engines, .. } = &mut task.framework {

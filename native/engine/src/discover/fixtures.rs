@@ -10,8 +10,14 @@ pub(super) struct Fixtures {
     _folder: tempfile::TempDir,
     /// The test classes.
     pub(super) cases: PathBuf,
+    /// Classes whose tests class files do not tell, and some beside them.
+    pub(super) asked: PathBuf,
     /// The framework types.
     pub(super) stubs: PathBuf,
+    /// Specifications, as Spock's compiler marks them.
+    pub(super) specs: PathBuf,
+    /// Types that only newer engines have, by which rules are chosen.
+    pub(super) newer: PathBuf,
 }
 
 /// Compiles the fixtures, or gives those that were compiled already.
@@ -20,10 +26,15 @@ pub(super) fn compiled() -> &'static Fixtures {
     COMPILED.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-        let (stubs, cases) = (folder.path().join("stubs"), folder.path().join("cases"));
+        let classes = |name: &str| folder.path().join(name);
+        let (stubs, cases, asked) = (classes("stubs"), classes("cases"), classes("asked"));
+        let (specs, newer) = (classes("specs"), classes("newer"));
         compile(&sources.join("stubs"), &stubs, None);
         compile(&sources.join("cases"), &cases, Some(&stubs));
-        Fixtures { _folder: folder, cases, stubs }
+        compile(&sources.join("asked"), &asked, Some(&stubs));
+        compile(&sources.join("specs"), &specs, Some(&stubs));
+        compile(&sources.join("newer"), &newer, None);
+        Fixtures { _folder: folder, cases, asked, stubs, specs, newer }
     })
 }
 

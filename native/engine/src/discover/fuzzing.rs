@@ -1,11 +1,15 @@
 //! Discovery's readers, for [`crate::fuzzing`].
 
 use super::ant_pattern::FileFilter;
+use super::ask::Answers;
+use super::ask_cache::Kept;
 use super::class_file::ClassFile;
+use super::classpath::Classpath;
 use super::container::Containers;
+use super::selection::Selection;
 use super::tags::TagExpression;
 use super::test_patterns::TestPatterns;
-use super::{selection, task};
+use super::{TestClass, selection, task};
 use std::path::Path;
 use testfleet_protocol::request::{Framework, OpenRequest, TestTask};
 
@@ -76,7 +80,23 @@ fn discover(classes: &Path) {
     for framework in frameworks {
         let task =
             TestTask { class_dirs: vec![classes.into()], classpath: vec![classes.into()], framework, ..task.clone() };
-        let _ = task::discover(&task, &[], &Containers::default());
+        let _ = task::look(&task, &[], &Containers::default()).and_then(|looked| looked.settle(None));
+    }
+}
+
+/// Makes classes of answers, with and without a pattern that selects some.
+pub(crate) fn settle(kept: &Kept) {
+    let open: OpenRequest = serde_json::from_slice(include_bytes!("../../../fuzz/seeds/request/prepare.json"))
+        .expect("the seed is a request");
+    let task = open.request.tasks.first().expect("the seed has a Test task");
+    let classpath = Classpath::new(Vec::new());
+    for patterns in [Vec::new(), vec!["*FooTest.a*".to_owned()]] {
+        let selection = Selection::new(task, &patterns).expect("the seed's filters make sense");
+        let answers = Answers { task: &task.path, classpath: &classpath, selection: &selection };
+        for (class, answer) in &kept.answers {
+            let bare = TestClass { class: class.clone(), ..TestClass::default() };
+            let _ = answers.settle(bare, None, None, answer);
+        }
     }
 }
 

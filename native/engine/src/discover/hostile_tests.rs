@@ -21,6 +21,7 @@ fn class(name: String, flags: AccessFlags) -> ClassFile {
         annotations: Vec::new(),
         methods: Vec::new(),
         sha256: [0; 32],
+        size: 0,
     }
 }
 

@@ -103,7 +103,7 @@ impl Builder<'_> {
         let is_test_case = chain.iter().any(|class| class.superclass.as_deref() == Some(TEST_CASE));
         if is_test_case {
             // With a suite() method these are what it most often holds; discovery says that it is a guess.
-            return Ok(JUnit4Class::JUnit3(junit3_tests(class, &chain)));
+            return Ok(junit3(class, &chain));
         }
         if has_suite_method(&chain) {
             return Ok(JUnit4Class::Unknown("its method suite() makes the tests while it runs".to_owned()));
@@ -117,7 +117,7 @@ impl Builder<'_> {
             "org.junit.runners.Suite" | "org.junit.experimental.categories.Categories" => self.suite(class, chain),
             ENCLOSED => self.enclosed(chain),
             "org.junit.platform.runner.JUnitPlatform" => Ok(JUnit4Class::NoTests),
-            "org.junit.internal.runners.JUnit38ClassRunner" => Ok(JUnit4Class::JUnit3(junit3_tests(class, chain))),
+            "org.junit.internal.runners.JUnit38ClassRunner" => Ok(junit3(class, chain)),
             "org.junit.experimental.theories.Theories" => {
                 Ok(JUnit4Class::Annotated(annotated_tests(class, chain, &[TEST, THEORY])))
             }
@@ -137,7 +137,10 @@ impl Builder<'_> {
         let classes = chain.iter().find_map(|class| class.annotation(SUITE_CLASSES));
         let mut tests = Vec::new();
         for member in classes.map(|annotation| annotation.classes("value")).unwrap_or_default() {
-            for test in self.member(member)? {
+            let Ok(of_member) = self.member(member)? else {
+                return Ok(JUnit4Class::Unknown(format!("its suite has {member}, whose tests only running it tells")));
+            };
+            for test in of_member {
                 let method = if test.name.class == class.name {
                     test.name.method
                 } else {
@@ -159,7 +162,12 @@ impl Builder<'_> {
             for member in &declaring.members {
                 let Some(inner) = self.classpath.class(member)? else { continue };
                 if inner.has(AccessFlags::PUBLIC) && !inner.has(AccessFlags::ABSTRACT) {
-                    tests.extend(self.member(member)?);
+                    let Ok(of_member) = self.member(member)? else {
+                        return Ok(JUnit4Class::Unknown(format!(
+                            "it holds {member}, whose tests only running it tells"
+                        )));
+                    };
+                    tests.extend(of_member);
                 }
             }
         }
@@ -171,11 +179,16 @@ impl Builder<'_> {
         Ok(JUnit4Class::Suite(tests))
     }
 
-    fn member(&mut self, name: &str) -> Result<Vec<FoundTest>> {
-        let Some(class) = self.classpath.class(name)? else { return Ok(Vec::new()) };
+    /// The tests of a class in a suite; the reason when only running it tells.
+    fn member(&mut self, name: &str) -> Result<std::result::Result<Vec<FoundTest>, String>> {
+        let Some(class) = self.classpath.class(name)? else { return Ok(Ok(Vec::new())) };
+        let mut chain = self.classpath.superclasses(&class)?;
+        chain.insert(0, Arc::clone(&class));
         Ok(match self.build(&class)? {
-            JUnit4Class::Annotated(tests) | JUnit4Class::JUnit3(tests) | JUnit4Class::Suite(tests) => tests,
-            JUnit4Class::NoTests | JUnit4Class::Unknown(_) => Vec::new(),
+            JUnit4Class::JUnit3(_) if has_suite_method(&chain) => Err("suite()".to_owned()),
+            JUnit4Class::Annotated(tests) | JUnit4Class::JUnit3(tests) | JUnit4Class::Suite(tests) => Ok(tests),
+            JUnit4Class::NoTests => Ok(Vec::new()),
+            JUnit4Class::Unknown(why) => Err(why),
         })
     }
 }
@@ -207,6 +220,41 @@ fn categories(annotation: Option<&Annotation>) -> impl Iterator<Item = String> +
     let names: Vec<String> =
         annotation.map(|one| one.classes("value").into_iter().map(str::to_owned).collect()).unwrap_or_default();
     names.into_iter()
+}
+
+/// JUnit 3 runs what it can't make a test of as a warning, which fails.
+fn junit3(class: &ClassFile, chain: &[Arc<ClassFile>]) -> JUnit4Class {
+    match junit3_warning(class, chain) {
+        Some(why) => JUnit4Class::Unknown(format!("{why}, which JUnit 3 reports as a failed test")),
+        None => JUnit4Class::JUnit3(junit3_tests(class, chain)),
+    }
+}
+
+fn junit3_warning(class: &ClassFile, chain: &[Arc<ClassFile>]) -> Option<&'static str> {
+    if has_suite_method(chain) {
+        return None;
+    }
+    let is_constructor = |method: &&Method| method.name == "<init>" && method.has(AccessFlags::PUBLIC);
+    let takes_name_or_nothing = |method: &Method| ["(", "(Ljava/lang/String;"].contains(&method.parameters());
+    if !class.methods.iter().filter(is_constructor).any(takes_name_or_nothing) {
+        return Some("it is a TestCase without a public constructor that takes a name or nothing");
+    }
+    if !class.has(AccessFlags::PUBLIC) {
+        return Some("it is a TestCase that is not public");
+    }
+    let is_test = |method: &&Method| {
+        method.name.starts_with("test")
+            && method.has_no_parameters()
+            && method.returns_void()
+            && !method.has(AccessFlags::SYNTHETIC)
+    };
+    let mut tests = chain.iter().flat_map(|class| &class.methods).filter(is_test).peekable();
+    if tests.peek().is_none() {
+        return Some("it is a TestCase without tests");
+    }
+    tests
+        .any(|method| !method.has(AccessFlags::PUBLIC))
+        .then_some("it is a TestCase with a test method that is not public")
 }
 
 fn junit3_tests(class: &ClassFile, chain: &[Arc<ClassFile>]) -> Vec<FoundTest> {

@@ -1,4 +1,4 @@
-//! Which tests JUnit Jupiter finds in a class, by the rules of its engine 5.11.
+//! Which tests JUnit Jupiter finds in a class, by the rules of its engine 5.11, and those of 5.13 and 6 where these are on the classpath.
 
 use super::class_file::{ClassFile, Method};
 use super::classpath::Classpath;
@@ -13,6 +13,27 @@ const TEST: &str = "org.junit.jupiter.api.Test";
 const TEST_TEMPLATE: &str = "org.junit.jupiter.api.TestTemplate";
 const TEST_FACTORY: &str = "org.junit.jupiter.api.TestFactory";
 const NESTED: &str = "org.junit.jupiter.api.Nested";
+const DYNAMIC_NODE: &str = "org.junit.jupiter.api.DynamicNode";
+
+/// Only in engines from 5.13 on, which say what they leave out, and leave out more.
+const STRICT: &str = "org.junit.jupiter.engine.discovery.predicates.TestClassPredicates";
+/// Only in platforms from 6.0 on, which run suspending functions.
+const SUSPENDING: &str = "org.junit.platform.commons.util.KotlinSuspendingFunctionUtils";
+
+/// What differs between the versions of the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rules {
+    /// `@Nested` classes must not be abstract, and a factory's result must be dynamic nodes.
+    strict: bool,
+    /// Kotlin's `suspend` functions are tests.
+    suspending: bool,
+}
+
+impl Rules {
+    fn of(classpath: &Classpath) -> Result<Self> {
+        Ok(Self { strict: classpath.class(STRICT)?.is_some(), suspending: classpath.class(SUSPENDING)?.is_some() })
+    }
+}
 
 /// The tests of a class that Gradle hands to the launcher; empty when it is no test class.
 ///
@@ -21,7 +42,8 @@ const NESTED: &str = "org.junit.jupiter.api.Nested";
 pub(crate) fn find(classpath: &Classpath, class: &Arc<ClassFile>, cyclic: &mut Vec<String>) -> Result<Vec<FoundTest>> {
     let mut tests = Vec::new();
     if !class.has(AccessFlags::PRIVATE) && !class.has(AccessFlags::ABSTRACT) {
-        let mut finder = Finder { classpath, walk: Walk::default(), tests: &mut tests, cyclic };
+        let rules = Rules::of(classpath)?;
+        let mut finder = Finder { classpath, rules, walk: Walk::default(), tests: &mut tests, cyclic };
         finder.visit(class, class.name.clone(), &[])?;
     }
     Ok(tests)
@@ -29,6 +51,7 @@ pub(crate) fn find(classpath: &Classpath, class: &Arc<ClassFile>, cyclic: &mut V
 
 struct Finder<'a> {
     classpath: &'a Classpath,
+    rules: Rules,
     /// By actual names.
     walk: Walk,
     tests: &'a mut Vec<FoundTest>,
@@ -45,7 +68,7 @@ impl Finder<'_> {
         let mut tags = outer_tags.to_vec();
         tags.extend(class_tags(self.classpath, class)?);
         for method in methods_in_hierarchy(self.classpath, class)? {
-            if is_test(self.classpath, method.get())? {
+            if self.is_test(method.get())? {
                 let mut tags = tags.clone();
                 tags.extend(self.classpath.tags(&method.get().annotations)?);
                 self.tests.push(FoundTest {
@@ -57,22 +80,83 @@ impl Finder<'_> {
             }
         }
         for nested in nested_classes(self.classpath, class)? {
+            if self.rules.strict && nested.has(AccessFlags::ABSTRACT) {
+                continue;
+            }
             let nested_name = format!("{name}${}", nested.simple_name());
             self.visit(&nested, nested_name, &tags)?;
         }
         self.walk.leave();
         Ok(())
     }
+
+    fn is_test(&self, method: &Method) -> Result<bool> {
+        if method.annotations.is_empty()
+            || method.flags.intersects(AccessFlags::STATIC | AccessFlags::PRIVATE | AccessFlags::ABSTRACT)
+        {
+            return Ok(false);
+        }
+        if method.returns_void() || (self.rules.suspending && is_suspending(method)) {
+            return self.classpath.has_any(&method.annotations, &[TEST, TEST_TEMPLATE]);
+        }
+        Ok(self.classpath.has_any(&method.annotations, &[TEST_FACTORY])?
+            && (!self.rules.strict || holds_dynamic_nodes(self.classpath, &method.descriptor)?))
+    }
 }
 
-fn is_test(classpath: &Classpath, method: &Method) -> Result<bool> {
-    if method.annotations.is_empty()
-        || method.flags.intersects(AccessFlags::STATIC | AccessFlags::PRIVATE | AccessFlags::ABSTRACT)
-    {
-        return Ok(false);
+/// Whether a method is a `suspend` function of Kotlin: its last parameter is what it continues with.
+fn is_suspending(method: &Method) -> bool {
+    method.descriptor.ends_with("Lkotlin/coroutines/Continuation;)Ljava/lang/Object;")
+}
+
+/// The classes that decide about the tests of a class: itself, its `@Nested` classes at any depth, and the superclasses and
+/// interfaces of all of these; each once, with the class itself first.
+///
+/// # Errors
+/// When a class that had to be looked at is broken, or they go too deep.
+pub(crate) fn involved(classpath: &Classpath, class: &Arc<ClassFile>) -> Result<Vec<Arc<ClassFile>>> {
+    let mut seen: HashSet<String> = HashSet::from([class.name.clone()]);
+    let mut found = vec![Arc::clone(class)];
+    let mut next = 0;
+    while let Some(class) = found.get(next).cloned() {
+        next += 1;
+        for other in nested_classes(classpath, &class)?.into_iter().chain(ancestors(classpath, &class)?) {
+            if seen.insert(other.name.clone()) {
+                found.push(other);
+            }
+        }
     }
-    let types: &[&str] = if method.returns_void() { &[TEST, TEST_TEMPLATE] } else { &[TEST_FACTORY] };
-    classpath.has_any(&method.annotations, types)
+    Ok(found)
+}
+
+/// Whether the type of a factory's result can hold dynamic nodes. What a collection holds is not looked at.
+fn holds_dynamic_nodes(classpath: &Classpath, descriptor: &str) -> Result<bool> {
+    let result = descriptor.rsplit_once(')').map_or("", |(_, result)| result);
+    let element = result.strip_prefix('[').unwrap_or(result);
+    let Some(class) = element.strip_prefix('L').and_then(|name| name.strip_suffix(';')) else { return Ok(false) };
+    let class = class.replace('/', ".");
+    if class == "java.lang.Object" || classpath.is_subtype(&class, DYNAMIC_NODE)? {
+        return Ok(true);
+    }
+    let is_array = element.len() < result.len();
+    Ok(!is_array && may_be_streamed(classpath, &class)?)
+}
+
+/// Whether a type is a stream, an iterator or something to iterate over, as far as its known ancestors tell.
+fn may_be_streamed(classpath: &Classpath, class: &str) -> Result<bool> {
+    let is_streamed = |name: &str| {
+        name == "java.lang.Iterable" || name.starts_with("java.util.") || name.starts_with("kotlin.sequences.")
+    };
+    if is_streamed(class) {
+        return Ok(true);
+    }
+    let Some(class) = classpath.class(class)? else { return Ok(!class.starts_with("java.")) };
+    let mut all = ancestors(classpath, &class)?;
+    all.push(class);
+    Ok(all.iter().any(|one| {
+        one.superclass.iter().chain(&one.interfaces).any(|name| is_streamed(name))
+            || one.methods.iter().any(|method| method.name == "iterator" && method.has_no_parameters())
+    }))
 }
 
 /// `@Tag` is inherited from superclasses and taken from interfaces too.
@@ -85,7 +169,10 @@ fn class_tags(classpath: &Classpath, class: &ClassFile) -> Result<Vec<String>> {
 }
 
 /// All known superclasses and interfaces.
-fn ancestors(classpath: &Classpath, class: &ClassFile) -> Result<Vec<Arc<ClassFile>>> {
+///
+/// # Errors
+/// When one of them is broken.
+pub(crate) fn ancestors(classpath: &Classpath, class: &ClassFile) -> Result<Vec<Arc<ClassFile>>> {
     let mut seen = HashSet::new();
     let mut todo: Vec<String> = class.superclass.iter().chain(&class.interfaces).cloned().collect();
     let mut found = Vec::new();

@@ -5,6 +5,10 @@
 
 mod annotation;
 mod ant_pattern;
+mod ask;
+mod ask_cache;
+mod ask_runners;
+mod ask_verify;
 mod class_file;
 mod classpath;
 mod container;
@@ -16,17 +20,26 @@ mod junit4;
 mod jupiter;
 mod notices;
 mod selection;
+mod settings;
+mod spock;
 mod tags;
 mod task;
 mod test_patterns;
 mod testng;
 mod texts;
+mod traits;
 
+pub use ask::{Answer, AskHarness, Question};
+pub(crate) use ask_cache::AnswerCache;
+#[cfg(any(fuzzing, test))]
+pub(crate) use ask_cache::{DOCUMENT as ANSWERS, Kept};
+pub use ask_verify::{BothSides, Verification};
 pub(crate) use container::is_archive_name;
 pub(crate) use test_patterns::TestPatterns;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use testfleet_protocol::Result;
 use testfleet_protocol::plan::Lock;
 use testfleet_protocol::request::RunRequest;
@@ -113,6 +126,8 @@ pub enum FoundBy {
     /// TestNG.
     #[serde(rename = "testng")]
     TestNg,
+    /// Spock.
+    Spock,
     /// Another engine of the JUnit Platform; which is known to the harness alone.
     Engine,
 }
@@ -134,20 +149,79 @@ impl Discovery {
     }
 }
 
-/// Finds the tests of all Test tasks of a build.
+/// Finds the tests of all Test tasks of a build, as far as class files tell them: what they don't is a notice.
 ///
 /// # Errors
 /// `BrokenClassFile` for a class file or jar that is needed and can't be read, `InvalidRequest` for a tag
 /// expression that is none, `NoTests` when `--tests` patterns select nothing.
 pub fn discover(request: &RunRequest) -> Result<Discovery> {
     let containers = container::Containers::default();
-    let found: Vec<_> = request
-        .tasks
-        .par_iter()
-        .map(|task| task::discover(task, &request.options.tests, &containers))
+    let looked = look(request, &containers)?;
+    let none = vec![None; looked.len()];
+    settle(request, looked, &none)
+}
+
+/// Finds the tests of all Test tasks of a build; where class files can't tell, the harness is asked.
+///
+/// # Errors
+/// As for [`discover`] and [`AskHarness::ask`]; `DiscoveryFailed` for a class over which a framework hangs.
+pub fn discover_and_ask(request: &RunRequest, harness: &dyn AskHarness) -> Result<Discovery> {
+    let containers = container::Containers::default();
+    let looked = look(request, &containers)?;
+    let answers = ask_all(request, &looked, harness, false)?;
+    settle(request, looked, &answers)
+}
+
+/// As [`discover_and_ask`], but the harness is asked about every class, and both lists are compared.
+///
+/// # Errors
+/// As for [`discover_and_ask`]. A difference is none.
+pub fn discover_and_verify(request: &RunRequest, harness: &dyn AskHarness) -> Result<(Discovery, Verification)> {
+    let containers = container::Containers::default();
+    let looked = look(request, &containers)?;
+    let answers = ask_all(request, &looked, harness, true)?;
+    let mut sides = Vec::new();
+    for (task, answers) in looked.iter().zip(&answers) {
+        sides.extend(answers.as_ref().map(|answers| task.both_sides(answers)).transpose()?.unwrap_or_default());
+    }
+    Ok((settle(request, looked, &answers)?, Verification::of(sides)))
+}
+
+type AnswersOfTask = Option<BTreeMap<String, Answer>>;
+
+fn look<'a>(request: &'a RunRequest, containers: &container::Containers) -> Result<Vec<task::Looked<'a>>> {
+    request.tasks.par_iter().map(|task| task::look(task, &request.options.tests, containers)).collect()
+}
+
+/// Answers for each task; none for one without a question.
+fn ask_all(
+    request: &RunRequest,
+    looked: &[task::Looked<'_>],
+    harness: &dyn AskHarness,
+    everything: bool,
+) -> Result<Vec<AnswersOfTask>> {
+    let mut answers: Vec<AnswersOfTask> = vec![Some(BTreeMap::new()); looked.len()];
+    let (indices, questions): (Vec<usize>, Vec<Question>) = looked
+        .iter()
+        .enumerate()
+        .filter_map(|(index, task)| task.question(everything).map(|question| (index, question)))
+        .unzip();
+    if !questions.is_empty() {
+        for (index, of_task) in indices.into_iter().zip(harness.ask(request, &questions)?) {
+            answers[index] = Some(of_task);
+        }
+    }
+    Ok(answers)
+}
+
+fn settle(request: &RunRequest, looked: Vec<task::Looked<'_>>, answers: &[AnswersOfTask]) -> Result<Discovery> {
+    let settled: Vec<_> = looked
+        .into_par_iter()
+        .zip(answers.par_iter())
+        .map(|(task, answers)| task.settle(answers.as_ref()))
         .collect::<Result<_>>()?;
     let mut discovery = Discovery::default();
-    for (task, notices) in found {
+    for (task, notices) in settled {
         discovery.tasks.push(task);
         discovery.notices.extend(notices);
     }
@@ -157,6 +231,8 @@ pub fn discover(request: &RunRequest) -> Result<Discovery> {
     Ok(discovery)
 }
 
+#[cfg(test)]
+mod ask_tests;
 #[cfg(test)]
 mod fixture_tests;
 #[cfg(test)]

@@ -54,7 +54,8 @@ impl Selection {
         Ok(self.wants_name(test) && self.labels.want(&test.tags, classpath)?)
     }
 
-    fn wants_name(&self, test: &FoundTest) -> bool {
+    /// Whether a test's name is wanted, whatever its tags are.
+    pub(crate) fn wants_name(&self, test: &FoundTest) -> bool {
         if self.patterns.is_empty() {
             return true;
         }

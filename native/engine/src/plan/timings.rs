@@ -1,16 +1,25 @@
-//! How long each test took in past runs.
+//! How long each test took in past runs, and how it ended.
 
 use crate::document;
-use serde::{Deserialize, Serialize};
+use crate::history::file::{self, File, Head, Line, cells, columns, series};
+use crate::history::{
+    InvocationTimes, KEPT_RUNS, LONGEST_US, Observation, PastRun, RunKey, Series, WORTH_KEEPING_US, expected,
+};
+use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
-use testfleet_protocol::plan::Plan;
-use testfleet_protocol::test::{TaskPath, TestId, TestName};
-use testfleet_protocol::{FailureCode, Result, VERSION};
+use testfleet_protocol::plan::{Plan, Unit};
+use testfleet_protocol::test::{TaskPath, TestId, TestName, Verdict};
+use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
 
-/// Of how many runs durations are kept: enough that one bad run moves no median.
-const KEPT_RUNS: usize = 5;
+/// Of how many runs it is kept what was predicted and what came.
+const PAST_RUNS: usize = 20;
+/// Of how many runs it is kept how a test's time was spread over its invocations.
+const KEPT_INVOCATIONS: usize = 2;
+/// The day on which a class was last seen is written again when so many have passed, so that a class that is not run
+/// does not change its line every day.
+const SEEN_STEP_DAYS: u32 = 7;
 
 pub(crate) const DOCUMENT: document::Kind = document::Kind {
     what: "timings file",
@@ -18,59 +27,114 @@ pub(crate) const DOCUMENT: document::Kind = document::Kind {
     hint: "delete it: the next run writes a new one, and until then estimates are guesses",
 };
 
-/// Past durations by Test task, class and method, in microseconds, oldest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// The last runs by Test task, class and method. Two of them merge: in any order and however often, the same comes out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "File")]
 pub struct Timings {
-    protocol: u32,
-    tasks: BTreeMap<TaskPath, BTreeMap<String, ClassTimings>>,
+    /// Whose observations are being recorded.
+    run: RunKey,
+    tasks: BTreeMap<TaskPath, TaskTimings>,
+    past: Series<PastRun, PAST_RUNS>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct TaskTimings {
+    /// From the start of a JVM until its harness answered.
+    jvm: Series<u64>,
+    classes: BTreeMap<String, ClassTimings>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct ClassTimings {
+    /// The last day on which it was there without being run.
+    seen: Option<u32>,
     /// What the class took beyond its tests: class initialisation, `@BeforeAll`, `@AfterAll`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    setup: Vec<u64>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    tests: BTreeMap<String, Vec<u64>>,
+    setup: Series<u64>,
+    tests: BTreeMap<String, TestTimings>,
 }
 
-impl Default for Timings {
-    fn default() -> Self {
-        Self { protocol: VERSION, tasks: BTreeMap::new() }
-    }
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct TestTimings {
+    runs: Series<Observation>,
+    invocations: Series<InvocationTimes, KEPT_INVOCATIONS>,
 }
 
+/// Recording.
 impl Timings {
-    /// Reads timings; a missing file is empty timings.
-    ///
-    /// # Errors
-    /// `TimingsBroken` for a damaged file, `ProtocolVersion` for one of another version.
-    pub fn load(path: &Path) -> Result<Self> {
-        Ok(DOCUMENT.read(path)?.unwrap_or_default())
+    /// What is recorded from now on is of this run. Without it, it is of a run of which nothing is known, older than all others.
+    pub fn begin_run(&mut self, run: RunKey) {
+        self.run = run;
     }
 
-    /// Writes timings, whole or not at all: sorted, one line per class, so that version control merges them.
-    ///
-    /// # Errors
-    /// `Io` when the file can't be written.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        document::write(path, &self.bytes()?)
-    }
-
-    /// Notes how long a test took in the newest run.
+    /// Notes that a test passed in this run and how long it took.
     pub fn record(&mut self, test: &TestId, duration: Duration) {
-        let class = self.class_mut(&test.task, &test.name.class);
-        push(class.tests.entry(test.name.method.clone()).or_default(), duration);
+        self.record_outcome(test, Observation::Passed(micros(duration)));
     }
 
-    /// Notes how long a top-level class took in the newest run, from its start to its end and in its tests alone;
+    /// Notes what a test came to in this run. What was noted for this run before is replaced.
+    pub fn record_outcome(&mut self, test: &TestId, came_to: Observation) {
+        let run = self.run;
+        self.test_mut(test).runs.set(run, came_to);
+    }
+
+    /// Notes what became of a test in this run; `duration` is that of the attempt that the verdict comes from. Reused
+    /// tests were not run, and of a lost or errored test it is unknown how long it takes.
+    pub fn record_verdict(&mut self, test: &TestId, verdict: Verdict, duration: Duration) {
+        let micros = micros(duration);
+        match verdict {
+            Verdict::Passed | Verdict::Skipped => self.record_outcome(test, Observation::Passed(micros)),
+            Verdict::Flaky | Verdict::Failed => self.record_outcome(test, Observation::Failed(micros)),
+            Verdict::Errored | Verdict::Lost => self.record_outcome(test, Observation::Broken),
+            Verdict::Reused => {}
+        }
+    }
+
+    /// Notes how long each invocation of a test took in this run, in the order of their numbers. Nothing is kept of tests
+    /// that are too short to be sliced.
+    pub fn record_invocations(&mut self, test: &TestId, durations: &[Duration]) {
+        let micros: Vec<u64> = durations.iter().map(|duration| self::micros(*duration)).collect();
+        let run = self.run;
+        if let Some(times) = InvocationTimes::new(&micros).filter(|times| times.total() >= WORTH_KEEPING_US) {
+            self.test_mut(test).invocations.set(run, times);
+        }
+    }
+
+    /// Notes how long a top-level class took in this run, from its start to its end and in its tests alone;
     /// the difference is its set-up.
     pub fn record_class(&mut self, task: &TaskPath, class: &str, wall: Duration, tests: Duration) {
-        push(&mut self.class_mut(task, class).setup, wall.saturating_sub(tests));
+        let run = self.run;
+        self.class_mut(task, class).setup.set(run, micros(wall.saturating_sub(tests)));
     }
 
+    /// Notes how long a JVM of the Test task took in this run from its start until its harness answered.
+    pub fn record_jvm_start(&mut self, task: &TaskPath, duration: Duration) {
+        let run = self.run;
+        self.tasks.entry(task.clone()).or_default().jvm.set(run, micros(duration));
+    }
+
+    /// Notes what was predicted of this run and what it came to.
+    pub fn record_run(&mut self, run: PastRun) {
+        self.past.set(self.run, run);
+    }
+
+    /// Notes that these units are still there, though they were not run.
+    pub fn record_seen<'a>(&mut self, units: impl Iterator<Item = &'a Unit>) {
+        let Some(today) = self.run.day() else { return };
+        for unit in units {
+            for class in unit.tests.iter().map(|test| &test.class).chain([&unit.class]) {
+                let known = self.tasks.get_mut(&unit.task).and_then(|task| task.classes.get_mut(class));
+                if let Some(class) = known
+                    && class.seen.is_none_or(|day| day.saturating_add(SEEN_STEP_DAYS) <= today)
+                {
+                    class.seen = Some(today);
+                }
+            }
+        }
+    }
+}
+
+/// Forgetting and merging.
+impl Timings {
     /// Forgets the tests that the Test tasks of `plan`, which holds all that they have, no longer have.
     pub fn keep_only(&mut self, plan: &Plan) {
         let mut planned: BTreeMap<&TaskPath, BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
@@ -82,9 +146,9 @@ impl Timings {
                 classes.entry(test.class.as_str()).or_default().insert(test.method.as_str());
             }
         }
-        for (task, classes) in &mut self.tasks {
+        for (task, timings) in &mut self.tasks {
             let Some(planned) = planned.get(task) else { continue };
-            classes.retain(|name, class| match planned.get(name.as_str()) {
+            timings.classes.retain(|name, class| match planned.get(name.as_str()) {
                 Some(methods) => {
                     class.tests.retain(|method, _| methods.contains(method.as_str()));
                     true
@@ -94,145 +158,269 @@ impl Timings {
         }
     }
 
+    /// Forgets what was not seen in the last `days` before `today`, both counted in days since the Unix epoch. What was
+    /// never dated is dated now.
+    pub fn expire(&mut self, today: u32, days: u32) {
+        let oldest = today.saturating_sub(days);
+        for task in self.tasks.values_mut() {
+            task.classes.retain(|_, class| class.expire(today, oldest));
+        }
+        self.tasks.retain(|_, task| {
+            !task.classes.is_empty() || task.jvm.newest().is_some_and(|(run, _)| run.day() >= Some(oldest))
+        });
+    }
+
+    /// Adds what others saw.
+    pub fn merge(&mut self, other: &Self) {
+        for (path, theirs) in &other.tasks {
+            let ours = self.tasks.entry(path.clone()).or_default();
+            ours.jvm.merge(&theirs.jvm);
+            for (name, class) in &theirs.classes {
+                ours.classes.entry(name.clone()).or_default().merge(class);
+            }
+        }
+        self.past.merge(&other.past);
+    }
+}
+
+impl ClassTimings {
+    fn merge(&mut self, other: &Self) {
+        self.seen = self.seen.max(other.seen);
+        self.setup.merge(&other.setup);
+        for (method, test) in &other.tests {
+            let ours = self.tests.entry(method.clone()).or_default();
+            ours.runs.merge(&test.runs);
+            ours.invocations.merge(&test.invocations);
+        }
+    }
+
+    /// Forgets tests that are older; whether anything is left.
+    fn expire(&mut self, today: u32, oldest: u32) -> bool {
+        let newest = self.keys().filter_map(RunKey::day).max();
+        if newest.is_none() && self.seen.is_none() {
+            self.seen = Some(today);
+        }
+        let seen = self.seen;
+        self.tests.retain(|_, test| {
+            let day = test.runs.newest().and_then(|(run, _)| run.day()).max(seen);
+            day.is_none_or(|day| day >= oldest)
+        });
+        newest.max(self.seen).is_some_and(|day| day >= oldest)
+    }
+
+    /// The runs of all that is known, some several times.
+    fn keys(&self) -> impl Iterator<Item = RunKey> + '_ {
+        let tests = self
+            .tests
+            .values()
+            .flat_map(|test| test.runs.iter().map(|(run, _)| run).chain(test.invocations.iter().map(|(run, _)| run)));
+        self.setup.iter().map(|(run, _)| run).chain(tests)
+    }
+}
+
+/// Asking.
+impl Timings {
     /// Whether nothing was ever recorded.
     pub fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
+        self.tasks.is_empty() && self.past.is_empty()
     }
 
-    /// Median of a test's last runs, in microseconds.
-    pub(super) fn of_test(&self, task: &TaskPath, test: &TestName) -> Option<u64> {
-        self.class(task, &test.class)?.tests.get(&test.method).and_then(|runs| median(runs))
+    /// The last runs of all workers, the newest first.
+    pub fn past_runs(&self) -> impl Iterator<Item = (RunKey, PastRun)> + '_ {
+        self.past.iter().map(|(run, past)| (run, *past))
     }
 
-    /// Median of a class's set-up in its last runs, in microseconds.
-    pub(super) fn of_setup(&self, task: &TaskPath, class: &str) -> Option<u64> {
-        self.class(task, class).and_then(|class| median(&class.setup))
+    /// Whether the test did not pass in its last run.
+    pub fn failed_recently(&self, task: &TaskPath, test: &TestName) -> bool {
+        let newest = self.test(task, test).and_then(|test| test.runs.newest());
+        newest.is_some_and(|(_, came_to)| !came_to.passed())
     }
 
-    /// Task, class and median of every test, in order.
+    /// Whether no run of the test is known.
+    pub fn is_new(&self, task: &TaskPath, test: &TestName) -> bool {
+        self.test(task, test).is_none_or(|test| test.runs.is_empty())
+    }
+
+    /// What a test is expected to take, in microseconds; `None` when no run told it.
+    pub fn of_test(&self, task: &TaskPath, test: &TestName) -> Option<u64> {
+        expected_of(&self.test(task, test)?.runs)
+    }
+
+    /// What a class's set-up is expected to take, in microseconds.
+    pub fn of_setup(&self, task: &TaskPath, class: &str) -> Option<u64> {
+        self.class(task, class).and_then(|class| expected(class.setup.values().copied()))
+    }
+
+    /// What a JVM of the Test task is expected to take from its start until its harness answers, in microseconds.
+    pub fn of_jvm_start(&self, task: &TaskPath) -> Option<u64> {
+        expected(self.tasks.get(task)?.jvm.values().copied())
+    }
+
+    /// How a test's time was spread over its invocations in the last run that told it.
+    pub fn of_invocations(&self, task: &TaskPath, test: &TestName) -> Option<&InvocationTimes> {
+        self.test(task, test)?.invocations.newest().map(|(_, times)| times)
+    }
+
+    /// Task, class and expected microseconds of every test that ran, in order.
     pub(super) fn all_tests(&self) -> impl Iterator<Item = (&TaskPath, &str, u64)> {
-        self.tasks.iter().flat_map(|(task, classes)| {
-            classes.iter().flat_map(move |(name, class)| {
-                class.tests.values().filter_map(move |runs| Some((task, name.as_str(), median(runs)?)))
+        self.tasks.iter().flat_map(|(path, task)| {
+            task.classes.iter().flat_map(move |(name, class)| {
+                class.tests.values().filter_map(move |test| Some((path, name.as_str(), expected_of(&test.runs)?)))
             })
         })
-    }
-
-    /// Median set-up of every class.
-    pub(super) fn all_setups(&self) -> impl Iterator<Item = u64> {
-        self.tasks.values().flat_map(BTreeMap::values).filter_map(|class| median(&class.setup))
     }
 
     pub(super) fn fingerprint(&self) -> Result<String> {
         Ok(crate::hash::sha256(&self.bytes()?))
     }
 
+    fn test(&self, task: &TaskPath, test: &TestName) -> Option<&TestTimings> {
+        self.class(task, &test.class)?.tests.get(&test.method)
+    }
+
     fn class(&self, task: &TaskPath, class: &str) -> Option<&ClassTimings> {
-        self.tasks.get(task)?.get(class)
+        self.tasks.get(task)?.classes.get(class)
     }
 
     fn class_mut(&mut self, task: &TaskPath, class: &str) -> &mut ClassTimings {
-        self.tasks.entry(task.clone()).or_default().entry(class.to_owned()).or_default()
+        self.tasks.entry(task.clone()).or_default().classes.entry(class.to_owned()).or_default()
     }
 
-    pub(crate) fn bytes(&self) -> Result<Vec<u8>> {
-        let mut text = format!("{{\"protocol\": {},\n\"tasks\": {{", self.protocol);
-        for (index, (task, classes)) in self.tasks.iter().enumerate() {
-            text.push_str(if index == 0 { "\n" } else { ",\n" });
-            text.push_str(&format!("{}: {{", json(task)?));
-            for (index, (name, class)) in classes.iter().enumerate() {
-                text.push_str(if index == 0 { "\n" } else { ",\n" });
-                text.push_str(&format!(" {}: {}", json(name)?, json(class)?));
-            }
-            text.push_str("\n}");
+    fn test_mut(&mut self, test: &TestId) -> &mut TestTimings {
+        self.class_mut(&test.task, &test.name.class).tests.entry(test.name.method.clone()).or_default()
+    }
+}
+
+/// Reading and writing.
+impl Timings {
+    /// Reads timings; a missing file is empty timings.
+    ///
+    /// # Errors
+    /// `TimingsBroken` for a damaged file, `ProtocolVersion` for one of another version.
+    pub fn load(path: &Path) -> Result<Self> {
+        match std::fs::read(path) {
+            Ok(bytes) => Self::parse(path, &bytes),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(Failure::io("read", path, &error)),
         }
-        text.push_str("\n}}\n");
-        Ok(text.into_bytes())
+    }
+
+    /// Reads timings from the content of a file; `path` is for messages.
+    ///
+    /// # Errors
+    /// As for [`Self::load`].
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
+        if let Ok(Head { timings: Some(format), .. }) = serde_json::from_slice(bytes)
+            && format > file::FORMAT
+        {
+            let cause = format!("it has format {format}, this Testfleet reads formats up to {}", file::FORMAT);
+            let failure = DOCUMENT.failure(path).cause_text(cause);
+            return Err(Failure { code: FailureCode::ProtocolVersion, ..failure });
+        }
+        DOCUMENT.parse(path, bytes)
+    }
+
+    /// Writes timings, whole or not at all: sorted, one line per class, so that version control merges them.
+    ///
+    /// # Errors
+    /// `Io` when the file can't be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        document::write(path, &self.bytes()?)
+    }
+
+    /// The content of the file: equal timings give equal bytes.
+    ///
+    /// # Errors
+    /// `Internal` when they have no JSON form.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        let past = self.past.iter().map(|(run, past)| Line { run: Some(run), past: Some(*past), ..Line::default() });
+        let tasks = self.tasks.iter().flat_map(|(path, task)| {
+            let jvm = (!task.jvm.is_empty()).then(|| {
+                let runs = columns(task.jvm.iter().map(|(run, _)| run));
+                Line { task: Some(path.clone()), jvm: cells(&task.jvm, &runs), runs, ..Line::default() }
+            });
+            jvm.into_iter().chain(task.classes.iter().map(|(name, class)| class.line(path, name)))
+        });
+        file::text(VERSION, past.chain(tasks))
+    }
+
+    /// Adds a line of a file. Of several lines of one class, as a merge by version control may leave them, all count.
+    fn add_line(&mut self, line: Line) -> std::result::Result<(), String> {
+        if let (Some(run), Some(past)) = (line.run, line.past) {
+            self.past.add(run, past);
+            return Ok(());
+        }
+        let Some(path) = line.task else { return Err("a line is neither of a run nor of a Test task".to_owned()) };
+        let task = self.tasks.entry(path).or_default();
+        task.jvm.merge(&series(line.jvm, &line.runs)?);
+        let Some(name) = line.class else { return Ok(()) };
+        let class = task.classes.entry(name).or_default();
+        class.seen = class.seen.max(line.seen);
+        class.setup.merge(&series(line.setup, &line.runs)?);
+        for (method, cells) in line.tests {
+            class.tests.entry(method).or_default().runs.merge(&series(cells, &line.runs)?);
+        }
+        for (method, cells) in line.parts {
+            class.tests.entry(method).or_default().invocations.merge(&series(cells, &line.runs)?);
+        }
+        Ok(())
     }
 }
 
-fn json<T: Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| {
-        testfleet_protocol::Failure::new(FailureCode::Internal, "failed to write timings as JSON").cause(&error)
-    })
+impl ClassTimings {
+    fn line(&self, task: &TaskPath, name: &str) -> Line {
+        let runs = columns(self.keys());
+        let parts = self.tests.iter().filter(|(_, test)| !test.invocations.is_empty());
+        Line {
+            task: Some(task.clone()),
+            class: Some(name.to_owned()),
+            seen: self.seen,
+            setup: cells(&self.setup, &runs),
+            tests: self.tests.iter().map(|(method, test)| (method.clone(), cells(&test.runs, &runs))).collect(),
+            parts: parts.map(|(method, test)| (method.clone(), cells(&test.invocations, &runs))).collect(),
+            runs,
+            ..Line::default()
+        }
+    }
 }
 
-fn push(runs: &mut Vec<u64>, duration: Duration) {
-    runs.push(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
-    let excess = runs.len().saturating_sub(KEPT_RUNS);
-    runs.drain(..excess);
+impl TryFrom<File> for Timings {
+    type Error = String;
+
+    fn try_from(file: File) -> std::result::Result<Self, String> {
+        let mut timings = Self::default();
+        for (task, classes) in file.tasks {
+            for (name, read) in classes {
+                let class = timings.class_mut(&task, &name);
+                class.setup = undated(&read.setup, |micros| micros.min(LONGEST_US));
+                for (method, micros) in read.tests {
+                    let runs = undated(&micros, |micros| Observation::Passed(micros.min(LONGEST_US)));
+                    class.tests.entry(method).or_default().runs = runs;
+                }
+            }
+        }
+        file.lines.into_iter().flatten().try_for_each(|line| timings.add_line(line))?;
+        Ok(timings)
+    }
 }
 
-/// The middle value; of two middle values the larger, since a late worker costs more than an early one.
-fn median(runs: &[u64]) -> Option<u64> {
-    let mut sorted = runs.to_vec();
-    sorted.sort_unstable();
-    sorted.get(sorted.len() / 2).copied()
+/// What the first format kept, the oldest first: the last of all is of one run.
+fn undated<T: Clone + Ord>(values: &[u64], found: impl Fn(u64) -> T) -> Series<T> {
+    let mut series = Series::default();
+    for (place, value) in (1..=KEPT_RUNS as u32).rev().zip(values.iter().rev()) {
+        series.add(RunKey::unknown(place), found(*value));
+    }
+    series
+}
+
+fn expected_of(runs: &Series<Observation>) -> Option<u64> {
+    expected(runs.values().filter_map(|came_to| came_to.micros()))
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).min(LONGEST_US)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn id(class: &str, method: &str) -> TestId {
-        TestId { task: TaskPath(":test".into()), name: TestName { class: class.into(), method: method.into() } }
-    }
-
-    #[test]
-    fn the_median_of_the_last_five_runs_counts() {
-        let mut timings = Timings::default();
-        for ms in [9000, 10, 30, 20, 5000, 25] {
-            timings.record(&id("a.B", "c()"), Duration::from_millis(ms));
-        }
-        let test = id("a.B", "c()");
-        assert_eq!(timings.of_test(&test.task, &test.name), Some(25_000));
-    }
-
-    #[test]
-    fn set_up_is_what_tests_do_not_explain() {
-        let mut timings = Timings::default();
-        let task = TaskPath(":test".into());
-        timings.record_class(&task, "a.B", Duration::from_millis(50), Duration::from_millis(20));
-        timings.record_class(&task, "a.C", Duration::from_millis(5), Duration::from_millis(20));
-        assert_eq!(timings.of_setup(&task, "a.B"), Some(30_000));
-        assert_eq!(timings.of_setup(&task, "a.C"), Some(0));
-    }
-
-    #[test]
-    fn timings_are_read_as_they_were_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deep/timings.json");
-        let mut timings = Timings::default();
-        timings.record(&id("a.B", "c(java.lang.String[])"), Duration::from_micros(7));
-        timings.record(&id("a.\"é", "d()"), Duration::from_micros(0));
-        timings.record_class(&TaskPath(":x:test".into()), "a.B", Duration::MAX, Duration::ZERO);
-        timings.save(&path).unwrap();
-        assert_eq!(Timings::load(&path).unwrap(), timings);
-        Timings::default().save(&path).unwrap();
-        assert_eq!(Timings::load(&path).unwrap(), Timings::default());
-    }
-
-    #[test]
-    fn a_missing_file_is_empty_and_a_broken_one_a_failure() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("timings.json");
-        assert!(Timings::load(&path).unwrap().is_empty());
-        std::fs::write(&path, "{\"protocol\": 1, \"tasks\": {\":a\": {\"b\": {\"te").unwrap();
-        let failure = Timings::load(&path).unwrap_err();
-        assert_eq!(failure.code, FailureCode::TimingsBroken);
-        assert!(failure.hint.unwrap().contains("delete"));
-        std::fs::write(&path, "{\"protocol\": 99}").unwrap();
-        assert_eq!(Timings::load(&path).unwrap_err().code, FailureCode::ProtocolVersion);
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("timings.json");
-            std::fs::write(&path, &bytes).unwrap();
-            let _ = Timings::load(&path);
-        }
-    }
-}
+#[path = "timings_tests.rs"]
+mod tests;

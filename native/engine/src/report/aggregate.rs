@@ -3,6 +3,8 @@
 use super::output::{Budget, ClassOutput, TestTail, bounded, shorten};
 use super::records::{JvmDeath, RunRecord, TestRecord, UnitRecord, WorkerRecord};
 use super::summary::{self, Summary};
+use super::words::unit_note;
+use crate::quarantined::Quarantine;
 use std::collections::{BTreeMap, HashMap};
 use testfleet_protocol::event::{Attempt, RunEvent};
 use testfleet_protocol::plan::{Plan, UnitId};
@@ -26,6 +28,7 @@ pub struct Aggregate {
     pub(super) output: BTreeMap<(TaskPath, String), ClassOutput>,
     /// How many of `tests` are planned.
     planned: usize,
+    quarantine: Quarantine,
     test_index: HashMap<TestId, usize>,
     unit_index: HashMap<UnitId, usize>,
     budget: Budget,
@@ -43,23 +46,35 @@ impl Aggregate {
             workers: BTreeMap::new(),
             output: BTreeMap::new(),
             planned: 0,
+            quarantine: Quarantine::of(plan),
             test_index: HashMap::new(),
             unit_index: HashMap::with_capacity(plan.units.len()),
             budget: Budget::default(),
         };
         for unit in &plan.units {
             let tests: Vec<usize> = unit.test_ids().map(|id| empty.test_at(&id)).collect();
-            tests.iter().for_each(|&test| empty.tests[test].plain_name = unit.plain_names);
+            for &test in &tests {
+                let record = &mut empty.tests[test];
+                record.plain_name = unit.plain_names;
+                record.slices = unit.slice.map_or(0, |slice| slice.of);
+            }
             empty.unit_index.insert(unit.id.clone(), empty.units.len());
             empty.units.push(UnitRecord {
                 id: unit.id.clone(),
                 task: unit.task.clone(),
                 class: unit.class.clone(),
                 estimate_ms: unit.estimate_ms,
+                estimate_source: unit.estimate_source,
+                slice: unit.slice,
+                is_reused: unit.reused.is_some(),
+                note: unit_note(unit),
                 tests,
             });
         }
         empty.planned = empty.tests.len();
+        for test in &mut empty.tests {
+            test.quarantined = empty.quarantine.holding(&test.id, true).cloned();
+        }
         empty
     }
 
@@ -68,6 +83,17 @@ impl Aggregate {
     pub fn named(mut self, build_name: impl Into<String>) -> Self {
         self.build_name = Some(build_name.into());
         self
+    }
+
+    /// Whether the plan runs a test in slices.
+    pub fn is_sliced(&self, test: &TestId) -> bool {
+        self.test_index.get(test).is_some_and(|&at| self.tests[at].slices > 0)
+    }
+
+    /// How long a test took, if all of it ran and came to an end that tells of its length: that of one in slices is the
+    /// sum of them. In microseconds.
+    pub fn whole_duration_us(&self, test: &TestId) -> Option<u64> {
+        self.test_index.get(test).and_then(|&at| self.tests[at].whole_duration_us())
     }
 
     /// What the run came to so far.
@@ -79,15 +105,21 @@ impl Aggregate {
     pub fn apply(&mut self, event: &RunEvent) {
         self.apply_time(event);
         match event {
-            RunEvent::RunStarted { run, plan, workers, units, tests, at_ms, protocol: _ } => {
+            RunEvent::RunStarted { run, plan, workers, units, tests, reused, at_ms, protocol: _ } => {
                 self.run.id.clone_from(run);
                 self.run.plan.clone_from(plan);
                 self.run.workers = *workers;
                 self.run.units = *units;
                 self.run.tests = *tests;
+                self.run.reused = *reused;
                 self.run.started_at_ms = *at_ms;
-                if *tests == self.planned as u64 {
+                if tests.saturating_add(*reused) == self.planned as u64 {
                     self.tests.iter_mut().for_each(|test| test.in_run = true);
+                }
+                self.run.whole_plan = *units == self.units.iter().filter(|unit| !unit.is_reused).count() as u64;
+                for unit in self.units.iter().filter(|_| self.run.whole_plan) {
+                    let tests = unit.tests.iter().zip(unit.slice);
+                    tests.for_each(|(&test, slice)| self.tests[test].slices_in_run.extend([slice.number]));
                 }
             }
             RunEvent::WorkerStarted { worker, backend, at_ms } => {
@@ -122,26 +154,32 @@ impl Aggregate {
                 if let Some(&at) = self.unit_index.get(unit) {
                     for &test in &self.units[at].tests {
                         self.tests[test].in_run = true;
+                        self.tests[test].slices_in_run.extend(self.units[at].slice.map(|slice| slice.number));
                     }
                 }
             }
             RunEvent::UnitFinished { unit, worker, attempt, at_ms, handed_back: _ } => {
                 self.workers.entry(*worker).or_default().unit_done(unit, *attempt, *at_ms);
             }
-            RunEvent::TestStarted { test, worker, attempt, at_ms, unit: _ } => {
-                let attempt = self.test(test).attempt(*attempt);
+            RunEvent::TestStarted { test, worker, attempt, slice, at_ms, unit: _ } => {
+                let attempt = self.test(test).attempt(*slice, *attempt);
                 attempt.worker = Some(*worker);
                 attempt.started_at_ms = Some(*at_ms);
             }
-            RunEvent::InvocationFinished { test, worker, attempt, invocation, finished } => {
+            RunEvent::InvocationFinished { test, worker, attempt, slice, invocation, finished } => {
                 let finished = self.bounded(finished);
-                let attempt = self.test(test).attempt(*attempt);
+                let attempt = self.test(test).attempt(*slice, *attempt);
                 attempt.worker = Some(*worker);
                 attempt.invocations.push((invocation.clone(), finished));
             }
-            RunEvent::TestFinished { test, worker, attempt, finished } => {
-                self.test_finished(test, *worker, *attempt, finished);
+            RunEvent::TestFinished { test, worker, attempt, slice, finished } => {
+                let finished = self.bounded(finished);
+                let attempt = self.test(test).attempt(*slice, *attempt);
+                attempt.worker = worker.or(attempt.worker);
+                attempt.finished = Some(finished);
             }
+            // The test's verdict says why.
+            RunEvent::SliceLost { .. } => {}
             RunEvent::TestVerdict { test, verdict, reason } => self.test_verdict(test, *verdict, reason.as_deref()),
             RunEvent::Output { test, class, task, worker, stream, text } => {
                 self.output(test.as_ref(), class, task, *worker, *stream, text);
@@ -161,9 +199,10 @@ impl Aggregate {
 
     /// What the plan expected of the tests of a unit that ended in an attempt: their share of its estimate.
     pub(super) fn estimate_ms(&self, unit: &UnitRecord, attempt: Attempt) -> u64 {
+        let slice = unit.slice.map_or(0, |slice| slice.number);
         let ended = |test: &&usize| {
-            let attempts = &self.tests[**test].attempts;
-            attempts.iter().any(|known| known.number == attempt && known.finished.is_some())
+            let mut attempts = self.tests[**test].attempts.iter().filter(|known| known.slice == slice);
+            attempts.any(|known| known.number == attempt && known.finished.is_some())
         };
         let ended = unit.tests.iter().filter(ended).count() as u64;
         unit.estimate_ms.saturating_mul(ended) / (unit.tests.len() as u64).max(1)
@@ -172,7 +211,7 @@ impl Aggregate {
     /// Tests that the run said it would run and never mentioned again.
     pub(super) fn unaccounted(&self) -> u64 {
         let known = self.tests[..self.planned].iter().filter(|test| test.in_run).count() as u64;
-        self.run.tests.saturating_sub(known)
+        self.run.tests.saturating_add(self.run.reused).saturating_sub(known)
     }
 
     fn apply_time(&mut self, event: &RunEvent) {
@@ -190,6 +229,7 @@ impl Aggregate {
             | RunEvent::RunFinished { at_ms, .. } => *at_ms,
             RunEvent::InvocationFinished { .. }
             | RunEvent::Output { .. }
+            | RunEvent::SliceLost { .. }
             | RunEvent::TestFinished { .. }
             | RunEvent::TestVerdict { .. } => return,
         };
@@ -202,7 +242,9 @@ impl Aggregate {
         }
         let at = self.tests.len();
         self.test_index.insert(id.clone(), at);
-        self.tests.push(TestRecord::new(id.clone()));
+        let mut record = TestRecord::new(id.clone());
+        record.quarantined = self.quarantine.holding(id, false).cloned();
+        self.tests.push(record);
         at
     }
 
@@ -220,13 +262,6 @@ impl Aggregate {
             shorten(reason, REASON);
         }
         kept
-    }
-
-    fn test_finished(&mut self, test: &TestId, worker: Option<u32>, attempt: Attempt, finished: &Finished) {
-        let finished = self.bounded(finished);
-        let attempt = self.test(test).attempt(attempt);
-        attempt.worker = worker.or(attempt.worker);
-        attempt.finished = Some(finished);
     }
 
     fn test_verdict(&mut self, test: &TestId, verdict: Verdict, reason: Option<&str>) {

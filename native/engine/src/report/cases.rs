@@ -41,15 +41,19 @@ impl CaseResult<'_> {
 pub(super) fn cases(test: &TestRecord) -> Vec<Case<'_>> {
     let verdict = test.verdict();
     let decisive = test.decisive();
-    let mut cases: Vec<_> = decisive.into_iter().flat_map(|attempt| &attempt.invocations).map(of_invocation).collect();
-    let own = || Case { invocation: None, duration_us: test.duration_us(), result: own_result(test) };
-    let unexplained = match verdict {
+    let of_each = test.decisive_of_each();
+    let mut cases: Vec<_> = of_each.iter().flat_map(|attempt| &attempt.invocations).map(of_invocation).collect();
+    // Of several slices, one that needs an entry of its own speaks for the test.
+    let is_bad = |attempt: &&&AttemptRecord| attempt.verdict().is_none_or(Verdict::is_bad);
+    let unexplained = of_each.iter().filter(is_bad).find(|attempt| !is_explained(attempt)).copied();
+    let needs_own = match verdict {
         Verdict::Lost => true,
-        verdict if verdict.is_bad() => decisive.is_none_or(|attempt| !is_explained(attempt)),
+        verdict if verdict.is_bad() => of_each.is_empty() || unexplained.is_some(),
         _ => cases.is_empty(),
     };
-    if unexplained {
-        let mut own = own();
+    if needs_own {
+        let attempt = if verdict.is_bad() && test.slices > 0 { unexplained.or(decisive) } else { decisive };
+        let mut own = Case { invocation: None, duration_us: test.duration_us(), result: own_result(test, attempt) };
         if !cases.is_empty() {
             own.duration_us = 0; // it is in the invocations
         }
@@ -82,8 +86,8 @@ fn shows(invocation: &Finished, test: &Finished) -> bool {
     test.thrown.iter().all(|thrown| invocation.thrown.contains(thrown))
 }
 
-fn own_result(test: &TestRecord) -> CaseResult<'_> {
-    let finished = test.decisive().and_then(|attempt| attempt.finished.as_ref());
+fn own_result<'a>(test: &'a TestRecord, attempt: Option<&'a AttemptRecord>) -> CaseResult<'a> {
+    let finished = attempt.and_then(|attempt| attempt.finished.as_ref());
     let said = test.reason();
     let problem = || match finished {
         Some(finished) => problem(finished, said),
@@ -146,8 +150,8 @@ impl Problem<'_> {
 
 /// Attempts before the decisive one that ended badly, first to last.
 pub(super) fn earlier_problems(test: &TestRecord) -> impl Iterator<Item = (&AttemptRecord, Problem<'_>)> {
-    let decisive = test.decisive().map(|attempt| attempt.number);
-    let others = test.attempts.iter().filter(move |attempt| Some(attempt.number) != decisive);
+    let decisive: Vec<_> = test.decisive_of_each().iter().map(|attempt| (attempt.slice, attempt.number)).collect();
+    let others = test.attempts.iter().filter(move |attempt| !decisive.contains(&(attempt.slice, attempt.number)));
     others.filter_map(|attempt| {
         let finished = attempt.finished.as_ref().filter(|finished| is_bad(finished.outcome))?;
         let of_invocation = attempt.invocations.iter().find(|(_, f)| is_bad(f.outcome)).map(|(_, f)| f);

@@ -6,12 +6,13 @@ mod told;
 
 use super::records::is_bad;
 use super::summary::Summary;
-use super::words::{counted, first_line, printable, thousands, whole_seconds};
+use super::words::{counted, first_line, printable, quarantine_word, slices_word, thousands, whole_seconds};
+use crate::quarantined::Quarantine;
 use bad::{Trouble, indented};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use testfleet_protocol::event::{Level, RunEvent};
-use testfleet_protocol::plan::Plan;
+use testfleet_protocol::plan::{Plan, UnitId};
 use testfleet_protocol::test::{TestId, Verdict};
 use told::Told;
 
@@ -21,6 +22,8 @@ pub const PROGRESS_EVERY_MS: u64 = 10_000;
 const SLOW_MS: u64 = 60_000;
 /// How many bad tests are shown with what went wrong as they come.
 const SHOWN_IN_FULL: u64 = 100;
+/// How many bad tests in quarantine are shown likewise.
+const HELD_IN_FULL: u64 = 20;
 /// Characters that are shown of how a JVM died, when others died likewise.
 const DEATH: usize = 160;
 
@@ -38,8 +41,19 @@ pub struct ConsoleOptions {
 pub struct Console {
     options: ConsoleOptions,
     several_tasks: bool,
-    /// Of each planned test its share of its unit's estimate, in microseconds.
+    /// Of each planned test that is to run its share of its unit's estimate, in microseconds; of one in slices the sum.
     estimates: HashMap<TestId, u64>,
+    /// The units that run a slice, and the tests and numbers that they run.
+    slice_units: HashMap<UnitId, (TestId, u32)>,
+    slices: HashMap<(TestId, u32), SliceOf>,
+    /// Estimates of a test's slices that have ended.
+    ended_us: HashMap<TestId, u64>,
+    /// The slices that were assigned of each test, where a run is of a part of the plan.
+    assigned: HashMap<TestId, BTreeSet<u32>>,
+    /// Units of the plan that are to run.
+    planned_units: u64,
+    whole_plan: bool,
+    quarantine: Quarantine,
     run: String,
     tests: u64,
     estimated_us: u64,
@@ -48,9 +62,12 @@ pub struct Console {
     bad: u64,
     /// Bad tests that were told of in full.
     shown: u64,
+    /// The same of those in quarantine.
+    shown_held: u64,
     started_at_ms: u64,
     last_line_at_ms: u64,
-    running: HashMap<TestId, Running>,
+    /// Tests, or slices of them.
+    running: HashMap<(TestId, Option<u32>), Running>,
     /// Units in each worker's hands.
     in_hand: BTreeMap<u32, u64>,
     /// What went wrong in tests that have no verdict yet.
@@ -70,20 +87,43 @@ struct Running {
     named: bool,
 }
 
+#[derive(Debug)]
+struct SliceOf {
+    of: u32,
+    estimate_us: u64,
+}
+
 type Lines = Vec<(Level, String)>;
 
 impl Console {
     /// Before the first event.
     pub fn new(plan: &Plan, options: ConsoleOptions) -> Self {
-        let mut estimates = HashMap::new();
-        for unit in &plan.units {
-            let share = unit.estimate_ms.saturating_mul(1_000) / (unit.tests.len() as u64).max(1);
-            estimates.extend(unit.test_ids().map(|test| (test, share.max(1))));
+        let mut estimates: HashMap<TestId, u64> = HashMap::new();
+        let (mut slice_units, mut slices) = (HashMap::new(), HashMap::new());
+        let to_run = || plan.units.iter().filter(|unit| unit.reused.is_none());
+        for unit in to_run() {
+            let share = (unit.estimate_ms.saturating_mul(1_000) / (unit.tests.len() as u64).max(1)).max(1);
+            for test in unit.test_ids() {
+                if let Some(slice) = unit.slice {
+                    let key = (test.clone(), slice.number);
+                    slice_units.insert(unit.id.clone(), key.clone());
+                    slices.insert(key, SliceOf { of: slice.of, estimate_us: share });
+                }
+                let sum = estimates.entry(test).or_default();
+                *sum = sum.saturating_add(share);
+            }
         }
         Self {
             options,
             several_tasks: plan.units.windows(2).any(|pair| pair[0].task != pair[1].task),
             estimates,
+            slice_units,
+            slices,
+            ended_us: HashMap::new(),
+            assigned: HashMap::new(),
+            planned_units: to_run().count() as u64,
+            whole_plan: false,
+            quarantine: Quarantine::of(plan),
             run: String::new(),
             tests: 0,
             estimated_us: 0,
@@ -91,6 +131,7 @@ impl Console {
             done_us: 0,
             bad: 0,
             shown: 0,
+            shown_held: 0,
             started_at_ms: 0,
             last_line_at_ms: 0,
             running: HashMap::new(),
@@ -106,14 +147,22 @@ impl Console {
     /// The lines that an event is worth, most often none.
     pub fn on_event(&mut self, event: &RunEvent) -> Vec<(Level, String)> {
         match event {
-            RunEvent::RunStarted { run, tests, units, workers, at_ms, .. } => {
+            RunEvent::RunStarted { run, tests, units, reused, workers, at_ms, .. } => {
                 self.run.clone_from(run);
                 self.tests = *tests;
                 self.started_at_ms = *at_ms;
                 self.last_line_at_ms = *at_ms;
                 let all = *tests == self.estimates.len() as u64;
                 self.estimated_us = if all { self.estimates.values().copied().fold(0, u64::saturating_add) } else { 0 };
-                vec![(Level::Lifecycle, self.first(*tests, *units, *workers))]
+                self.whole_plan = *units == self.planned_units;
+                let mut lines = vec![(Level::Lifecycle, self.first(*tests, *units, *reused, *workers))];
+                if *reused > 0 && *tests > 0 {
+                    let all = counted(tests.saturating_add(*reused), "test", "tests");
+                    let said = if *reused == 1 { REUSED_ONE } else { REUSED };
+                    let text = format!("{} of {all} {said}", thousands(*reused));
+                    lines.push((Level::Lifecycle, text));
+                }
+                lines
             }
             RunEvent::WorkerStarted { worker, backend, .. } => {
                 vec![(Level::Info, format!("Worker {worker} is being started ({})", printable(backend)))]
@@ -135,7 +184,10 @@ impl Console {
                 vec![(Level::Info, format!("Worker {worker} runs a test JVM for {task}, process {pid}"))]
             }
             RunEvent::JvmDied { worker, pid, reason, .. } => self.jvm_died(*worker, *pid, reason),
-            RunEvent::UnitAssigned { worker, .. } => {
+            RunEvent::UnitAssigned { unit, worker, .. } => {
+                if let Some((test, number)) = self.slice_units.get(unit).filter(|_| !self.whole_plan) {
+                    self.assigned.entry(test.clone()).or_default().insert(*number);
+                }
                 *self.in_hand.entry(*worker).or_default() += 1;
                 Vec::new()
             }
@@ -145,9 +197,9 @@ impl Console {
                 }
                 Vec::new()
             }
-            RunEvent::TestStarted { test, worker, at_ms, .. } => {
+            RunEvent::TestStarted { test, worker, slice, at_ms, .. } => {
                 let running = Running { worker: *worker, since_ms: *at_ms, named: false };
-                self.running.insert(test.clone(), running);
+                self.running.insert((test.clone(), *slice), running);
                 Vec::new()
             }
             RunEvent::InvocationFinished { test, worker, invocation, finished, .. } => {
@@ -161,9 +213,12 @@ impl Console {
                 }
                 Vec::new()
             }
-            RunEvent::TestFinished { test, worker, finished, .. } => {
-                self.running.remove(test);
-                if is_bad(finished.outcome) {
+            RunEvent::TestFinished { test, worker, slice, finished, .. } => {
+                self.running.remove(&(test.clone(), *slice));
+                if let Some(slice) = slice {
+                    self.slice_ended(test, *slice);
+                }
+                if is_bad(finished.outcome) || slice.is_some() {
                     self.problems.entry(test.clone()).or_default().test(&test.name.class, *worker, finished);
                 }
                 Vec::new()
@@ -172,6 +227,11 @@ impl Console {
             RunEvent::CancelRequested { .. } => {
                 self.cancelled = true;
                 vec![(Level::Warn, "Cancelled: workers are being stopped, results so far are kept".to_owned())]
+            }
+            RunEvent::SliceLost { test, slice, .. } => {
+                self.running.remove(&(test.clone(), Some(*slice)));
+                self.slice_ended(test, *slice);
+                Vec::new()
             }
             RunEvent::Output { .. } | RunEvent::RunFinished { .. } => Vec::new(),
         }
@@ -195,9 +255,29 @@ impl Console {
         end::lines(summary, written, self.several_tasks, &self.lost_by_cancel)
     }
 
-    fn first(&self, tests: u64, units: u64, workers: u32) -> String {
+    /// A slice counts as done before its test does.
+    fn slice_ended(&mut self, test: &TestId, number: u32) {
+        let Some(slice) = self.slices.get(&(test.clone(), number)) else { return };
+        self.done_us = self.done_us.saturating_add(slice.estimate_us);
+        *self.ended_us.entry(test.clone()).or_default() += slice.estimate_us;
+    }
+
+    /// `slice 2 of 5`, for a test of which this run has no more.
+    fn part(&self, test: &TestId) -> Option<String> {
+        let numbers = self.assigned.get(test)?;
+        let of = self.slices.get(&(test.clone(), *numbers.first()?))?.of;
+        (numbers.len() < of as usize).then(|| slices_word(numbers.iter().copied(), of))
+    }
+
+    fn first(&self, tests: u64, units: u64, reused: u64, workers: u32) -> String {
         let name = Some(printable(&self.options.build_name)).filter(|name| !name.is_empty());
         let of = name.map(|name| format!(" of {name}")).unwrap_or_default();
+        if units == 0 && reused > 0 {
+            return match reused {
+                1 => format!("The only test{of} {REUSED_ONE}"),
+                _ => format!("All {}{of} {REUSED}", counted(reused, "test", "tests")),
+            };
+        }
         if units == 0 {
             return format!("There is no test{of} to run");
         }
@@ -236,9 +316,13 @@ impl Console {
     /// time that it has run, up to what was expected of it.
     fn share_done(&self, now_ms: u64) -> f64 {
         let (done, all) = if self.estimated_us > 0 {
-            let so_far = |(test, running): (&TestId, &Running)| {
+            let so_far = |((test, slice), running): (&(TestId, Option<u32>), &Running)| {
                 let elapsed_us = now_ms.saturating_sub(running.since_ms).saturating_mul(1_000);
-                self.estimates.get(test).map_or(0, |estimate| elapsed_us.min(*estimate))
+                let whole_us = self.estimates.get(test).copied().unwrap_or(0);
+                let estimate_us = slice
+                    .and_then(|slice| self.slices.get(&(test.clone(), slice)))
+                    .map_or(whole_us, |it| it.estimate_us);
+                elapsed_us.min(estimate_us)
             };
             (self.running.iter().map(so_far).fold(self.done_us, u64::saturating_add), self.estimated_us)
         } else {
@@ -255,10 +339,12 @@ impl Console {
             .collect();
         slow.sort_by(|a, b| a.0.cmp(b.0));
         let several = self.several_tasks;
-        let line = |(test, running): (&TestId, &mut Running)| {
+        let line = |((test, slice), running): (&(TestId, Option<u32>), &mut Running)| {
             running.named = true;
             let since = whole_seconds(now_ms.saturating_sub(running.since_ms));
-            let text = format!("{} has been running for {since} on worker {}", title(test, several), running.worker);
+            let slice = slice.map(|slice| format!(", slice {slice},")).unwrap_or_default();
+            let title = title(test, several);
+            let text = format!("{title}{slice} has been running for {since} on worker {}", running.worker);
             (Level::Lifecycle, text)
         };
         slow.into_iter().map(line).collect()
@@ -280,12 +366,12 @@ impl Console {
     }
 
     fn verdict(&mut self, test: &TestId, verdict: Verdict, reason: Option<&str>) -> Lines {
-        self.running.remove(test);
         let trouble = self.problems.remove(test).unwrap_or_default();
         // A failure outside of any planned test comes as a test of its own, which nothing waits for.
         if let Some(estimate_us) = self.estimates.get(test) {
             self.done += 1;
-            self.done_us = self.done_us.saturating_add(*estimate_us);
+            let ended_us = self.ended_us.remove(test).unwrap_or(0);
+            self.done_us = self.done_us.saturating_add(estimate_us.saturating_sub(ended_us));
         }
         if verdict == Verdict::Flaky {
             let text = format!("{} FLAKY: it failed and passed in different attempts", title(test, self.several_tasks));
@@ -294,12 +380,24 @@ impl Console {
         if !verdict.is_bad() {
             return Vec::new();
         }
+        let held = self
+            .quarantine
+            .holding(test, self.estimates.contains_key(test))
+            .map(|held| quarantine_word(&held.reason, held.until.as_deref()));
         if self.cancelled && verdict == Verdict::Lost {
-            self.lost_by_cancel.insert(test.clone());
+            if held.is_none() {
+                self.lost_by_cancel.insert(test.clone());
+            }
             return Vec::new();
         }
+        let mut title = title(test, self.several_tasks);
+        title.extend(self.part(test).map(|part| format!(" ({part})")));
+        if let Some(held) = held {
+            self.shown_held += 1;
+            let text = || format!("{}\n    {held}", trouble.worded(&title, verdict, reason));
+            return if self.shown_held <= HELD_IN_FULL { vec![(Level::Warn, text())] } else { Vec::new() };
+        }
         self.bad += 1;
-        let title = title(test, self.several_tasks);
         // What an invocation came to is its own.
         let shared = reason.filter(|_| !trouble.has_invocations());
         if let Some(left) = shared.and_then(|reason| self.told.again(&title, verdict, reason)) {
@@ -316,6 +414,12 @@ impl Console {
         vec![(Level::Error, trouble.worded(&title, verdict, reason))]
     }
 }
+
+/// Said of a test that is not run.
+const REUSED_ONE: &str = "passed before with equal classes and inputs and is not run again";
+
+/// Said of several of them.
+const REUSED: &str = "passed before with equal classes and inputs and are not run again";
 
 /// `com.acme.FooTest > adds(int)`, with the Test task before it where there are several.
 fn title(test: &TestId, several_tasks: bool) -> String {

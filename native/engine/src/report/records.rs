@@ -1,8 +1,9 @@
 //! What is known of a run, its tests, units and workers.
 
 use super::output::TestTail;
+use std::collections::BTreeSet;
 use testfleet_protocol::event::Attempt;
-use testfleet_protocol::plan::UnitId;
+use testfleet_protocol::plan::{EstimateSource, Quarantined, Slice, UnitId};
 use testfleet_protocol::test::{Finished, Invocation, Outcome, TaskPath, TestId, Verdict};
 
 /// The run as a whole.
@@ -14,6 +15,10 @@ pub(super) struct RunRecord {
     /// Units and tests that were to run, as the run said at its start.
     pub(super) units: u64,
     pub(super) tests: u64,
+    /// Tests that it did not run because an earlier run counts.
+    pub(super) reused: u64,
+    /// Whether it was to run all of the plan.
+    pub(super) whole_plan: bool,
     pub(super) started_at_ms: u64,
     /// The latest time that any event told.
     pub(super) last_at_ms: u64,
@@ -32,7 +37,13 @@ pub(super) struct TestRecord {
     pub(super) in_run: bool,
     pub(super) verdict: Option<Verdict>,
     pub(super) reason: Option<String>,
-    /// Ordered by number.
+    /// Why its verdict counts for nothing.
+    pub(super) quarantined: Option<Quarantined>,
+    /// In how many slices the plan runs it; 0 when it is run as a whole.
+    pub(super) slices: u32,
+    /// The slices that this run was to run.
+    pub(super) slices_in_run: BTreeSet<u32>,
+    /// Ordered by slice and number.
     pub(super) attempts: Vec<AttemptRecord>,
     /// Its last output, dropped when it ended well.
     pub(super) tail: TestTail,
@@ -41,6 +52,8 @@ pub(super) struct TestRecord {
 /// One try at a test.
 #[derive(Debug, Default)]
 pub(super) struct AttemptRecord {
+    /// The slice that was tried; 0 for a test that is run as a whole.
+    pub(super) slice: u32,
     pub(super) number: Attempt,
     pub(super) worker: Option<u32>,
     /// By the coordinator's clock.
@@ -59,6 +72,9 @@ impl TestRecord {
             in_run: false,
             verdict: None,
             reason: None,
+            quarantined: None,
+            slices: 0,
+            slices_in_run: BTreeSet::new(),
             attempts: Vec::new(),
             tail: TestTail::default(),
         }
@@ -70,11 +86,12 @@ impl TestRecord {
         if self.plain_name { method.strip_suffix("()").unwrap_or(method) } else { method }
     }
 
-    pub(super) fn attempt(&mut self, number: Attempt) -> &mut AttemptRecord {
-        let at = match self.attempts.binary_search_by_key(&number, |attempt| attempt.number) {
+    pub(super) fn attempt(&mut self, slice: Option<u32>, number: Attempt) -> &mut AttemptRecord {
+        let slice = slice.unwrap_or(0);
+        let at = match self.attempts.binary_search_by_key(&(slice, number), |attempt| (attempt.slice, attempt.number)) {
             Ok(at) => at,
             Err(at) => {
-                self.attempts.insert(at, AttemptRecord { number, ..AttemptRecord::default() });
+                self.attempts.insert(at, AttemptRecord { slice, number, ..AttemptRecord::default() });
                 at
             }
         };
@@ -97,12 +114,38 @@ impl TestRecord {
         }
     }
 
-    /// The attempt that its verdict comes from: the last that came to it, else the last that ended, else the last.
+    /// Whether it makes the run red.
+    pub(super) fn is_bad(&self) -> bool {
+        self.verdict().is_bad() && self.quarantined.is_none()
+    }
+
+    /// Whether it is bad, and in quarantine.
+    pub(super) fn is_held(&self) -> bool {
+        self.verdict().is_bad() && self.quarantined.is_some()
+    }
+
+    /// The attempt that its verdict comes from: the last that came to it, else the last that ended, else the last. Of a
+    /// test in slices, that of the first slice that came to the test's verdict.
     pub(super) fn decisive(&self) -> Option<&AttemptRecord> {
+        if self.slices == 0 {
+            return self.decisive_among(&self.attempts);
+        }
+        let of_each = self.decisive_of_each();
+        let said = |attempt: &&&AttemptRecord| attempt.verdict().unwrap_or(Verdict::Lost) == self.verdict();
+        of_each.iter().find(said).or(of_each.first()).copied()
+    }
+
+    /// Of each slice the attempt that counts; of a test that is run as a whole, its decisive one.
+    pub(super) fn decisive_of_each(&self) -> Vec<&AttemptRecord> {
+        let slices = self.attempts.chunk_by(|one, next| one.slice == next.slice);
+        slices.filter_map(|attempts| self.decisive_among(attempts)).collect()
+    }
+
+    fn decisive_among<'a>(&self, attempts: &'a [AttemptRecord]) -> Option<&'a AttemptRecord> {
         let wanted = if self.verdict() == Verdict::Flaky { Verdict::Passed } else { self.verdict() };
-        let ended = || self.attempts.iter().rev().filter(|attempt| attempt.finished.is_some());
+        let ended = || attempts.iter().rev().filter(|attempt| attempt.finished.is_some());
         let agrees = |attempt: &&AttemptRecord| attempt.verdict() == Some(wanted);
-        ended().find(agrees).or_else(|| ended().next()).or(self.attempts.last())
+        ended().find(agrees).or_else(|| ended().next()).or(attempts.last())
     }
 
     /// Where it ran, in the decisive attempt.
@@ -110,14 +153,32 @@ impl TestRecord {
         self.decisive().and_then(|attempt| attempt.worker)
     }
 
-    /// How long the decisive attempt took, in microseconds.
+    /// Where it ran: one worker, or those of its slices.
+    pub(super) fn workers(&self) -> impl Iterator<Item = u32> {
+        self.decisive_of_each().into_iter().filter_map(|attempt| attempt.worker)
+    }
+
+    /// How long the decisive attempt took, or those of all slices together, in microseconds.
     pub(super) fn duration_us(&self) -> u64 {
-        self.decisive().map_or(0, AttemptRecord::duration_us)
+        self.decisive_of_each().into_iter().map(AttemptRecord::duration_us).fold(0, u64::saturating_add)
+    }
+
+    /// Whether this run ran some of its slices and not the others.
+    pub(super) fn is_partial(&self) -> bool {
+        !self.slices_in_run.is_empty() && self.slices_in_run.len() < self.slices as usize
+    }
+
+    /// How long it took, if all of it ran and came to an end that tells of its length.
+    pub(super) fn whole_duration_us(&self) -> Option<u64> {
+        let of_each = self.decisive_of_each();
+        let tells = |attempt: &&AttemptRecord| matches!(attempt.verdict(), Some(Verdict::Passed | Verdict::Failed));
+        let whole = of_each.len() == self.slices.max(1) as usize && of_each.iter().all(tells);
+        whole.then(|| self.duration_us())
     }
 }
 
 impl AttemptRecord {
-    fn verdict(&self) -> Option<Verdict> {
+    pub(super) fn verdict(&self) -> Option<Verdict> {
         self.finished.as_ref().map(|finished| finished.outcome.into())
     }
 
@@ -213,6 +274,11 @@ pub(super) struct UnitRecord {
     pub(super) task: TaskPath,
     pub(super) class: String,
     pub(super) estimate_ms: u64,
+    pub(super) estimate_source: EstimateSource,
+    pub(super) slice: Option<Slice>,
+    pub(super) is_reused: bool,
+    /// What is special about it, in words; empty for most.
+    pub(super) note: String,
     /// Where its tests are in the aggregate.
     pub(super) tests: Vec<usize>,
 }

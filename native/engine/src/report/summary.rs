@@ -45,6 +45,9 @@ pub struct Summary {
     /// Tests that the run was to run and never mentioned; they are in `counts` as lost.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unaccounted: u64,
+    /// Tests in quarantine, which are in `counts` as well; left out when there is none.
+    #[serde(default, skip_serializing_if = "QuarantineCounts::is_empty")]
+    pub quarantined: QuarantineCounts,
     /// What was expected and what it came to.
     pub prediction: Prediction,
     /// By path.
@@ -73,16 +76,41 @@ pub struct CaseCounts {
     pub errored: u64,
 }
 
+/// Tests in quarantine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QuarantineCounts {
+    /// Those with a bad verdict, which does not make the run red.
+    pub bad: u64,
+    /// Those that passed: candidates to be released.
+    pub passed: u64,
+    /// The others: skipped, flaky, reused.
+    pub others: u64,
+}
+
 /// What was expected and what it came to, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Prediction {
     /// The longest of the plan's groups.
     pub longest_group_ms: u64,
+    /// How long the run was expected to take, to be compared with [`Summary::wall_ms`]: the longest group when all of
+    /// the plan was to run, else the estimates of the units that ran. 0 when nothing was to run.
+    #[serde(default)]
+    pub predicted_ms: u64,
     /// Sum of [`UnitSummary::estimate_ms`].
     pub estimated_work_ms: u64,
     /// What these units took.
     pub actual_work_ms: u64,
+    /// `actual_work_ms` as a percentage of `estimated_work_ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_percent: Option<u64>,
+    /// The median over the units that ran whole in one try: by how many percent of its estimate a unit took more or less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub median_error_percent: Option<u64>,
+    /// Whether no estimate came from an earlier run.
+    #[serde(default)]
+    pub guessed: bool,
 }
 
 /// One Test task.
@@ -131,7 +159,7 @@ pub struct TestSummary {
     /// disabled test. `None` when no attempt ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// Microseconds of the attempt that the verdict comes from.
+    /// Microseconds of the attempt that the verdict comes from; of a test in slices, of all of them together.
     pub duration_us: u64,
     /// Where that attempt ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -142,18 +170,48 @@ pub struct TestSummary {
     /// Bad tests: the exception's class and the beginning of its message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// Why its verdict counts for nothing, if that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantined: Option<QuarantineSummary>,
+    /// For a test that the plan runs in several units: which of its slices this run was to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slices: Option<SlicesSummary>,
     /// All attempts in order; left out when there was one alone, which says nothing new.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<AttemptSummary>,
-    /// Of the attempt that the verdict comes from.
+    /// Of the attempt that the verdict comes from, or of those of all slices.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub invocations: Vec<InvocationSummary>,
 }
 
-/// One try at a test.
+/// Why a test's verdict counts for nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QuarantineSummary {
+    /// In the words of the quarantine file.
+    pub reason: String,
+    /// The last day on which it is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
+/// The slices of a test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SlicesSummary {
+    /// Those that this run was to run, from 1.
+    pub numbers: Vec<u32>,
+    /// How many there are.
+    pub of: u32,
+}
+
+/// One try at a test, or at a slice of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AttemptSummary {
+    /// Which slice, of a test that is run in several units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice: Option<u32>,
     /// From 1, of its unit.
     pub number: Attempt,
     /// Where.
@@ -224,6 +282,9 @@ pub struct UnitSummary {
     pub task: TaskPath,
     /// Its top-level class; empty for a unit that is not in the plan.
     pub class: String,
+    /// Which slice of its only test it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice: Option<u32>,
     /// From 1.
     pub attempt: Attempt,
     /// Where.
@@ -249,7 +310,39 @@ impl Summary {
 
     /// Tests that make the run red, in order.
     pub fn bad_tests(&self) -> impl Iterator<Item = &TestSummary> {
-        self.tests.iter().filter(|test| test.verdict.is_bad())
+        self.tests.iter().filter(|test| test.verdict.is_bad() && test.quarantined.is_none())
+    }
+
+    /// Tests in quarantine with a bad verdict, in order.
+    pub fn held_tests(&self) -> impl Iterator<Item = &TestSummary> {
+        self.tests.iter().filter(|test| test.verdict.is_bad() && test.quarantined.is_some())
+    }
+
+    /// Tests in quarantine that passed, in order.
+    pub fn release_candidates(&self) -> impl Iterator<Item = &TestSummary> {
+        self.tests.iter().filter(|test| test.verdict == Verdict::Passed && test.quarantined.is_some())
+    }
+
+    /// How many tests got this verdict and count.
+    pub fn counting(&self, verdict: Verdict) -> u64 {
+        let held = if verdict.is_bad() { self.held_tests().filter(|test| test.verdict == verdict).count() } else { 0 };
+        self.count(verdict).saturating_sub(held as u64)
+    }
+}
+
+impl TestSummary {
+    /// Whether the run ran some of its slices and not the others.
+    pub fn is_partial(&self) -> bool {
+        self.slices
+            .as_ref()
+            .is_some_and(|slices| !slices.numbers.is_empty() && slices.numbers.len() < slices.of as usize)
+    }
+}
+
+impl QuarantineCounts {
+    /// Whether no test is in quarantine.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 }
 

@@ -89,6 +89,7 @@ impl Script {
             workers: 2,
             units,
             tests,
+            reused: 0,
             at_ms: START,
         });
         for worker in 1..=2 {
@@ -116,16 +117,36 @@ impl Script {
 
     pub(super) fn start(&mut self, test: &TestId, unit: &str, worker: u32, attempt: Attempt, at: u64) {
         let unit = UnitId(unit.into());
-        self.events.push(RunEvent::TestStarted { test: test.clone(), unit, worker, attempt, at_ms: START + at });
+        self.events.push(RunEvent::TestStarted {
+            test: test.clone(),
+            unit,
+            worker,
+            attempt,
+            slice: None,
+            at_ms: START + at,
+        });
     }
 
     pub(super) fn invocation(&mut self, test: &TestId, worker: u32, n: u32, name: &str, finished: Finished) {
         let invocation = Invocation { id: format!("#{n}"), name: name.into() };
-        self.events.push(RunEvent::InvocationFinished { test: test.clone(), worker, attempt: 1, invocation, finished });
+        self.events.push(RunEvent::InvocationFinished {
+            test: test.clone(),
+            worker,
+            attempt: 1,
+            slice: None,
+            invocation,
+            finished,
+        });
     }
 
     pub(super) fn finish(&mut self, test: &TestId, worker: u32, attempt: Attempt, finished: Finished) {
-        self.events.push(RunEvent::TestFinished { test: test.clone(), worker: Some(worker), attempt, finished });
+        self.events.push(RunEvent::TestFinished {
+            test: test.clone(),
+            worker: Some(worker),
+            attempt,
+            slice: None,
+            finished,
+        });
     }
 
     pub(super) fn verdict(&mut self, test: &TestId, verdict: Verdict, reason: Option<&str>) {

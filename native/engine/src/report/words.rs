@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::Path;
+use testfleet_protocol::plan::{Lock, Unit};
 use testfleet_protocol::test::Verdict;
 
 /// `1 test`, `2,345 tests`.
@@ -66,6 +67,50 @@ pub(crate) fn verdict_word(verdict: Verdict) -> &'static str {
         Verdict::Errored => "errored",
         Verdict::Lost => "lost",
     }
+}
+
+/// `quarantined: it sulks on Mondays, until 2026-12-31`
+pub(super) fn quarantine_word(reason: &str, until: Option<&str>) -> String {
+    let until = until.map(|until| format!(", until {until}")).unwrap_or_default();
+    let why = if reason.trim().is_empty() { String::new() } else { format!(": {}", reason.trim()) };
+    first_line(&format!("quarantined{why}{until}"), 300)
+}
+
+/// `slice 2 of 5`, `slices 2 and 3 of 5`
+pub(super) fn slices_word(numbers: impl IntoIterator<Item = u32>, of: u32) -> String {
+    let numbers: Vec<_> = numbers.into_iter().map(|number| number.to_string()).collect();
+    match numbers.as_slice() {
+        [one] => format!("slice {one} of {of}"),
+        [others @ .., last] => format!("slices {} and {last} of {of}", others.join(", ")),
+        [] => format!("no slice of {of}"),
+    }
+}
+
+/// What is special about a unit of the plan, for people; empty for most.
+pub(super) fn unit_note(unit: &Unit) -> String {
+    let mut notes = Vec::new();
+    if let Some(slice) = unit.slice {
+        let to = slice.invocations.to.map_or_else(|| "the end".to_owned(), |to| to.to_string());
+        let of = slices_word([slice.number], slice.of);
+        notes.push(format!("{of}, invocations {} to {to}", slice.invocations.from));
+    }
+    if unit.asked {
+        notes.push("tests named by the framework".to_owned());
+    }
+    if unit.rank > 0 {
+        notes.push(format!("rank {}", unit.rank));
+    }
+    notes.extend(unit.together.as_ref().map(|name| format!("together: {name}")));
+    if unit.locks.iter().any(|lock| lock.resource == Lock::EVERYTHING) {
+        notes.push("runs alone".to_owned());
+    } else if !unit.locks.is_empty() {
+        let lock = |lock: &Lock| {
+            let shared = if lock.exclusive { "" } else { " (shared)" };
+            format!("{}{shared}", lock.resource)
+        };
+        notes.push(format!("locks: {}", unit.locks.iter().map(lock).collect::<Vec<_>>().join(", ")));
+    }
+    first_line(&notes.join("; "), 300)
 }
 
 /// All verdicts, best first.

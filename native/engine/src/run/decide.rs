@@ -1,7 +1,9 @@
 //! The decisions of a run: inputs in, events and commands out. No clock, randomness or I/O.
 
 use super::endings;
-use super::state::{Held, Life, STARTS_PER_WORKER, State};
+use super::job::{Planned, Whose};
+use super::state::State;
+use super::workers::{Held, Life};
 use testfleet_protocol::agent::AgentMessage;
 use testfleet_protocol::event::{Attempt, RunEvent};
 use testfleet_protocol::plan::{Unit, UnitId};
@@ -130,20 +132,46 @@ fn start(state: &State, at_ms: u64) -> Decision {
         return Decision::default();
     }
     let job = &state.job;
+    let reused = reused(state);
+    let to_run = |unit: &usize| job.reused(*unit).is_none();
     let mut events = vec![RunEvent::RunStarted {
         run: job.run.clone(),
         protocol: VERSION,
         plan: job.plan_sha256.clone(),
         workers: job.workers.len() as u32,
-        units: job.units.len() as u64,
-        tests: job.tests.len() as u64,
+        units: (0..job.units.len()).filter(to_run).count() as u64,
+        tests: (job.tests.len() - reused.len()) as u64,
+        reused: reused.len() as u64,
         at_ms,
     }];
+    events.extend(reused);
     let mut commands = Vec::new();
     for &worker in &job.workers {
         start_worker(state, worker, at_ms, &mut events, &mut commands);
     }
     (events, commands)
+}
+
+/// The verdicts of the tests of which nothing is run: an earlier run counts. Of a test in slices, the latest of them.
+fn reused(state: &State) -> Vec<RunEvent> {
+    let job = &state.job;
+    let mut events = Vec::new();
+    for (index, unit) in job.units.iter().enumerate().filter(|(index, _)| job.reused(*index).is_some()) {
+        for test in unit.test_ids() {
+            let places = match job.tests.get(&test) {
+                Some(Planned::Whole(place)) => std::slice::from_ref(place),
+                Some(Planned::Sliced(sliced)) => &job.sliced[*sliced],
+                None => continue,
+            };
+            let earlier: Option<Vec<_>> = places.iter().map(|(unit, _)| job.reused(*unit)).collect();
+            let latest = earlier.and_then(|earlier| earlier.into_iter().max_by_key(|reused| reused.at_ms));
+            if let Some(latest) = latest.filter(|_| places[0].0 == index) {
+                let reason = Some(format!("passed in run {}", latest.run));
+                events.push(RunEvent::TestVerdict { test, verdict: Verdict::Reused, reason });
+            }
+        }
+    }
+    events
 }
 
 fn start_worker(state: &State, worker: u32, at_ms: u64, events: &mut Vec<RunEvent>, commands: &mut Vec<Command>) {
@@ -152,7 +180,7 @@ fn start_worker(state: &State, worker: u32, at_ms: u64, events: &mut Vec<RunEven
 }
 
 fn heard(state: &State, worker: u32, message: AgentMessage, at_ms: u64) -> Decision {
-    let Some(known) = state.workers.get(&worker).filter(|worker| worker.life != Life::Ended) else {
+    let Some(known) = state.workers.get(worker).filter(|worker| worker.life != Life::Ended) else {
         return Decision::default();
     };
     let mut events = Vec::new();
@@ -184,7 +212,8 @@ fn heard(state: &State, worker: u32, message: AgentMessage, at_ms: u64) -> Decis
                 && !held.running.contains_key(&test)
                 && let Some(test) = awaited(state, held, test)
             {
-                events.push(RunEvent::TestStarted { test, unit, worker, attempt, at_ms });
+                let slice = state.job.slice_of(held.unit);
+                events.push(RunEvent::TestStarted { test, unit, worker, attempt, slice, at_ms });
             }
         }
         AgentMessage::InvocationFinished { unit, attempt, test, invocation, finished } => {
@@ -192,14 +221,15 @@ fn heard(state: &State, worker: u32, message: AgentMessage, at_ms: u64) -> Decis
                 && !held.invocations.contains(&(test.clone(), invocation.id.clone()))
                 && let Some(test) = awaited(state, held, test)
             {
-                events.push(RunEvent::InvocationFinished { test, worker, attempt, invocation, finished });
+                let slice = state.job.slice_of(held.unit);
+                events.push(RunEvent::InvocationFinished { test, worker, attempt, slice, invocation, finished });
             }
         }
         AgentMessage::TestFinished { unit, attempt, test, finished } => {
             if let Some(held) = in_hand(state, worker, &unit, attempt)
                 && let Some(test) = awaited(state, held, test)
             {
-                test_ended(&mut events, test, Some(worker), attempt, finished);
+                test_ended(state, &mut events, test, held.unit, Some(worker), attempt, finished);
             }
         }
         AgentMessage::Output { unit, test, stream, text } => {
@@ -238,7 +268,7 @@ fn heard(state: &State, worker: u32, message: AgentMessage, at_ms: u64) -> Decis
 }
 
 fn worker_ended(state: &State, worker: u32, failure: Option<Failure>, at_ms: u64) -> Decision {
-    let Some(known) = state.workers.get(&worker).filter(|worker| worker.life != Life::Ended) else {
+    let Some(known) = state.workers.get(worker).filter(|worker| worker.life != Life::Ended) else {
         return Decision::default();
     };
     let failure = if state.is_done() || state.cancelled {
@@ -262,11 +292,15 @@ fn settle(state: &State, at_ms: u64) -> Decision {
     if !state.started {
         return Decision::default();
     }
+    if !state.ended_slices.is_empty() {
+        return (state.ended_slices.iter().map(|&sliced| sliced_ended(state, sliced)).collect(), Vec::new());
+    }
     if state.cancelled && !state.is_done() {
         return (cancelled(state, at_ms), Vec::new());
     }
     if state.is_done() {
         let commands: Vec<_> = state
+            .workers
             .live()
             .map(|(worker, _)| if state.cancelled { Command::Cancel { worker } } else { Command::Finish { worker } })
             .collect();
@@ -279,15 +313,12 @@ fn settle(state: &State, at_ms: u64) -> Decision {
     if state.waiting.is_empty() {
         return Decision::default();
     }
-    let again = |worker: &super::state::WorkerState| {
-        worker.life == Life::Ended && !worker.hopeless && worker.starts < STARTS_PER_WORKER
-    };
-    if let Some((&worker, _)) = state.workers.iter().find(|(_, worker)| again(worker)) {
+    if let Some(worker) = state.workers.to_start_again() {
         let (mut events, mut commands) = Decision::default();
         start_worker(state, worker, at_ms, &mut events, &mut commands);
         return (events, commands);
     }
-    if state.live().next().is_none() {
+    if state.workers.live_count() == 0 {
         return (no_worker_left(state), Vec::new());
     }
     match choose(state) {
@@ -296,23 +327,25 @@ fn settle(state: &State, at_ms: u64) -> Decision {
     }
 }
 
-/// The next unit and the worker that gets it: workers with empty hands first, then those with room behind what runs.
+/// The next unit and the worker that gets it: what belongs behind others first, then workers with empty hands, then those
+/// with room behind what runs.
 fn choose(state: &State) -> Option<(u32, usize)> {
-    let mut servers = vec![0_u64; state.job.profiles.len()];
-    let mut live = 0;
-    for (_, worker) in state.live() {
-        live += 1;
-        if let Some(profile) = worker.profile {
-            servers[profile] += 1;
-        }
+    let (waiting, workers) = (&state.waiting, &state.workers);
+    if let Some(homeward) = waiting.homeward() {
+        return Some(homeward);
     }
-    let ready = || state.live().filter(|(_, worker)| worker.life == Life::Ready);
-    if let Some((number, worker)) = ready().find(|(_, worker)| worker.hand.is_empty()) {
-        return state.waiting.next(worker.profile, &servers).map(|unit| (number, unit));
+    if let Some(first) = workers.idle().next() {
+        let serves = |(_, worker): &(u32, &super::workers::WorkerState)| {
+            worker.profile.is_some_and(|profile| waiting.has_alone(profile))
+        };
+        // Of those that would all have to wait, one that needs no other JVM.
+        let alone = waiting.only_alone(state.in_hand).then(|| workers.idle().find(serves)).flatten();
+        let (number, worker) = alone.unwrap_or(first);
+        let next = waiting.next(worker.profile, workers.servers(), state.in_hand);
+        return next.map(|unit| (number, unit));
     }
-    ready().find_map(|(number, worker)| {
-        let held: Vec<_> = worker.hand.iter().skip(1).map(|held| state.job.units[held.unit].estimate_ms).collect();
-        state.waiting.prefetch(worker.profile?, &held, live).map(|unit| (number, unit))
+    workers.roomiest().find_map(|(profile, waiting_ms, number)| {
+        waiting.prefetch(profile, waiting_ms, workers.live_count()).map(|unit| (number, unit))
     })
 }
 
@@ -328,7 +361,7 @@ fn assign(state: &State, worker: u32, index: usize, at_ms: u64) -> Decision {
 
 fn cancelled(state: &State, at_ms: u64) -> Vec<RunEvent> {
     let mut events = Vec::new();
-    for (&worker, known) in &state.workers {
+    for (worker, known) in state.workers.all() {
         for held in known.hand.iter().rev() {
             events.push(endings::handed_back(state, worker, held, at_ms));
         }
@@ -340,7 +373,7 @@ fn cancelled(state: &State, at_ms: u64) -> Vec<RunEvent> {
 fn no_worker_left(state: &State) -> Vec<RunEvent> {
     let reasons: Vec<_> = state
         .workers
-        .iter()
+        .all()
         .filter_map(|(number, worker)| Some(format!("worker {number}: {}", worker.failure.as_ref()?)))
         .collect();
     let mut events = Vec::new();
@@ -351,43 +384,77 @@ fn no_worker_left(state: &State) -> Vec<RunEvent> {
 fn lose_all(state: &State, reason: &str, events: &mut Vec<RunEvent>) {
     for (index, unit) in state.units.iter().enumerate() {
         for test in unit.open() {
-            events.push(lost(state.job.test_id((index, test)), reason));
+            let id = state.job.test_id((index, test));
+            // Once for all slices that are missing.
+            let is_first = match state.job.tests.get(&id) {
+                Some(Planned::Sliced(sliced)) => {
+                    let open = |place: &&(usize, usize)| state.units[place.0].verdicts[place.1].is_none();
+                    state.job.sliced[*sliced].iter().find(open) == Some(&(index, test))
+                }
+                _ => true,
+            };
+            if is_first {
+                events.push(verdict_lost(id, reason));
+            }
         }
     }
 }
 
-/// The verdict of a test without a result.
-pub(super) fn lost(test: TestId, reason: &str) -> RunEvent {
+/// All slices of a test have ended: the one verdict that it gets.
+fn sliced_ended(state: &State, sliced: usize) -> RunEvent {
+    let (verdict, reason) = state.verdict_of_slices(sliced);
+    let test = state.job.test_id(state.job.sliced[sliced][0]);
+    RunEvent::TestVerdict { test, verdict, reason }
+}
+
+fn verdict_lost(test: TestId, reason: &str) -> RunEvent {
     RunEvent::TestVerdict { test, verdict: Verdict::Lost, reason: Some(reason.to_owned()) }
 }
 
-/// A try at a test ended; there is no other, so it is the verdict.
+/// No result of a test, or of the slice of it that `unit` runs, will come.
+pub(super) fn lost(state: &State, test: TestId, unit: usize, reason: &str) -> RunEvent {
+    match state.job.slice_of(unit) {
+        Some(slice) if state.job.tests.contains_key(&test) => {
+            RunEvent::SliceLost { test, slice, reason: reason.to_owned() }
+        }
+        _ => verdict_lost(test, reason),
+    }
+}
+
+/// A try at a test of `unit` ended; there is no other, so it is the verdict. A slice is not: the verdict comes when all of
+/// them have ended.
 pub(super) fn test_ended(
+    state: &State,
     events: &mut Vec<RunEvent>,
     test: TestId,
+    unit: usize,
     worker: Option<u32>,
     attempt: Attempt,
     finished: Finished,
 ) {
     let verdict = Verdict::from(finished.outcome);
     let reason = finished.reason.clone().filter(|_| finished.outcome == Outcome::Errored);
-    events.push(RunEvent::TestFinished { test: test.clone(), worker, attempt, finished });
-    events.push(RunEvent::TestVerdict { test, verdict, reason });
+    let slice = state.job.slice_of(unit).filter(|_| state.job.tests.contains_key(&test));
+    events.push(RunEvent::TestFinished { test: test.clone(), worker, attempt, slice, finished });
+    if slice.is_none() {
+        events.push(RunEvent::TestVerdict { test, verdict, reason });
+    }
 }
 
 /// The unit in the worker's hands, if it is this try at it.
 fn in_hand<'a>(state: &'a State, worker: u32, unit: &UnitId, attempt: Attempt) -> Option<&'a Held> {
     let unit = *state.job.unit_index.get(unit)?;
-    state.workers.get(&worker)?.hand.iter().find(|held| held.unit == unit && held.attempt == attempt)
+    state.workers.get(worker)?.hand.iter().find(|held| held.unit == unit && held.attempt == attempt)
 }
 
 /// The id of a test of which news counts: a planned one of this unit without a verdict, or one that no unit plans and that
 /// has none yet. What another unit plans is that unit's affair.
 fn awaited(state: &State, held: &Held, name: TestName) -> Option<TestId> {
     let id = TestId { task: state.job.units[held.unit].task.clone(), name };
-    let news = match state.job.tests.get(&id) {
-        Some(&(unit, test)) => unit == held.unit && state.units[unit].verdicts[test].is_none(),
-        None => !state.unplanned.contains_key(&id),
+    let news = match state.job.whose(&id, held.unit) {
+        Whose::Mine(test) => state.units[held.unit].verdicts[test].is_none(),
+        Whose::Anothers => false,
+        Whose::Nobodys => !state.unplanned.contains_key(&id),
     };
     news.then_some(id)
 }

@@ -1,7 +1,8 @@
 //! What becomes of a unit when it ends, one way or another.
 
 use super::decide::{Command, lost, test_ended};
-use super::state::{Held, State};
+use super::state::State;
+use super::workers::Held;
 use std::collections::{BTreeMap, VecDeque};
 use testfleet_protocol::agent::ClassFailure;
 use testfleet_protocol::event::RunEvent;
@@ -82,9 +83,9 @@ pub(super) fn unit_finished(
             Some(class) => {
                 let thrown = by_class[class].clone();
                 covering.insert(class.clone(), true);
-                test_ended(events, id, Some(worker), held.attempt, class_failed(thrown, at_ms));
+                test_ended(state, events, id, held.unit, Some(worker), held.attempt, class_failed(thrown, at_ms));
             }
-            None => events.push(lost(id, "the test framework ran its class but did not report it")),
+            None => events.push(lost(state, id, held.unit, "the test framework ran its class but did not report it")),
         }
     }
     for (class, thrown) in by_class {
@@ -181,7 +182,7 @@ fn died_with(
     let silent = rest.len() == held.given;
     if hopeless || silent && unit.silent_deaths + 1 >= SILENT_DEATHS {
         for id in rest {
-            test_ended(events, id, Some(worker), held.attempt, cause.errored(at_ms, at_ms));
+            test_ended(state, events, id, held.unit, Some(worker), held.attempt, cause.errored(at_ms, at_ms));
         }
         events.push(finished(state, worker, held, Vec::new(), at_ms));
     } else {
@@ -195,7 +196,7 @@ fn give_up_profile(state: &State, task: &TaskPath, cause: &Cause<'_>, at_ms: u64
     for unit in state.waiting.of_profile(profile) {
         for test in state.units[unit].open() {
             let id = state.job.test_id((unit, test));
-            test_ended(events, id, None, state.units[unit].attempt + 1, cause.errored(at_ms, at_ms));
+            test_ended(state, events, id, unit, None, state.units[unit].attempt + 1, cause.errored(at_ms, at_ms));
         }
     }
 }
@@ -204,7 +205,7 @@ fn running_errored(state: &State, worker: u32, held: &Held, cause: &Cause<'_>, a
     let task = &state.job.units[held.unit].task;
     for (name, started_at_ms) in &held.running {
         let id = TestId { task: task.clone(), name: name.clone() };
-        test_ended(events, id, Some(worker), held.attempt, cause.errored(*started_at_ms, at_ms));
+        test_ended(state, events, id, held.unit, Some(worker), held.attempt, cause.errored(*started_at_ms, at_ms));
     }
 }
 
@@ -229,7 +230,7 @@ fn outside_of_tests(
     let task = state.job.units[held.unit].task.clone();
     let test = TestId { task, name: TestName { class, method: OUTSIDE_OF_TESTS.to_owned() } };
     if !state.unplanned.contains_key(&test) && !state.job.tests.contains_key(&test) {
-        test_ended(events, test, Some(worker), held.attempt, finished);
+        test_ended(state, events, test, held.unit, Some(worker), held.attempt, finished);
     }
 }
 

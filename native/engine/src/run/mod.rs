@@ -3,12 +3,17 @@
 //! [`decide`](decide::decide) turns inputs into events and commands, [`State`] is the fold of the events, [`run`] connects
 //! both to a [`Backend`]. The rules are in docs/run.md.
 
+mod asking;
+mod chains;
 pub mod decide;
 mod driver;
 mod endings;
 mod job;
 mod journal;
 mod link;
+mod locks;
+#[cfg(test)]
+mod promises;
 mod queue;
 mod replay;
 #[cfg(test)]
@@ -16,7 +21,9 @@ mod scenarios;
 #[cfg(test)]
 mod simulation;
 mod state;
+mod workers;
 
+pub use asking::{AllAnswers, ask};
 pub use driver::run;
 #[cfg(any(fuzzing, test))]
 pub(crate) use journal::parse_journal;

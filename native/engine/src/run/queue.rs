@@ -1,10 +1,14 @@
 //! The units that wait for a worker, and the rule by which they are handed out.
 //!
-//! The rule is described in docs/run.md. It is a pure function of what waits and of which profiles the workers
-//! serve, so that equal histories give equal choices.
+//! The rule is described in docs/run.md. It is a pure function of what waits, of what is held and of which profiles the
+//! workers serve, so that equal histories give equal choices.
 
+use super::chains::Chains;
+use super::job::Job;
+use super::locks::{FREE, Held};
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// What starting a JVM for another profile costs, in milliseconds. Moving a worker must promise more than this.
 const SWITCH_MS: u64 = 1_000;
@@ -13,196 +17,382 @@ const SWITCH_MS: u64 = 1_000;
 const PREFETCH_MS: u64 = 200;
 
 /// Most units that may wait at a worker behind the one that runs there.
-const PREFETCH_UNITS: usize = 32;
+pub(super) const PREFETCH_UNITS: usize = 32;
 
-/// Place of a waiting unit in its profile's line.
+/// Place of a waiting unit, or of the first of several that belong together, in its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket {
-    /// 0 for what was handed back, 1 for the others; always 0 in a fixed order.
-    rank: u8,
-    /// Longest first; equal for all in a fixed order.
+    /// Who goes first whatever its length.
+    rank: Rank,
+    /// Longest first.
     length: Reverse<u64>,
     /// Index of the unit in the job.
-    unit: usize,
+    pub(super) unit: usize,
     /// Estimate in milliseconds, at least 1; says nothing about the place.
-    estimate_ms: u64,
+    pub(super) estimate_ms: u64,
 }
 
-/// One profile's line.
+/// What was handed back goes first, then what the plan ranks lower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    fresh: bool,
+    planned: u32,
+}
+
+impl Ticket {
+    pub(super) fn new(unit: usize, planned: u32, estimate_ms: u64, handed_back: bool) -> Self {
+        let estimate_ms = estimate_ms.max(1);
+        let rank = Rank { fresh: !handed_back, planned };
+        Self { rank, length: Reverse(estimate_ms), unit, estimate_ms }
+    }
+
+    pub(super) fn was_handed_back(&self) -> bool {
+        !self.rank.fresh
+    }
+
+    pub(super) fn planned_rank(&self) -> u32 {
+        self.rank.planned
+    }
+}
+
+/// What waits of one profile and one lock set.
 #[derive(Debug, Clone, Default, PartialEq)]
-struct Line {
+struct Lane {
     tickets: BTreeSet<Ticket>,
     backlog_ms: u64,
+    /// As it stands in the profile's line, with the backlog that it stands for there.
+    shown: Option<(Ticket, u64)>,
 }
 
-/// All units that wait, one line per profile.
+/// What can be handed out of one profile.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Line {
+    /// The first of each lane that is not blocked, with the lane's lock set.
+    heads: BTreeSet<(Ticket, usize)>,
+    /// Of these lanes.
+    backlog_ms: u64,
+}
+
+/// All units that wait.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Waiting {
-    fixed: bool,
+    job: Arc<Job>,
+    /// By lock set and profile. In a fixed order there are none.
+    lanes: BTreeMap<(usize, usize), Lane>,
+    /// By profile.
     lines: Vec<Line>,
-    units: usize,
+    /// By profile: what runs alone, when nothing else is left.
+    alone: Vec<BTreeSet<Ticket>>,
+    /// The whole queue of a fixed order.
+    fixed: BTreeMap<usize, Ticket>,
+    /// The ticket of each unit that waits, itself or through those that it belongs to.
+    tickets: BTreeMap<usize, Ticket>,
+    /// Tickets in `alone`.
+    alone_tickets: usize,
+    /// Tickets in `lanes`.
+    lane_tickets: usize,
+    /// Sum of the lines, or of the fixed order.
     backlog_ms: u64,
+    held: Held,
+    chains: Chains,
 }
 
 impl Waiting {
-    /// Empty lines. In a `fixed` order the unit with the lowest index is always the next.
-    pub(super) fn new(profiles: usize, fixed: bool) -> Self {
-        Self { fixed, lines: vec![Line::default(); profiles], units: 0, backlog_ms: 0 }
-    }
-
-    /// Puts a unit in line and returns its ticket.
-    pub(super) fn push(&mut self, profile: usize, unit: usize, estimate_ms: u64, handed_back: bool) -> Ticket {
-        let estimate_ms = estimate_ms.max(1);
-        let ticket = if self.fixed {
-            Ticket { rank: 0, length: Reverse(0), unit, estimate_ms }
-        } else {
-            Ticket { rank: u8::from(!handed_back), length: Reverse(estimate_ms), unit, estimate_ms }
-        };
-        if self.lines[profile].tickets.insert(ticket) {
-            self.lines[profile].backlog_ms += estimate_ms;
-            self.units += 1;
-            self.backlog_ms += estimate_ms;
+    /// Nothing waits.
+    pub(super) fn new(job: &Arc<Job>) -> Self {
+        let profiles = job.profiles.len();
+        Self {
+            job: Arc::clone(job),
+            lanes: BTreeMap::new(),
+            lines: vec![Line::default(); profiles],
+            alone: vec![BTreeSet::new(); profiles],
+            fixed: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+            alone_tickets: 0,
+            lane_tickets: 0,
+            backlog_ms: 0,
+            held: Held::new(&job.locks),
+            chains: Chains::new(job.chains),
         }
-        ticket
     }
 
-    /// Takes a unit out of its line.
-    pub(super) fn remove(&mut self, profile: usize, ticket: &Ticket) {
-        let line = &mut self.lines[profile];
-        if line.tickets.remove(ticket) {
-            line.backlog_ms -= ticket.estimate_ms;
-            self.units -= 1;
+    /// Puts a unit in line, if it is not there yet.
+    pub(super) fn push(&mut self, unit: usize, estimate_ms: u64, handed_back: bool) {
+        let ticket = Ticket::new(unit, self.job.units[unit].rank, estimate_ms, handed_back);
+        if self.tickets.contains_key(&unit) {
+            return;
+        }
+        self.tickets.insert(unit, ticket);
+        if self.job.fixed {
+            self.fixed.insert(unit, ticket);
+            self.backlog_ms += ticket.estimate_ms;
+        } else if let Some(chain) = self.job.chain_of[unit] {
+            self.chains.push(chain, self.job.profile_of[unit], ticket);
+            self.show_chain(chain);
+        } else {
+            self.insert(unit, ticket);
+        }
+    }
+
+    /// Takes a unit out of its line, because there is nothing left to run of it.
+    pub(super) fn remove(&mut self, unit: usize) {
+        let Some(ticket) = self.tickets.remove(&unit) else { return };
+        if self.job.fixed {
+            self.fixed.remove(&unit);
             self.backlog_ms -= ticket.estimate_ms;
+        } else if let Some(chain) = self.job.chain_of[unit] {
+            self.chains.remove(chain, self.job.profile_of[unit], ticket);
+            self.settle_chain(chain);
+        } else {
+            self.take_out(unit, ticket);
+        }
+    }
+
+    /// A worker got a unit.
+    pub(super) fn given(&mut self, unit: usize, worker: u32) {
+        let Some(ticket) = self.tickets.remove(&unit) else { return };
+        if self.job.fixed {
+            self.fixed.remove(&unit);
+            self.backlog_ms -= ticket.estimate_ms;
+        } else if let Some(chain) = self.job.chain_of[unit] {
+            let is_first = self.chains.given(chain, self.job.profile_of[unit], ticket, worker);
+            self.show_chain(chain);
+            if is_first {
+                self.take(self.job.lock_set_of[unit]);
+            }
+        } else {
+            self.take_out(unit, ticket);
+            self.take(self.job.lock_set_of[unit]);
+        }
+    }
+
+    /// A unit is out of a worker's hands. What is handed back of it was pushed before.
+    pub(super) fn came_back(&mut self, unit: usize) {
+        match self.job.chain_of[unit] {
+            Some(chain) => {
+                self.chains.came_back(chain);
+                self.settle_chain(chain);
+            }
+            None => self.release(self.job.lock_set_of[unit]),
+        }
+    }
+
+    /// A worker is gone; what it held comes back after this.
+    pub(super) fn worker_gone(&mut self, worker: u32) {
+        if let Some(chain) = self.chains.worker_gone(worker) {
+            self.settle_chain(chain);
         }
     }
 
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
-        self.units == 0
+        self.tickets.is_empty()
     }
 
-    /// The units of one profile in their order.
+    /// Whether a unit waits.
+    pub(super) fn holds(&self, unit: usize) -> bool {
+        self.tickets.contains_key(&unit)
+    }
+
+    /// The units of one profile, in the plan's order.
     pub(super) fn of_profile(&self, profile: usize) -> impl Iterator<Item = usize> + '_ {
-        self.lines[profile].tickets.iter().map(|ticket| ticket.unit)
+        self.tickets.keys().copied().filter(move |unit| self.job.profile_of[*unit] == profile)
+    }
+
+    /// A unit whose place is behind others at a worker: they belong together.
+    pub(super) fn homeward(&self) -> Option<(u32, usize)> {
+        self.chains.homeward()
+    }
+
+    /// Whether it is the turn of the units that run alone: nothing else waits, and nothing runs.
+    pub(super) fn only_alone(&self, in_hand: usize) -> bool {
+        self.alone_tickets > 0 && self.lane_tickets == 0 && in_hand == 0 && !self.held.is_alone()
+    }
+
+    /// Whether a unit that runs alone waits for this profile.
+    pub(super) fn has_alone(&self, profile: usize) -> bool {
+        !self.alone[profile].is_empty()
     }
 
     /// The unit for a worker with empty hands.
     ///
     /// `live` is the profile of the worker's JVM, `servers[profile]` how many workers serve a profile, this one
-    /// included.
-    pub(super) fn next(&self, live: Option<usize>, servers: &[u64]) -> Option<usize> {
-        if self.fixed {
-            return self.lines.iter().filter_map(|line| line.tickets.first()).min().map(|ticket| ticket.unit);
+    /// included, `in_hand` how many units are at workers.
+    pub(super) fn next(&self, live: Option<usize>, servers: &[u64], in_hand: usize) -> Option<usize> {
+        if self.job.fixed {
+            return self.fixed.keys().next().copied();
         }
-        let neediest = (0..self.lines.len())
-            .filter(|&profile| Some(profile) != live && !self.lines[profile].tickets.is_empty())
-            .max_by_key(|&profile| (self.share(profile, servers[profile] + 1), Reverse(profile)));
-        let chosen = match (live.filter(|&live| !self.lines[live].tickets.is_empty()), neediest) {
-            (Some(live), Some(other)) => {
-                let leave = self.share(other, servers[other] + 1) > self.share(live, servers[live].max(1)) + SWITCH_MS;
-                if leave { other } else { live }
-            }
-            (Some(profile), None) | (None, Some(profile)) => profile,
-            (None, None) => return None,
+        if self.only_alone(in_hand) {
+            let own = live.and_then(|live| self.alone[live].first());
+            return own.or_else(|| self.alone.iter().filter_map(BTreeSet::first).min()).map(|ticket| ticket.unit);
+        }
+        if self.held.is_alone() {
+            return None;
+        }
+        let chosen = self.profile_for(live, servers)?;
+        let (_, set) = *self.lines[chosen].heads.first()?;
+        self.lanes.get(&(set, chosen))?.tickets.first().map(|ticket| ticket.unit)
+    }
+
+    /// The profile of which a worker takes its next unit: its own, unless another calls for it more.
+    fn profile_for(&self, live: Option<usize>, servers: &[u64]) -> Option<usize> {
+        let others =
+            || (0..self.lines.len()).filter(|&profile| Some(profile) != live && !self.lines[profile].heads.is_empty());
+        let share = |profile: usize| self.share(profile, servers[profile] + 1);
+        let Some(live) = live.filter(|&live| !self.lines[live].heads.is_empty()) else {
+            return others().min_by_key(|&profile| (self.rank(profile), Reverse(share(profile)), profile));
         };
-        self.lines[chosen].tickets.first().map(|ticket| ticket.unit)
+        // Somebody has to serve it sooner or later: then rather while its first units come first.
+        let urgent = others().filter(|&profile| servers[profile] == 0 && self.rank(profile) < self.rank(live));
+        let urgent = urgent.min_by_key(|&profile| (self.rank(profile), Reverse(share(profile)), profile));
+        let neediest = || others().max_by_key(|&profile| (share(profile), Reverse(profile)));
+        let outweighs = |other: &usize| share(*other) > self.share(live, servers[live].max(1)) + SWITCH_MS;
+        Some(urgent.or_else(|| neediest().filter(outweighs)).unwrap_or(live))
     }
 
     /// A unit to wait at a worker behind what it has: the longest that fits, of the profile that is live there, so that
-    /// no round trip idles the worker and no unit of weight is stuck behind a long one.
+    /// no round trip idles the worker and no unit of weight is stuck behind a long one. Only units that hold nothing and
+    /// are bound to nothing are fetched ahead: while they wait, they are in nobody's way.
     ///
-    /// `held` are the estimates of what waits there already.
-    pub(super) fn prefetch(&self, live: usize, held: &[u64], workers: u64) -> Option<usize> {
-        if held.len() >= PREFETCH_UNITS {
+    /// `held_ms` is the estimate of what waits there already.
+    pub(super) fn prefetch(&self, live: usize, held_ms: u64, workers: u64) -> Option<usize> {
+        let workers = workers.max(1);
+        if self.job.fixed {
+            let (_, next) = self.fixed.iter().next()?;
+            let room = PREFETCH_MS.min(self.backlog_ms / (2 * workers)).checked_sub(held_ms)?;
+            let fits = self.job.profile_of[next.unit] == live && next.estimate_ms <= room;
+            return fits.then_some(next.unit);
+        }
+        if self.held.is_alone() {
             return None;
         }
-        let share = self.backlog_ms / (2 * workers.max(1));
-        let room = PREFETCH_MS.min(share).checked_sub(held.iter().sum())?;
-        if self.fixed {
-            let next = self.lines.iter().filter_map(|line| line.tickets.first()).min()?;
-            return (self.lines[live].tickets.contains(next) && next.estimate_ms <= room).then_some(next.unit);
+        let room = PREFETCH_MS.min(self.backlog_ms / (2 * workers)).checked_sub(held_ms)?;
+        let free = &self.lanes.get(&(FREE, live))?.tickets;
+        let mut front = free.first()?.rank;
+        loop {
+            let longest = Ticket { rank: front, length: Reverse(room), unit: 0, estimate_ms: 0 };
+            let next = free.range(longest..).next()?;
+            if next.rank == front {
+                return Some(next.unit);
+            }
+            // What ranks behind must not overtake; only what was handed back goes ahead of its rank.
+            if front.fresh {
+                return None;
+            }
+            front = next.rank;
         }
-        let line = &self.lines[live].tickets;
-        let fits = |rank| {
-            let longest = Ticket { rank, length: Reverse(room), unit: 0, estimate_ms: 0 };
-            let end = Ticket { rank: rank + 1, length: Reverse(u64::MAX), unit: 0, estimate_ms: 0 };
-            line.range(longest..end).next()
-        };
-        fits(0).or_else(|| fits(1)).map(|ticket| ticket.unit)
+    }
+
+    /// Whether nothing waits, and nothing is held.
+    #[cfg(test)]
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.is_empty()
+            && self.held == Held::new(&self.job.locks)
+            && self.chains == Chains::new(self.job.chains)
+            && (self.alone_tickets, self.lane_tickets, self.backlog_ms) == (0, 0, 0)
+    }
+
+    fn rank(&self, profile: usize) -> Option<Rank> {
+        self.lines[profile].heads.first().map(|(ticket, _)| ticket.rank)
     }
 
     fn share(&self, profile: usize, workers: u64) -> u64 {
         self.lines[profile].backlog_ms / workers
     }
+
+    fn insert(&mut self, unit: usize, ticket: Ticket) {
+        let (profile, set) = (self.job.profile_of[unit], self.job.lock_set_of[unit]);
+        if self.job.locks[set].alone {
+            self.alone_tickets += usize::from(self.alone[profile].insert(ticket));
+            return;
+        }
+        let lane = self.lanes.entry((set, profile)).or_default();
+        if lane.tickets.insert(ticket) {
+            lane.backlog_ms += ticket.estimate_ms;
+            self.lane_tickets += 1;
+        }
+        self.show(set, profile);
+    }
+
+    fn take_out(&mut self, unit: usize, ticket: Ticket) {
+        let (profile, set) = (self.job.profile_of[unit], self.job.lock_set_of[unit]);
+        if self.job.locks[set].alone {
+            self.alone_tickets -= usize::from(self.alone[profile].remove(&ticket));
+            return;
+        }
+        let Some(lane) = self.lanes.get_mut(&(set, profile)) else { return };
+        if lane.tickets.remove(&ticket) {
+            lane.backlog_ms -= ticket.estimate_ms;
+            self.lane_tickets -= 1;
+        }
+        self.show(set, profile);
+    }
+
+    /// Brings a lane's part of its profile's line up to date.
+    fn show(&mut self, set: usize, profile: usize) {
+        let Some(lane) = self.lanes.get_mut(&(set, profile)) else { return };
+        let locks = &self.job.locks[set];
+        let admitted = set == FREE || self.held.admits(locks);
+        let head = lane.tickets.first().copied().filter(|_| admitted).map(|mut head| {
+            if locks.is_serial() {
+                // Its units can only follow each other: they are as long as all of them together.
+                head.length = Reverse(lane.backlog_ms);
+            }
+            (head, lane.backlog_ms)
+        });
+        if head == lane.shown {
+            return;
+        }
+        let line = &mut self.lines[profile];
+        if let Some((ticket, backlog_ms)) = std::mem::replace(&mut lane.shown, head) {
+            line.heads.remove(&(ticket, set));
+            line.backlog_ms -= backlog_ms;
+            self.backlog_ms -= backlog_ms;
+        }
+        if let Some((ticket, backlog_ms)) = head {
+            line.heads.insert((ticket, set));
+            line.backlog_ms += backlog_ms;
+            self.backlog_ms += backlog_ms;
+        }
+    }
+
+    fn take(&mut self, set: usize) {
+        let touched = self.held.take(&self.job.locks, set);
+        self.show_all(touched);
+    }
+
+    fn release(&mut self, set: usize) {
+        let touched = self.held.release(&self.job.locks, set);
+        self.show_all(touched);
+    }
+
+    fn show_all(&mut self, sets: Vec<usize>) {
+        for set in sets {
+            let profiles: Vec<_> = self.lanes.range((set, 0)..(set + 1, 0)).map(|((_, profile), _)| *profile).collect();
+            profiles.into_iter().for_each(|profile| self.show(set, profile));
+        }
+    }
+
+    /// Gives up a chain's locks when it is through with its worker, and puts what is left of it in line.
+    fn settle_chain(&mut self, chain: usize) {
+        if let Some(unit) = self.chains.ended(chain) {
+            self.release(self.job.lock_set_of[unit]);
+        }
+        self.show_chain(chain);
+    }
+
+    /// Brings the ticket that stands for a chain up to date.
+    fn show_chain(&mut self, chain: usize) {
+        let ticket = self.chains.ticket(chain);
+        if let Some(old) = self.chains.show(chain, ticket) {
+            self.take_out(old.unit, old);
+        }
+        if let Some(new) = ticket {
+            self.insert(new.unit, new);
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn waiting(units: &[(usize, u64)]) -> Waiting {
-        let profiles = units.iter().map(|(profile, _)| profile + 1).max().unwrap_or(0);
-        let mut waiting = Waiting::new(profiles, false);
-        for (unit, (profile, estimate)) in units.iter().enumerate() {
-            waiting.push(*profile, unit, *estimate, false);
-        }
-        waiting
-    }
-
-    #[test]
-    fn the_longest_comes_first_and_what_was_handed_back_before_it() {
-        let mut waiting = waiting(&[(0, 10), (0, 500), (0, 40)]);
-        assert_eq!(waiting.next(None, &[0]), Some(1));
-        waiting.push(0, 7, 5, true);
-        assert_eq!(waiting.next(Some(0), &[1]), Some(7));
-    }
-
-    #[test]
-    fn a_worker_stays_with_its_profile_while_that_is_no_loss() {
-        let waiting = waiting(&[(0, 600), (1, 1_500)]);
-        assert_eq!(waiting.next(Some(0), &[1, 0]), Some(0));
-    }
-
-    #[test]
-    fn a_worker_leaves_for_a_backlog_that_outweighs_a_new_jvm() {
-        let waiting = waiting(&[(0, 600), (1, 9_000)]);
-        assert_eq!(waiting.next(Some(0), &[2, 0]), Some(1));
-        assert_eq!(waiting.next(Some(0), &[1, 9]), Some(0), "others serve it already");
-    }
-
-    #[test]
-    fn a_worker_without_a_profile_takes_the_largest_share() {
-        let waiting = waiting(&[(0, 9_000), (1, 5_000)]);
-        assert_eq!(waiting.next(None, &[0, 0]), Some(0));
-        assert_eq!(waiting.next(None, &[1, 0]), Some(1));
-    }
-
-    #[test]
-    fn a_unit_of_weight_never_waits_behind_another() {
-        let waiting = waiting(&[(0, 90_000), (0, 5_000), (0, 150), (0, 120), (0, 30)]);
-        assert_eq!(waiting.prefetch(0, &[], 2), Some(2));
-        assert_eq!(waiting.prefetch(0, &[150], 2), Some(4), "120 no longer fits into 200");
-        assert_eq!(waiting.prefetch(0, &[150, 30, 20], 2), None);
-    }
-
-    #[test]
-    fn at_the_end_little_is_fetched_ahead() {
-        let waiting = waiting(&[(0, 60), (0, 20)]);
-        assert_eq!(waiting.prefetch(0, &[], 2), Some(1), "a quarter of 80 ms is 20 ms");
-        assert_eq!(waiting.prefetch(0, &[], 8), None);
-    }
-
-    #[test]
-    fn a_fixed_order_is_kept_across_profiles() {
-        let mut waiting = Waiting::new(2, true);
-        let tickets: Vec<_> = [(1, 0, 5), (0, 1, 900), (1, 2, 70)]
-            .map(|(profile, unit, estimate)| (profile, waiting.push(profile, unit, estimate, false)))
-            .into();
-        assert_eq!(waiting.next(Some(0), &[1, 0]), Some(0));
-        waiting.remove(1, &tickets[0].1);
-        assert_eq!(waiting.next(Some(1), &[0, 1]), Some(1));
-        assert_eq!(waiting.prefetch(1, &[], 1), None, "the next is of another profile");
-        waiting.push(1, 0, 5, true);
-        assert_eq!(waiting.next(Some(0), &[1, 0]), Some(0), "handed back to its place");
-    }
-}
+#[path = "queue_tests.rs"]
+mod tests;

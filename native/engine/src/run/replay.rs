@@ -57,7 +57,7 @@ mod tests {
     }
 
     fn started(unit: &str, worker: u32, attempt: Attempt, method: &str) -> RunEvent {
-        RunEvent::TestStarted { test: test(method), unit: UnitId(unit.into()), worker, attempt, at_ms: 0 }
+        RunEvent::TestStarted { test: test(method), unit: UnitId(unit.into()), worker, attempt, slice: None, at_ms: 0 }
     }
 
     fn finished(unit: &str, worker: u32, attempt: Attempt, handed_back: Vec<TestId>) -> RunEvent {

@@ -1,6 +1,7 @@
 //! Random schedules against the state machine: whatever happens, and in whichever order, its promises hold.
 
 use super::decide::{Command, Input};
+use super::promises::Promises;
 use super::{Queue, RunInput, State};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -8,7 +9,9 @@ use std::sync::Arc;
 use testfleet_protocol::VERSION;
 use testfleet_protocol::agent::{AgentMessage, UnitAttempt};
 use testfleet_protocol::event::RunEvent;
-use testfleet_protocol::plan::{EstimateSource, Fingerprints, Plan, Unit, UnitId};
+use testfleet_protocol::plan::{
+    EstimateSource, Fingerprints, Invocations, Lock, Plan, Quarantined, Reused, Slice, Unit, UnitId,
+};
 use testfleet_protocol::test::{Finished, Invocation, Outcome, Stream, TaskPath, TestId, TestName, Verdict};
 
 /// A plan with one unit for each (profile, tests, estimate).
@@ -30,6 +33,75 @@ pub(super) fn plan_of(shape: &[(u8, usize, u64)]) -> Plan {
         .collect();
     let made_from = Fingerprints { code: String::new(), options: String::new(), timings: String::new() };
     Plan { protocol: VERSION, workers: 1, tests: Vec::new(), made_from, units, groups: Vec::new(), ..Plan::default() }
+}
+
+/// What is special about a unit, by a few throws of the dice.
+#[derive(Debug, Clone)]
+struct Trait {
+    rank: u32,
+    locks: u8,
+    together: u8,
+    slices: u8,
+    reused: u8,
+    quarantined: u8,
+}
+
+fn traits() -> impl Strategy<Value = Trait> {
+    let rare = || prop_oneof![6 => Just(0_u8), 1 => 1_u8..5];
+    (0_u32..3, prop_oneof![Just(0_u8), 0_u8..8], rare(), rare(), rare(), rare()).prop_map(
+        |(rank, locks, together, slices, reused, quarantined)| Trait {
+            rank,
+            locks,
+            together,
+            slices,
+            reused,
+            quarantined,
+        },
+    )
+}
+
+/// A plan of units that have something special.
+fn special_plan(shape: &[((u8, usize, u64), Trait)]) -> Plan {
+    let plain: Vec<_> = shape.iter().map(|(unit, _)| *unit).collect();
+    let mut plan = plan_of(&plain);
+    let mut units = Vec::new();
+    for (mut unit, (_, special)) in plan.units.into_iter().zip(shape) {
+        unit.rank = special.rank;
+        let lock = |resource: &str, exclusive| Lock { resource: resource.into(), exclusive };
+        unit.locks = match special.locks {
+            1 | 2 => vec![lock("a", true)],
+            3 => vec![lock("a", false)],
+            4 => vec![lock("a", false), lock("b", true)],
+            5 => vec![lock("b", false)],
+            6 => vec![lock(Lock::EVERYTHING, true)],
+            7 => vec![lock("c", true), lock("b", false)],
+            _ => Vec::new(),
+        };
+        unit.together = Some(format!("t{}", special.together % 3)).filter(|_| special.together > 0);
+        if special.reused > 0 {
+            unit.reused = Some(Reused { run: format!("r{}", special.reused), at_ms: special.reused.into() });
+        }
+        if special.quarantined > 0 {
+            let entry = |test| Quarantined { test, reason: "it sulks".into(), until: None };
+            plan.quarantined.extend(unit.test_ids().take(special.quarantined.into()).map(entry));
+        }
+        if special.slices < 2 {
+            units.push(unit);
+            continue;
+        }
+        unit.tests.truncate(1);
+        for number in 1..=u32::from(special.slices) {
+            let of = special.slices.into();
+            let mut slice = unit.clone();
+            slice.id = UnitId(format!("{}-{number}", unit.id.0));
+            slice.whole_class = false;
+            slice.slice = Some(Slice { number, of, invocations: Invocations { from: number, to: Some(number) } });
+            // Of some tests, only the first slices passed before.
+            slice.reused = slice.reused.filter(|_| special.reused > 2 || number == 1);
+            units.push(slice);
+        }
+    }
+    Plan { units, ..plan }
 }
 
 fn name(class: &str, test: usize) -> TestName {
@@ -70,7 +142,8 @@ struct World {
     agents: BTreeMap<u32, Agent>,
     events: Vec<RunEvent>,
     heard: Vec<(u32, AgentMessage)>,
-    passed: HashSet<TestId>,
+    passed: HashSet<(TestId, Option<u32>)>,
+    promises: Promises,
     clock: u64,
     next_pid: u32,
     start_fails: u8,
@@ -84,6 +157,7 @@ impl World {
             events: Vec::new(),
             heard: Vec::new(),
             passed: HashSet::new(),
+            promises: Promises::of(&input.plan),
             clock: 0,
             next_pid: 100,
             start_fails,
@@ -96,17 +170,21 @@ impl World {
         self.clock += 1;
         let (events, commands) = self.state.step(input);
         for event in &events {
-            if let RunEvent::TestFinished { test, finished, .. } = event
+            self.promises.see(event);
+            if let RunEvent::TestFinished { test, slice, finished, .. } = event
                 && finished.outcome == Outcome::Passed
             {
-                self.passed.insert(test.clone());
+                self.passed.insert((test.clone(), *slice));
             }
         }
         self.events.extend(events);
         for command in commands {
             self.execute(command);
         }
-        self.no_worker_is_idle_while_units_wait();
+        self.promises.nobody_idles(&self.state);
+        let fronts = self.agents.iter().filter(|(_, agent)| agent.alive);
+        let fronts = fronts.filter_map(|(worker, agent)| Some((*worker, &agent.units.front()?.0.id)));
+        self.promises.nobody_collides(fronts);
     }
 
     fn execute(&mut self, command: Command) {
@@ -120,7 +198,8 @@ impl World {
             Command::Assign { worker, unit, attempt } => {
                 assert!(!unit.tests.is_empty());
                 for id in unit.test_ids() {
-                    assert!(!self.passed.contains(&id), "{id} passed already and is run again");
+                    let part = (id, unit.slice.map(|slice| slice.number));
+                    assert!(!self.passed.contains(&part), "{part:?} passed already and is run again");
                 }
                 let agent = self.agents.get_mut(&worker).unwrap();
                 if agent.alive {
@@ -132,16 +211,6 @@ impl World {
             }
             Command::Kill { worker, .. } => self.kill(worker),
             Command::Welcome { .. } | Command::Problem { .. } => {}
-        }
-    }
-
-    fn no_worker_is_idle_while_units_wait(&self) {
-        if self.state.is_finished() || self.state.waiting.is_empty() {
-            return;
-        }
-        for (number, worker) in self.state.live() {
-            let idle = worker.life == super::state::Life::Ready && worker.hand.is_empty();
-            assert!(!idle, "worker {number} idles while units wait");
         }
     }
 
@@ -303,14 +372,22 @@ impl World {
                 assert!(explained || *verdict != Verdict::Lost, "{test} is lost without a reason");
             }
         }
-        let planned: Vec<_> = input.plan.units.iter().flat_map(|unit| unit.test_ids().collect::<Vec<_>>()).collect();
-        for test in &planned {
-            assert!(verdicts.contains_key(test), "{test} has no verdict");
-            assert_eq!(self.passed.contains(test), verdicts[test] == Verdict::Passed, "{test}");
+        for unit in &input.plan.units {
+            for test in unit.test_ids() {
+                assert!(verdicts.contains_key(&test), "{test} has no verdict");
+                if unit.slice.is_none() {
+                    let expected = if unit.reused.is_some() { Verdict::Reused } else { Verdict::Passed };
+                    let well = self.passed.contains(&(test.clone(), None)) || unit.reused.is_some();
+                    assert_eq!(well, verdicts[&test] == expected, "{test}");
+                }
+            }
         }
-        let Some(RunEvent::RunFinished { counts, cancelled, .. }) = self.events.last() else {
+        self.promises.nothing_came_between();
+        assert!(self.state.waiting.is_at_rest(), "something waits or is held at the end");
+        let Some(RunEvent::RunFinished { counts, cancelled, verdict, .. }) = self.events.last() else {
             panic!("the last event is {:?}", self.events.last());
         };
+        assert_eq!(*verdict, self.promises.worst(&input.plan));
         assert_eq!(counts.values().sum::<u64>(), verdicts.len() as u64);
         assert_eq!(*cancelled, self.state.cancelled);
         assert_eq!(self.events.iter().filter(|event| matches!(event, RunEvent::RunFinished { .. })).count(), 1);
@@ -335,8 +412,8 @@ impl World {
                 RunEvent::UnitFinished { unit, worker, attempt, .. } => {
                     assert!(open.remove(&(unit, worker, attempt)), "{unit:?} ends twice in try {attempt}");
                 }
-                RunEvent::TestFinished { test, attempt, .. } => {
-                    assert!(tries.insert((test, attempt)), "{test} ends twice in try {attempt}");
+                RunEvent::TestFinished { test, slice, attempt, .. } => {
+                    assert!(tries.insert((test, slice, attempt)), "{test} ends twice in try {attempt}");
                 }
                 _ => {}
             }
@@ -362,6 +439,48 @@ proptest! {
     ) {
         let input = input_of(plan_of(&shape), Queue::Dynamic, workers);
         let mut world = World::new(&input, start_fails);
+        for (action, dice) in chances {
+            world.chance(action, dice);
+        }
+        world.run_to_the_end();
+        world.check(&input);
+    }
+
+    #[test]
+    fn promises_hold_for_special_units(
+        shape in prop::collection::vec(((0_u8..3, 1_usize..4, prop_oneof![0_u64..50, 50_u64..400, 1_000_u64..90_000]), traits()), 0..14),
+        workers in 1_u32..5,
+        start_fails in 0_u8..6,
+        chances in prop::collection::vec((0_u8..98, any::<u8>()), 0..300),
+    ) {
+        let input = input_of(special_plan(&shape), Queue::Dynamic, workers);
+        let mut world = World::new(&input, u8::from(start_fails == 1));
+        for (action, dice) in chances {
+            world.chance(action, dice);
+        }
+        world.run_to_the_end();
+        world.check(&input);
+    }
+
+    #[test]
+    fn one_worker_runs_special_units_in_a_fixed_order(
+        shape in prop::collection::vec(((0_u8..3, 1_usize..4, 0_u64..400), traits()), 0..14),
+        chances in prop::collection::vec((0_u8..98, any::<u8>()), 0..100),
+        part in any::<prop::sample::Index>(),
+    ) {
+        let mut plan = special_plan(&shape);
+        plan.units.iter_mut().for_each(|unit| {
+            unit.reused = None;
+            unit.together = None;
+            unit.locks.clear();
+        });
+        // Some slices of a test may be missing.
+        let ids: Vec<_> = plan.units.iter().map(|unit| unit.id.clone()).collect();
+        let ids = ids[ids.len() - if ids.is_empty() { 0 } else { part.index(ids.len()) + 1 }..].to_vec();
+        let queue = Queue::Fixed(ids.clone());
+        plan.units.retain(|unit| ids.contains(&unit.id));
+        let input = input_of(plan, queue, 1);
+        let mut world = World::new(&input, 0);
         for (action, dice) in chances {
             world.chance(action, dice);
         }

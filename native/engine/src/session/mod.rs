@@ -1,8 +1,10 @@
 //! One command, one stream of events: what JNI and the command line use.
 
+mod ask;
 mod listing;
 pub(crate) mod panic;
 mod prepare;
+mod reuse;
 mod run;
 mod runs;
 mod show;
@@ -162,7 +164,8 @@ fn execute(open: OpenRequest, sink: &Sink, cancelled: watch::Receiver<bool>) -> 
     let OpenRequest { command, request, environment, run_events } = open;
     let mut context = Context { request, environment, sink, cancelled, run_events };
     match command {
-        Command::Prepare { verify: _ } => prepare(&mut context).map(drop),
+        Command::Prepare { verify: true } => prepare::verify(&mut context),
+        Command::Prepare { verify: false } => prepare(&mut context).map(drop),
         Command::Show { what, json } => prepare::show(&mut context, what, json),
         Command::Image => prepare::image(&mut context),
         Command::RunParallel => run::parallel(&mut context),

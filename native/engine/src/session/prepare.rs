@@ -1,9 +1,11 @@
 //! Discover, plan, bundle: the stages before a run.
 
+use super::ask::LocalHarness;
+use super::reuse::History;
 use super::runs::RunDir;
 use super::{Context, cancelled, listing};
 use crate::bundle::{bundle, materialise, write_bundle};
-use crate::discover::{Discovery, discover};
+use crate::discover::{Discovery, discover_and_ask, discover_and_verify};
 use crate::plan::{Past, Timings, plan, read_plan, write_plan};
 use crate::report::words::{counted, duration};
 use crate::run::read_journal;
@@ -14,18 +16,44 @@ use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::event::Level;
 use testfleet_protocol::plan::Plan;
 use testfleet_protocol::request::Listing;
+use testfleet_protocol::test::TaskPath;
 use testfleet_protocol::{Failure, Result};
+
+/// How many classes that were found by asking are named.
+const ASKED_NAMED: usize = 5;
 
 /// What the stages before a run come to.
 pub(crate) struct Prepared {
     pub(crate) plan: Plan,
     pub(crate) bundle: Bundle,
     pub(crate) timings: Timings,
+    pub(crate) history: History,
 }
 
 /// Discovers and plans; writes `plan.json` and `bundle.json`.
 pub(crate) fn prepare(context: &mut Context<'_>) -> Result<Prepared> {
-    let Planned { plan, timings } = make_plan(context)?;
+    let discovery = discover_aloud(context)?;
+    prepare_for(context, discovery)
+}
+
+/// `prepare`, with class files and frameworks compared on every class.
+///
+/// # Errors
+/// `DiscoveryDiffers` when they differ; plan and bundle are written nevertheless.
+pub(crate) fn verify(context: &mut Context<'_>) -> Result<()> {
+    let (discovery, verification) = discover_and_verify(&context.request, &LocalHarness { context })?;
+    tell(context, &discovery)?;
+    prepare_for(context, discovery)?;
+    let lines = verification.lines();
+    if !lines.is_empty() {
+        context.sink.say(Level::Error, lines.join("\n"));
+    }
+    context.sink.say(Level::Lifecycle, verification.summary());
+    verification.judge()
+}
+
+fn prepare_for(context: &mut Context<'_>, discovery: Discovery) -> Result<Prepared> {
+    let Planned { plan, timings, history } = make_plan(context, discovery)?;
     let bundle = bundle(&context.request, &plan)?;
     context.check_cancelled()?;
     create_dir(context)?;
@@ -34,12 +62,13 @@ pub(crate) fn prepare(context: &mut Context<'_>) -> Result<Prepared> {
     write_bundle(&bundle, &context.bundle_file())?;
     context.sink.written("bundle", &context.bundle_file());
     context.sink.say(Level::Lifecycle, describe(&plan));
-    Ok(Prepared { plan, bundle, timings })
+    Ok(Prepared { plan, bundle, timings, history })
 }
 
 /// Shows what would be planned, and writes nothing.
 pub(crate) fn show(context: &mut Context<'_>, what: Listing, json: bool) -> Result<()> {
-    let plan = make_plan(context)?.plan;
+    let discovery = discover_aloud(context)?;
+    let plan = make_plan(context, discovery)?.plan;
     let text = match (what, json) {
         (Listing::Tests, false) => listing::tests(&plan),
         (Listing::Tests, true) => listing::tests_json(&plan)?,
@@ -54,14 +83,17 @@ pub(crate) fn show(context: &mut Context<'_>, what: Listing, json: bool) -> Resu
 struct Planned {
     plan: Plan,
     timings: Timings,
+    history: History,
 }
 
-/// Discovers, selects and plans.
-fn make_plan(context: &mut Context<'_>) -> Result<Planned> {
-    let mut discovery = discover_aloud(context)?;
+/// Selects of what was discovered, and plans.
+fn make_plan(context: &mut Context<'_>, mut discovery: Discovery) -> Result<Planned> {
     select_failed(context, &mut discovery)?;
     let timings = Timings::load(&context.request.timings_file)?;
-    let mut plan = plan(&discovery, &Past::of(&timings), &context.request)?;
+    let history = History::read(context, discovery)?;
+    context.sink.say(Level::Info, history.describe());
+    let past = Past { timings: &timings, passed: &history.passed(context.request.options.reuse) };
+    let mut plan = plan(history.discovery(), &past, &context.request)?;
     context.check_cancelled()?;
     if let Some(file) = &context.request.options.quarantine_file {
         let whole = !plan.is_partial();
@@ -69,7 +101,7 @@ fn make_plan(context: &mut Context<'_>) -> Result<Planned> {
             context.sink.say(Level::Warn, warning);
         }
     }
-    Ok(Planned { plan, timings })
+    Ok(Planned { plan, timings, history })
 }
 
 /// With `--rerun-failed`, leaves the tests that did not pass in that run, and notes its id in the request.
@@ -94,15 +126,19 @@ fn select_failed(context: &mut Context<'_>, discovery: &mut Discovery) -> Result
     Ok(())
 }
 
-/// Discovers and shows what discovery has to say.
+/// Discovers, asking the frameworks where class files can't tell, and shows what discovery has to say.
 pub(crate) fn discover_aloud(context: &Context<'_>) -> Result<Discovery> {
-    let discovery = discover(&context.request)?;
+    let discovery = discover_and_ask(&context.request, &LocalHarness { context })?;
+    tell(context, &discovery)?;
+    Ok(discovery)
+}
+
+fn tell(context: &Context<'_>, discovery: &Discovery) -> Result<()> {
     for notice in &discovery.notices {
         let hint = notice.hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
         context.sink.say(Level::Warn, format!("{}{hint}", notice.text));
     }
-    context.check_cancelled()?;
-    Ok(discovery)
+    context.check_cancelled()
 }
 
 /// `prepare`, then makes the bundle a folder of its own: `build/testfleet/image`.
@@ -133,16 +169,32 @@ fn create_dir(context: &Context<'_>) -> Result<()> {
     fs::create_dir_all(dir).map_err(|error| Failure::io("create", dir, &error))
 }
 
-/// `Planned 4,466 tests in 217 units for 2 workers, about 51 s each`
+/// `Planned 4,466 tests in 217 units for 2 workers, about 51 s each; 120 tests in 6 units passed before`
 pub(crate) fn describe(plan: &Plan) -> String {
-    let tests: BTreeSet<_> = plan.units.iter().flat_map(|unit| unit.test_ids()).collect();
+    let count = |reused: bool| {
+        let units: Vec<_> = plan.units.iter().filter(|unit| unit.reused.is_some() == reused).collect();
+        let tests: BTreeSet<_> = units.iter().flat_map(|unit| unit.test_ids()).collect();
+        (counted(tests.len() as u64, "test", "tests"), counted(units.len() as u64, "unit", "units"), units.len())
+    };
     let longest = plan.groups.iter().map(|group| group.estimate_ms).max().unwrap_or(0);
     let part = plan.shard.map(|shard| format!(" of shard {shard}")).unwrap_or_default();
-    format!(
-        "Planned {}{part} in {} for {}, about {} each",
-        counted(tests.len() as u64, "test", "tests"),
-        counted(plan.units.len() as u64, "unit", "units"),
-        counted(u64::from(plan.workers), "worker", "workers"),
-        duration(longest),
-    )
+    let (tests, units, to_run) = count(false);
+    let workers = counted(u64::from(plan.workers), "worker", "workers");
+    let planned = format!("Planned {tests}{part} in {units} for {workers}, about {} each", duration(longest));
+    let mut text = match count(true) {
+        (_, _, 0) => planned,
+        (tests, units, _) if to_run == 0 => format!("Nothing to run{part}: {tests} in {units} passed before"),
+        (tests, units, _) => format!("{planned}; {tests} in {units} passed before"),
+    };
+    let asked: BTreeSet<(&TaskPath, &str)> =
+        plan.units.iter().filter(|unit| unit.asked).map(|unit| (&unit.task, unit.class.as_str())).collect();
+    if !asked.is_empty() {
+        let mut names: Vec<&str> = asked.iter().take(ASKED_NAMED).map(|(_, class)| *class).collect();
+        if asked.len() > ASKED_NAMED {
+            names.push("...");
+        }
+        let classes = counted(asked.len() as u64, "class was", "classes were");
+        text.push_str(&format!("; {classes} found by asking: {}", names.join(", ")));
+    }
+    text
 }

@@ -1,6 +1,7 @@
 //! `runParallel` and `runWorker`: which units run where, and everything that shows the run.
 
 use super::prepare::{discover_aloud, prepare};
+use super::reuse::History;
 use super::runs::RunDir;
 use super::show::{Record, Show};
 use super::{Context, cancelled};
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use testfleet_protocol::event::{Level, RunEvent};
 use testfleet_protocol::plan::{Plan, UnitId};
+use testfleet_protocol::request::Reuse;
 use testfleet_protocol::test::Verdict;
 use testfleet_protocol::{Failure, FailureCode, Result};
 
@@ -32,6 +34,7 @@ pub(crate) struct WorkerChoice {
 struct Job {
     plan: Plan,
     timings: Timings,
+    history: History,
     queue: Queue,
     workers: Vec<u32>,
     debug_jvm: bool,
@@ -53,6 +56,7 @@ pub(crate) fn parallel(context: &mut Context<'_>) -> Result<()> {
         workers: (1..=prepared.plan.workers).collect(),
         plan: prepared.plan,
         timings: prepared.timings,
+        history: prepared.history,
         queue: Queue::Dynamic,
         debug_jvm: false,
         dirs: ReportDirs {
@@ -89,7 +93,8 @@ pub(crate) fn worker(context: &mut Context<'_>, choice: &WorkerChoice) -> Result
     context.request.options.tests.clone_from(&plan.tests);
     context.request.options.shard = plan.shard;
     context.request.options.rerun_failed.clone_from(&plan.failed_of);
-    fits(&plan, &discover_aloud(context)?, &context.request)?;
+    let history = History::read(context, discover_aloud(context)?)?;
+    fits(&plan, history.discovery(), &context.request)?;
     let bundle_file = context.bundle_file();
     write_bundle(&bundle(&context.request, &plan)?, &bundle_file)?;
     if units.is_empty() {
@@ -101,6 +106,7 @@ pub(crate) fn worker(context: &mut Context<'_>, choice: &WorkerChoice) -> Result
     context.sink.say(Level::Lifecycle, describe(number, &plan, &units, choice.from_run.as_deref()));
     let job = Job {
         timings: Timings::load(&context.request.timings_file)?,
+        history,
         queue: Queue::Fixed(units),
         workers: vec![number],
         debug_jvm: choice.debug_jvm,
@@ -121,6 +127,8 @@ fn planned(context: &mut Context<'_>, choice: &WorkerChoice) -> Result<(Plan, Ve
         None if context.plan_file().exists() => read_plan(&context.plan_file())?,
         None => {
             context.sink.say(Level::Lifecycle, "There is no plan yet: making one");
+            // A worker runs what it is told to, whatever passed before.
+            context.request.options.reuse = Reuse::Off;
             prepare(context)?.plan
         }
     };
@@ -182,8 +190,11 @@ fn describe(number: u32, plan: &Plan, units: &[UnitId], from_run: Option<&str>) 
         Some(run) => format!("what worker {number} ran in run {run}"),
         None => format!("test-group-{number} of {}", plan.groups.len()),
     };
-    let tests: usize = plan.units.iter().filter(|unit| units.contains(&unit.id)).map(|unit| unit.tests.len()).sum();
-    let tests = counted(tests as u64, "test", "tests");
+    let mine: BTreeSet<_> = units.iter().collect();
+    // Several slices are one test.
+    let tests: BTreeSet<_> =
+        plan.units.iter().filter(|unit| mine.contains(&unit.id)).flat_map(|unit| unit.test_ids()).collect();
+    let tests = counted(tests.len() as u64, "test", "tests");
     format!("Running {what}: {tests} in {}", counted(units.len() as u64, "unit", "units"))
 }
 
@@ -208,11 +219,18 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         environment: context.environment.clone(),
         run: dir.id.clone(),
         debug_jvm: job.debug_jvm,
+        answer_within: None,
     });
     let mut show = Show::new(context, Arc::clone(&plan), job.timings, job.record, job.output);
     let ended = show.follow(input, Arc::new(backend));
     // Whatever ended the run, what came before is reported.
     let summary = show.finish(&job.dirs, &dir.journal());
+    if job.record != Record::Nothing {
+        // The run stands whatever becomes of its record.
+        if let Err(failure) = job.history.record(context, &plan, show.outcomes(), &dir.id) {
+            context.sink.say(Level::Warn, failure.to_string());
+        }
+    }
     let problems = ended?.problems;
     let summary = summary?;
     for problem in &problems {

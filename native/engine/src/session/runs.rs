@@ -23,9 +23,7 @@ impl RunDir {
         remove_oldest(&runs)?;
         let kind = worker.map(|number| format!("-w{number}")).unwrap_or_default();
         loop {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            // The end tells apart what two processes start in the same millisecond.
-            let id = format!("{}-{:04x}{kind}", utc_stamp(now), std::process::id() & 0xffff);
+            let id = format!("{}{kind}", new_id());
             let dir = runs.join(&id);
             match fs::create_dir(&dir) {
                 Ok(()) => return Ok(Self { id, dir }),
@@ -65,6 +63,12 @@ impl RunDir {
     pub(crate) fn journal(&self) -> PathBuf {
         self.dir.join("journal.jsonl")
     }
+}
+
+/// UTC time, and an end that tells apart what two processes start in the same millisecond.
+pub(crate) fn new_id() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{}-{:04x}", utc_stamp(now), std::process::id() & 0xffff)
 }
 
 /// Ids of the runs below `runs`, oldest first.

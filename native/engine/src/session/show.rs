@@ -5,6 +5,7 @@ use crate::backend::Backend;
 use crate::plan::Timings;
 use crate::report::words::{counted, verdict_word};
 use crate::report::{Aggregate, Console, ConsoleOptions, ReportDirs, Summary, write_all};
+use crate::reuse::Outcomes;
 use crate::run::{RunInput, RunSummary, run};
 use std::collections::HashMap;
 use std::path::Path;
@@ -24,6 +25,7 @@ pub(crate) struct Show<'a> {
     plan: Arc<Plan>,
     aggregate: Aggregate,
     console: Console,
+    outcomes: Outcomes,
     timings: Timings,
     record: Record,
     output: bool,
@@ -53,6 +55,7 @@ impl<'a> Show<'a> {
             context,
             aggregate: Aggregate::new(&plan).named(context.request.build_name.clone()),
             console: Console::new(&plan, options),
+            outcomes: Outcomes::default(),
             plan,
             timings,
             record,
@@ -94,12 +97,19 @@ impl<'a> Show<'a> {
 
     fn take(&mut self, event: RunEvent) {
         self.aggregate.apply(&event);
+        self.outcomes.apply(&event);
         self.context.sink.say_all(self.console.on_event(&event));
         match &event {
-            RunEvent::TestFinished { test, finished, .. }
+            RunEvent::TestFinished { test, slice: None, finished, .. }
                 if matches!(finished.outcome, Outcome::Passed | Outcome::Failed) =>
             {
                 self.timings.record(test, Duration::from_micros(finished.duration_us));
+            }
+            // A test in slices takes as long as all of them; they have ended by now.
+            RunEvent::TestVerdict { test, .. } if self.aggregate.is_sliced(test) => {
+                if let Some(duration_us) = self.aggregate.whole_duration_us(test) {
+                    self.timings.record(test, Duration::from_micros(duration_us));
+                }
             }
             RunEvent::Output { text, .. } if self.output => {
                 self.context.sink.say(Level::Lifecycle, text.trim_end_matches('\n'));
@@ -109,6 +119,11 @@ impl<'a> Show<'a> {
         if self.context.run_events {
             self.context.sink.send(Event::Run { event });
         }
+    }
+
+    /// How tests ended so far.
+    pub(crate) fn outcomes(&self) -> &Outcomes {
+        &self.outcomes
     }
 
     /// Writes the reports and the timings, says how it went.

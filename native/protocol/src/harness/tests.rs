@@ -36,15 +36,21 @@ fn to_harness() -> impl Strategy<Value = ToHarness> {
     prop_oneof![
         (any::<u32>(), ".{0,12}", prop::collection::vec((".{0,12}", ".{0,12}"), 0..4))
             .prop_map(|(protocol, framework, options)| ToHarness::Configure { protocol, framework, options }),
-        (".{0,12}", ".{0,12}", any::<bool>(), prop::collection::vec(test_name(), 0..4)).prop_map(
-            |(unit, class, whole_class, tests)| ToHarness::RunUnit {
+        (
+            ".{0,12}",
+            ".{0,12}",
+            any::<bool>(),
+            prop::collection::vec(test_name(), 0..4),
+            prop::option::of((any::<u32>(), prop::option::of(any::<u32>()))),
+        )
+            .prop_map(|(unit, class, whole_class, tests, range)| ToHarness::RunUnit {
                 unit,
                 class,
                 whole_class,
                 tests,
-                invocations: None,
-            }
-        ),
+                invocations: range.map(|(from, to)| Invocations { from, to }),
+            }),
+        prop::collection::vec(".{0,12}", 0..4).prop_map(|classes| ToHarness::Discover { classes }),
         Just(ToHarness::Shutdown),
     ]
 }
@@ -71,6 +77,10 @@ fn from_harness() -> impl Strategy<Value = FromHarness> {
         }),
         ".{0,12}".prop_map(|unit| FromHarness::UnitFinished { unit }),
         (".{0,12}", ".{0,12}").prop_map(|(message, hint)| FromHarness::Fault { message, hint }),
+        (".{0,12}", prop::collection::vec(".{0,12}", 0..3), prop::collection::vec(test_name(), 0..4))
+            .prop_map(|(class, engines, tests)| FromHarness::Discovered { class, engines, tests }),
+        (".{0,12}", thrown()).prop_map(|(class, thrown)| FromHarness::DiscoveryFailed { class, thrown }),
+        Just(FromHarness::DiscoveryFinished),
     ]
 }
 
@@ -179,6 +189,28 @@ fn vectors_to_harness() -> Vec<(&'static str, ToHarness)> {
             "to-run-unit-whole",
             ToHarness::RunUnit { unit: unit(), class: class(), whole_class: true, tests: vec![], invocations: None },
         ),
+        (
+            "to-run-unit-slice",
+            ToHarness::RunUnit {
+                unit: unit(),
+                class: class(),
+                whole_class: false,
+                tests: vec![adds()],
+                invocations: Some(Invocations { from: 51, to: Some(100) }),
+            },
+        ),
+        (
+            "to-run-unit-last-slice",
+            ToHarness::RunUnit {
+                unit: unit(),
+                class: class(),
+                whole_class: false,
+                tests: vec![adds()],
+                invocations: Some(Invocations { from: 101, to: None }),
+            },
+        ),
+        ("to-discover", ToHarness::Discover { classes: vec![class(), "com.acme.FooTest$Inner".into()] }),
+        ("to-discover-nothing", ToHarness::Discover { classes: vec![] }),
         ("to-shutdown", ToHarness::Shutdown),
     ]
 }
@@ -236,6 +268,23 @@ fn vectors_from_harness() -> Vec<(&'static str, FromHarness)> {
             "from-fault",
             FromHarness::Fault { message: "failed to find JUnit 4".into(), hint: "add 'junit:junit:4.13.2'".into() },
         ),
+        (
+            "from-discovered",
+            FromHarness::Discovered {
+                class: "com.acme.FooTest".into(),
+                engines: vec!["junit-jupiter".into(), "junit-vintage".into()],
+                tests: vec![adds(), name("com.acme.FooTest", "plain()")],
+            },
+        ),
+        (
+            "from-discovered-nothing",
+            FromHarness::Discovered { class: "com.acme.FooTest".into(), engines: vec![], tests: vec![] },
+        ),
+        (
+            "from-discovery-failed",
+            FromHarness::DiscoveryFailed { class: "com.acme.FooTest".into(), thrown: assertion() },
+        ),
+        ("from-discovery-finished", FromHarness::DiscoveryFinished),
     ]
 }
 

@@ -28,6 +28,8 @@ pub struct LocalConfig {
     pub run: String,
     /// Suspend each test JVM until a debugger attaches to port 5005.
     pub debug_jvm: bool,
+    /// For how many seconds a JVM that is asked about classes may say nothing; `None` leaves it to the agent.
+    pub answer_within: Option<u32>,
 }
 
 /// Starts agents as processes of this machine. They end with their coordinator: at the end of the pipe.
@@ -64,6 +66,9 @@ impl LocalBackend {
         }
         if config.debug_jvm {
             command.arg("--debug-jvm");
+        }
+        if let Some(seconds) = config.answer_within {
+            command.arg("--answer-within").arg(seconds.to_string());
         }
         command.env_clear().envs(&config.environment);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -41,7 +41,8 @@ impl Trouble {
 
     pub(super) fn test(&mut self, class: &str, worker: Option<u32>, finished: &Finished) {
         self.worker = worker.or(self.worker);
-        self.duration_us = finished.duration_us;
+        // A test in slices takes as long as all of them.
+        self.duration_us = self.duration_us.saturating_add(finished.duration_us);
         if is_bad(finished.outcome) {
             self.own = Some(Problem::of(class, finished));
         }

@@ -2,7 +2,9 @@
 
 use super::told::same_reason_as;
 use crate::report::summary::{ClassSummary, Summary, TestSummary};
-use crate::report::words::{counted, duration, file_url, first_line, printable, thousands, verdict_word};
+use crate::report::words::{
+    counted, duration, file_url, first_line, printable, quarantine_word, slices_word, thousands, verdict_word,
+};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use testfleet_protocol::event::Level;
@@ -28,19 +30,23 @@ pub(super) fn lines(
     let cut_off = lost_by_cancel.len() as u64;
     let mut lines = vec![(Level::Lifecycle, String::new())];
     for verdict in [Verdict::Failed, Verdict::Errored] {
-        lines.extend(named(&bad, summary.count(verdict), verdict, several_tasks).map(|text| (Level::Error, text)));
+        lines.extend(named(&bad, summary.counting(verdict), verdict, several_tasks).map(|text| (Level::Error, text)));
     }
-    let lost = summary.count(Verdict::Lost).saturating_sub(cut_off);
+    let lost = summary.counting(Verdict::Lost).saturating_sub(cut_off);
     lines.extend(named(&bad, lost, Verdict::Lost, several_tasks).map(|text| (Level::Error, text)));
     let flaky: Vec<_> = summary.tests.iter().filter(|test| test.verdict == Verdict::Flaky).collect();
     let flaky = named(&flaky, summary.count(Verdict::Flaky), Verdict::Flaky, several_tasks);
     lines.extend(flaky.map(|text| (Level::Warn, text)));
+    lines.extend(held(summary, several_tasks).map(|text| (Level::Warn, text)));
+    lines.extend(candidates(summary, several_tasks).map(|text| (Level::Lifecycle, text)));
+    lines.extend(in_part(summary, several_tasks).map(|text| (Level::Lifecycle, text)));
     lines.extend(longest(summary, several_tasks).map(|text| (Level::Lifecycle, text)));
     if cut_off > 0 {
         let tests = counted(cut_off, "test", "tests");
         lines.push((Level::Warn, format!("{tests} had no result when the run was cancelled")));
     }
     lines.push((headline_level(summary), headline(summary)));
+    lines.extend(prediction(summary).map(|text| (Level::Lifecycle, text)));
     lines.extend(replay(summary, &bad).map(|text| (Level::Lifecycle, text)));
     lines.extend(reports(written).map(|text| (Level::Lifecycle, text)));
     lines
@@ -62,8 +68,10 @@ fn headline(summary: &Summary) -> String {
         (false, true) => "FAILED",
         (false, false) => "PASSED",
     };
-    let counts: Vec<_> = summary.counts.iter().filter(|(_, n)| **n > 0).collect();
-    let each = counts.iter().map(|(verdict, n)| format!("{} {}", thousands(**n), verdict_word(**verdict)));
+    let counting = summary.counts.keys().map(|verdict| (verdict_word(*verdict), summary.counting(*verdict)));
+    let held = ("bad in quarantine", summary.quarantined.bad);
+    let counts: Vec<_> = counting.chain([held]).filter(|(_, n)| *n > 0).collect();
+    let each = counts.iter().map(|(what, n)| format!("{} {what}", thousands(*n)));
     let invocations: usize = summary.tests.iter().map(|test| test.invocations.len()).sum();
     let with = if invocations == 0 {
         String::new()
@@ -73,14 +81,98 @@ fn headline(summary: &Summary) -> String {
     if summary.total() == 0 && summary.workers.is_empty() {
         return format!("{word}: nothing ran");
     }
+    let workers = summary.workers.len() as u64;
+    let on = if workers == 0 { String::new() } else { format!(" on {}", counted(workers, "worker", "workers")) };
     format!(
-        "{word}: {}{with} in {} on {} in {}: {}",
+        "{word}: {}{with} in {}{on} in {}: {}",
         counted(summary.total(), "test", "tests"),
         counted(summary.classes.len() as u64, "class", "classes"),
-        counted(summary.workers.len() as u64, "worker", "workers"),
         duration(summary.wall_ms),
         if counts.is_empty() { "nothing ran".to_owned() } else { each.collect::<Vec<_>>().join(", ") },
     )
+}
+
+/// What was expected and what it came to. Nothing where that says nothing.
+fn prediction(summary: &Summary) -> Option<String> {
+    let prediction = &summary.prediction;
+    if !summary.finished || summary.cancelled || prediction.predicted_ms == 0 || summary.units.is_empty() {
+        return None;
+    }
+    let mut text = format!("Predicted {}, took {}", duration(prediction.predicted_ms), duration(summary.wall_ms));
+    if let Some(percent) = prediction.work_percent {
+        text.push_str(&format!("; units took {} % of what was expected", thousands(percent)));
+    }
+    if let Some(percent) = prediction.median_error_percent {
+        text.push_str(&format!(", half of them within {} %", thousands(percent)));
+    }
+    if prediction.guessed {
+        text.push_str(" (guesses: nothing was known of these tests)");
+    }
+    Some(text)
+}
+
+fn why_held(test: &TestSummary) -> String {
+    let Some(held) = &test.quarantined else { return String::new() };
+    quarantine_word(&held.reason, held.until.as_deref())
+}
+
+/// Bad tests that do not make the run red.
+fn held(summary: &Summary, several_tasks: bool) -> Option<String> {
+    // A cancel says nothing about them.
+    let held: Vec<_> =
+        summary.held_tests().filter(|test| !(summary.cancelled && test.verdict == Verdict::Lost)).collect();
+    if held.is_empty() {
+        return None;
+    }
+    let tests = counted(held.len() as u64, "test", "tests");
+    let mut text = format!("{tests} in QUARANTINE went wrong, which does not fail the run");
+    for test in held.iter().take(NAMED) {
+        let word = verdict_word(test.verdict).to_uppercase();
+        text.push_str(&format!("\n  {} {word}\n      {}", name(test, several_tasks), why_held(test)));
+        let why = test.problem.as_deref().or(test.reason.as_deref());
+        text.extend(why.map(|why| format!("\n      {}", first_line(why, PROBLEM))));
+    }
+    if held.len() > NAMED {
+        text.push_str(&format!("\n  and {} more", thousands((held.len() - NAMED) as u64)));
+    }
+    text.push('\n');
+    Some(text)
+}
+
+/// Tests in quarantine that passed.
+fn candidates(summary: &Summary, several_tasks: bool) -> Option<String> {
+    let count = summary.quarantined.passed;
+    if count == 0 {
+        return None;
+    }
+    let mut text = format!("{} in quarantine passed and may be ready to leave it", counted(count, "test", "tests"));
+    for test in summary.release_candidates().take(NAMED) {
+        text.push_str(&format!("\n  {}\n      {}", name(test, several_tasks), why_held(test)));
+    }
+    let unnamed = count.saturating_sub(NAMED as u64);
+    if unnamed > 0 {
+        text.push_str(&format!("\n  and {} more", thousands(unnamed)));
+    }
+    text.push('\n');
+    Some(text)
+}
+
+/// Tests of which the run had some slices alone.
+fn in_part(summary: &Summary, several_tasks: bool) -> Option<String> {
+    let partial: Vec<_> = summary.tests.iter().filter(|test| test.is_partial()).collect();
+    if partial.is_empty() {
+        return None;
+    }
+    let mut text =
+        format!("{} ran in part, as planned for this worker", counted(partial.len() as u64, "test", "tests"));
+    for test in partial.iter().take(NAMED) {
+        text.push_str(&format!("\n  {}", name(test, several_tasks)));
+    }
+    if partial.len() > NAMED {
+        text.push_str(&format!("\n  and {} more", thousands((partial.len() - NAMED) as u64)));
+    }
+    text.push('\n');
+    Some(text)
 }
 
 /// `count` tests came to a verdict; those of them that are known are among `tests`.
@@ -119,7 +211,9 @@ fn named(tests: &[&TestSummary], count: u64, verdict: Verdict, several_tasks: bo
 
 fn name(test: &TestSummary, several_tasks: bool) -> String {
     let task = if several_tasks { format!("{} ", test.task) } else { String::new() };
-    one_line(&format!("{task}{} > {}", test.class, test.method))
+    let slices = test.slices.as_ref().filter(|_| test.is_partial());
+    let part = slices.map(|it| format!(" ({})", slices_word(it.numbers.iter().copied(), it.of))).unwrap_or_default();
+    one_line(&format!("{task}{} > {}{part}", test.class, test.method))
 }
 
 fn one_line(text: &str) -> String {

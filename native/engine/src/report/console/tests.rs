@@ -162,6 +162,7 @@ fn the_first_line_names_the_workers_that_run() {
             workers,
             units,
             tests: units * 2,
+            reused: 0,
             at_ms: START,
         };
         console.on_event(&event).remove(0).1

@@ -6,7 +6,10 @@ use crate::report::cases::{CaseResult, cases, earlier_problems};
 use crate::report::output::shorten;
 use crate::report::records::TestRecord;
 use crate::report::summary::{Summary, UnitSummary, WorkerSummary};
-use crate::report::words::{counted, duration, duration_us, first_line, printable, thousands, utc, verdict_word};
+use crate::report::words::{
+    VERDICTS, counted, duration, duration_us, first_line, printable, quarantine_word, slices_word, thousands, utc,
+    verdict_word,
+};
 use askama::Template;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -47,11 +50,16 @@ pub(super) struct Page {
     unaccounted: u64,
     unaccounted_text: String,
     flaky: Vec<Bad>,
+    held: Vec<Bad>,
+    held_count: String,
+    /// Name and why it is in quarantine.
+    candidates: Vec<(String, String)>,
+    candidates_count: String,
     lanes: Vec<Lane>,
     half_wall: String,
     wall: String,
     troubles: Vec<(String, String)>,
-    prediction: String,
+    prediction: Vec<String>,
     workers: Vec<Worker>,
     mispredicted: Vec<Mispredicted>,
     classes: Vec<Class>,
@@ -74,6 +82,7 @@ struct Bad {
     about: String,
     message: String,
     open: bool,
+    held: bool,
     /// Heading and text.
     parts: Vec<(String, String)>,
     output: String,
@@ -91,7 +100,9 @@ struct Worker {
 }
 
 struct Mispredicted {
+    unit: String,
     class: String,
+    note: String,
     predicted: String,
     actual: String,
 }
@@ -118,6 +129,9 @@ impl Page {
         records.sort_by(|a, b| a.id.cmp(&b.id));
         let (bad, more_bad) = bad_tests(&records, several_tasks);
         let flaky = records.iter().filter(|test| test.verdict() == Verdict::Flaky).take(IN_FULL);
+        let held = records.iter().filter(|test| test.is_held()).take(IN_FULL);
+        let passed = records.iter().filter(|test| test.quarantined.is_some() && test.verdict() == Verdict::Passed);
+        let why = |test: &&&TestRecord| (name(&test.id, several_tasks), held_word(test));
         let (verdict, verdict_class) = match (summary.cancelled, summary.verdict.is_bad()) {
             (true, _) => ("was cancelled", "flaky"),
             (false, true) => ("failed", "failed"),
@@ -130,7 +144,10 @@ impl Page {
             verdict,
             verdict_class,
             subtitle: format!("Run {}, {} UTC", printable(&summary.run), utc(summary.started_at_ms).replace('T', " ")),
-            counts: counts(&summary.counts),
+            counts: counts(
+                summary.counts.keys().map(|verdict| (*verdict, summary.counting(*verdict))),
+                summary.quarantined.bad,
+            ),
             figures: figures(summary),
             bad_count: thousands(summary.bad_tests().count() as u64 + summary.unaccounted),
             replay: replay(summary),
@@ -143,13 +160,17 @@ impl Page {
                 counted(summary.unaccounted, "more test was", "more tests were")
             ),
             flaky: flaky.map(|test| bad_test(test, several_tasks, false)).collect(),
+            held: held.map(|test| bad_test(test, several_tasks, false)).collect(),
+            held_count: thousands(summary.quarantined.bad),
+            candidates: passed.take(LISTED).map(|test| why(&test)).collect(),
+            candidates_count: counted(summary.quarantined.passed, "test", "tests"),
             lanes: lanes(aggregate, summary, several_tasks),
             half_wall: duration(summary.wall_ms / 2),
             wall: duration(summary.wall_ms),
             troubles: troubles(aggregate),
             prediction: prediction(summary, plan),
             workers: workers(summary),
-            mispredicted: mispredicted(summary, several_tasks),
+            mispredicted: mispredicted(aggregate, summary, several_tasks),
             classes: classes(summary, &records, several_tasks),
             footer: format!("Testfleet {}. Plan {}.", env!("CARGO_PKG_VERSION"), printable(&summary.plan)),
         }
@@ -162,10 +183,21 @@ fn replay(summary: &Summary) -> Option<(String, String)> {
     Some((what, format!("./gradlew runWorker -Pworker={worker} --from-run {}", printable(&summary.run))))
 }
 
-fn counts(counts: &BTreeMap<Verdict, u64>) -> Vec<Count> {
+/// Tests by verdict, best first; those that are `held` in quarantine by themselves.
+fn counts(by_verdict: impl Iterator<Item = (Verdict, u64)>, held: u64) -> Vec<Count> {
+    let mut all: Vec<_> = by_verdict.map(|(verdict, n)| (verdict_word(verdict), n)).collect();
+    all.insert(all.iter().position(|(word, _)| *word == "failed").unwrap_or(all.len()), (HELD, held));
     // What needs attention first.
-    let occurring = counts.iter().rev().filter(|(_, n)| **n > 0);
-    occurring.map(|(verdict, n)| Count { class: verdict_word(*verdict), n: thousands(*n) }).collect()
+    let occurring = all.into_iter().rev().filter(|(_, n)| *n > 0);
+    occurring.map(|(class, n)| Count { class, n: thousands(n) }).collect()
+}
+
+/// Stands beside the verdicts for a bad one that counts for nothing.
+const HELD: &str = "quarantined";
+
+fn held_word(test: &TestRecord) -> String {
+    let entry = test.quarantined.as_ref();
+    entry.map(|entry| quarantine_word(&entry.reason, entry.until.as_deref())).unwrap_or_default()
 }
 
 fn figures(summary: &Summary) -> Vec<Figure> {
@@ -197,7 +229,7 @@ fn class_name(task: &TaskPath, class: &str, several_tasks: bool) -> String {
 
 /// Those shown in full, and the names of the others.
 fn bad_tests(records: &[&TestRecord], several_tasks: bool) -> (Vec<Bad>, Vec<String>) {
-    let bad: Vec<_> = records.iter().filter(|test| test.verdict().is_bad()).collect();
+    let bad: Vec<_> = records.iter().filter(|test| test.is_bad()).collect();
     let (in_full, others) = bad.split_at(bad.len().min(IN_FULL));
     let shown = in_full.iter().enumerate().map(|(i, test)| bad_test(test, several_tasks, i < OPEN)).collect();
     (shown, others.iter().take(LISTED).map(|test| name(&test.id, several_tasks)).collect())
@@ -225,7 +257,8 @@ fn bad_test(test: &TestRecord, several_tasks: bool, open: bool) -> Bad {
         parts.push((counted(more as u64, "more bad invocation", "more bad invocations"), String::new()));
     }
     for (attempt, problem) in earlier_problems(test) {
-        let at = attempt.worker.map(|worker| format!(" on worker {worker}")).unwrap_or_default();
+        let of = if attempt.slice > 0 { format!(" at slice {}", attempt.slice) } else { String::new() };
+        let at = attempt.worker.map(|worker| format!("{of} on worker {worker}")).unwrap_or(of);
         parts.push((format!("Attempt {}{at}", attempt.number), stack(problem.text())));
         if message.is_empty() {
             message = first_line(&problem.message(), NAME);
@@ -235,8 +268,17 @@ fn bad_test(test: &TestRecord, several_tasks: bool, open: bool) -> Bad {
     parts.retain(|(heading, text)| !heading.is_empty() || text.trim().lines().nth(1).is_some());
     let mut about = Vec::from_iter(took(test));
     about.extend(test.worker().map(|worker| format!("worker {worker}")));
-    if test.attempts.len() > 1 {
+    if test.is_partial() {
+        about.push(slices_word(test.slices_in_run.iter().copied(), test.slices));
+    } else if test.slices > 0 {
+        about.push(counted(test.slices.into(), "slice", "slices"));
+    }
+    let ended = test.decisive_of_each().len().max(1);
+    if test.attempts.len() > ended {
         about.push(counted(test.attempts.len() as u64, "attempt", "attempts"));
+    }
+    if test.quarantined.is_some() {
+        about.push(held_word(test));
     }
     Bad {
         class: verdict_word(test.verdict()),
@@ -244,6 +286,7 @@ fn bad_test(test: &TestRecord, several_tasks: bool, open: bool) -> Bad {
         about: about.join(", "),
         message,
         open: open && !parts.is_empty(),
+        held: test.is_held(),
         parts,
         output: test.tail.shown().map(|text| printable(&text).into_owned()).unwrap_or_default(),
     }
@@ -251,7 +294,7 @@ fn bad_test(test: &TestRecord, several_tasks: bool, open: bool) -> Bad {
 
 /// Nothing for a test that never ran.
 fn took(test: &TestRecord) -> Option<String> {
-    let ran = test.verdict() != Verdict::Lost || test.duration_us() > 0;
+    let ran = !matches!(test.verdict(), Verdict::Lost | Verdict::Reused) || test.duration_us() > 0;
     ran.then(|| duration_us(test.duration_us()))
 }
 
@@ -279,9 +322,9 @@ fn troubles(aggregate: &Aggregate) -> Vec<(String, String)> {
     troubles
 }
 
-fn prediction(summary: &Summary, plan: &Plan) -> String {
+fn prediction(summary: &Summary, plan: &Plan) -> Vec<String> {
     let prediction = summary.prediction;
-    format!(
+    let mut sentences = vec![format!(
         "The plan for {} expected its longest group to take {}; the run took {}. Its units were expected to take {} together \
          and took {}.",
         counted(plan.workers.into(), "worker", "workers"),
@@ -289,7 +332,17 @@ fn prediction(summary: &Summary, plan: &Plan) -> String {
         duration(summary.wall_ms),
         duration(prediction.estimated_work_ms),
         duration(prediction.actual_work_ms),
-    )
+    )];
+    if let Some(percent) = prediction.work_percent {
+        let off = prediction
+            .median_error_percent
+            .map(|off| format!("; half of them were off by {} % or less", thousands(off)));
+        sentences.push(format!("That is {} % of the estimate{}.", thousands(percent), off.unwrap_or_default()));
+    }
+    if prediction.guessed {
+        sentences.push("Nothing was known of these tests: all estimates were guesses.".to_owned());
+    }
+    sentences
 }
 
 fn workers(summary: &Summary) -> Vec<Worker> {
@@ -306,12 +359,14 @@ fn workers(summary: &Summary) -> Vec<Worker> {
     summary.workers.iter().map(row).collect()
 }
 
-fn mispredicted(summary: &Summary, several_tasks: bool) -> Vec<Mispredicted> {
+fn mispredicted(aggregate: &Aggregate, summary: &Summary, several_tasks: bool) -> Vec<Mispredicted> {
     let (rows, at_least) = FAR_OFF;
     let off = |unit: &UnitSummary| unit.duration_ms.abs_diff(unit.estimate_ms);
     let mut units: Vec<_> = summary.units.iter().filter(|unit| off(unit) >= at_least).collect();
     units.sort_by_key(|unit| (Reverse(off(unit)), &unit.unit));
     let row = |unit: &&UnitSummary| Mispredicted {
+        unit: first_line(&unit.unit.0, NAME),
+        note: aggregate.unit(&unit.unit).map(|unit| unit.note.clone()).unwrap_or_default(),
         class: class_name(&unit.task, &unit.class, several_tasks),
         predicted: duration(unit.estimate_ms),
         actual: duration(unit.duration_ms),
@@ -320,20 +375,28 @@ fn mispredicted(summary: &Summary, several_tasks: bool) -> Vec<Mispredicted> {
 }
 
 fn classes(summary: &Summary, records: &[&TestRecord], several_tasks: bool) -> Vec<Class> {
-    let mut tests: HashMap<(&TaskPath, &str), Vec<Test>> = HashMap::new();
+    let mut tests: HashMap<(&TaskPath, &str), (Vec<Test>, BTreeMap<Verdict, u64>, u64)> = HashMap::new();
     for record in records {
         let class = (&record.id.task, record.id.name.class.as_str());
-        tests.entry(class).or_default().push(test(record));
+        let (tests, by_verdict, held) = tests.entry(class).or_default();
+        tests.push(test(record));
+        let sum = if record.is_held() { held } else { by_verdict.entry(record.verdict()).or_default() };
+        *sum += 1;
     }
     let longest = summary.classes.first().map_or(1, |class| class.duration_ms).max(1);
     let mut rows = Vec::with_capacity(summary.classes.len());
     for class in &summary.classes {
+        let known = tests.remove(&(&class.task, class.class.as_str()));
+        let (tests, mut by_verdict, held) = known.unwrap_or_default();
+        for verdict in VERDICTS {
+            by_verdict.entry(verdict).or_default();
+        }
         rows.push(Class {
             name: class_name(&class.task, &class.class, several_tasks),
-            tally: counts(&class.counts),
+            tally: counts(by_verdict.into_iter(), held),
             time: duration(class.duration_ms),
             share: (class.duration_ms * 1_000 / longest).to_string(),
-            tests: tests.remove(&(&class.task, class.class.as_str())).unwrap_or_default(),
+            tests,
         });
     }
     rows
@@ -346,8 +409,18 @@ fn test(record: &TestRecord) -> Test {
         name.push_str(&format!(" × {}", thousands(invocations as u64)));
     }
     let verdict = record.verdict();
-    let reason = record.reason().filter(|_| verdict == Verdict::Skipped);
+    if record.is_partial() {
+        name.push_str(&format!(" ({})", slices_word(record.slices_in_run.iter().copied(), record.slices)));
+    }
+    let reason = record.reason().filter(|_| matches!(verdict, Verdict::Skipped | Verdict::Reused));
     name.extend(reason.map(|reason| format!(" ({})", first_line(reason, 120))));
-    let class = if verdict == Verdict::Passed { "" } else { verdict_word(verdict) };
+    if record.is_held() {
+        name.push_str(&format!(" ({}; {})", verdict_word(verdict), held_word(record)));
+    }
+    let class = match verdict {
+        _ if record.is_held() => HELD,
+        Verdict::Passed => "",
+        verdict => verdict_word(verdict),
+    };
     Test { class, name, time: took(record).unwrap_or_default() }
 }

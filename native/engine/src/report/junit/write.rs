@@ -6,11 +6,12 @@ use crate::report::cases::{Case, CaseResult, Problem, cases, earlier_problems};
 use crate::report::output::HeadTail;
 use crate::report::records::{AttemptRecord, TestRecord};
 use crate::report::summary::CaseCounts;
-use crate::report::words::utc;
+use crate::report::words::{quarantine_word, slices_word, utc};
 use quick_xml::events::{BytesCData, BytesDecl, BytesText, Event};
 use quick_xml::writer::Writer;
 use std::borrow::Cow;
 use std::io;
+use testfleet_protocol::plan::Quarantined;
 use testfleet_protocol::test::{Outcome, Verdict};
 
 type Xml = Writer<Vec<u8>>;
@@ -19,7 +20,9 @@ type Xml = Writer<Vec<u8>>;
 pub(super) fn suite(aggregate: &Aggregate, suite: &Suite<'_>) -> io::Result<Vec<u8>> {
     let entries: Vec<_> = suite.tests.iter().map(|test| (*test, cases(test))).collect();
     let mut counts = CaseCounts::default();
-    entries.iter().flat_map(|(_, cases)| cases).for_each(|case| counts.add(case));
+    for (test, cases) in &entries {
+        cases.iter().for_each(|case| counts.add(case, test.is_held()));
+    }
     let duration_us = suite.tests.iter().map(|test| test.duration_us()).fold(0, u64::saturating_add);
     let attributes = [
         ("name", clean(suite.class).into_owned()),
@@ -51,7 +54,7 @@ pub(super) fn suite(aggregate: &Aggregate, suite: &Suite<'_>) -> io::Result<Vec<
 }
 
 fn properties(xml: &mut Xml, aggregate: &Aggregate, suite: &Suite<'_>) -> io::Result<()> {
-    let mut workers: Vec<_> = suite.tests.iter().filter_map(|test| test.worker()).collect();
+    let mut workers: Vec<_> = suite.tests.iter().flat_map(|test| test.workers()).collect();
     workers.sort_unstable();
     workers.dedup();
     let workers = workers.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
@@ -72,16 +75,55 @@ fn testcase(xml: &mut Xml, test: &TestRecord, case: &Case<'_>, first: bool) -> i
     let (name, class, time) = (clean(name), clean(&test.id.name.class), seconds(case.duration_us));
     let attributes = [("name", &*name), ("classname", &*class), ("time", &*time)];
     let element = xml.create_element("testcase").with_attributes(attributes);
-    let earlier: Vec<_> = if first { earlier_problems(test).collect() } else { Vec::new() };
-    if matches!(case.result, CaseResult::Passed) && earlier.is_empty() {
+    let held = test.quarantined.as_ref().filter(|_| case.result.is_bad());
+    // Readers would take an element of a failed attempt for a failure.
+    let earlier: Vec<_> = if first && held.is_none() { earlier_problems(test).collect() } else { Vec::new() };
+    let note = note(test, held.is_some());
+    if matches!(case.result, CaseResult::Passed) && earlier.is_empty() && note.is_none() {
         element.write_empty()?;
         return Ok(());
     }
     element.write_inner_content(|xml| {
-        result(xml, &case.result)?;
-        earlier.iter().try_for_each(|(attempt, problem)| rerun(xml, test, attempt, problem))
+        match held {
+            Some(entry) => quarantined(xml, entry, &case.result)?,
+            None => result(xml, &case.result)?,
+        }
+        earlier.iter().try_for_each(|(attempt, problem)| rerun(xml, test, attempt, problem))?;
+        note.iter().try_for_each(|note| {
+            xml.create_element("system-out").write_text_content(BytesText::new(&clean(note))).map(drop)
+        })
     })?;
     Ok(())
+}
+
+/// What a reader of the file can't see otherwise.
+fn note(test: &TestRecord, held: bool) -> Option<String> {
+    let mut notes = Vec::new();
+    if test.verdict() == Verdict::Reused {
+        notes.push(format!("reused, not run: {}", test.reason().unwrap_or("it passed in an earlier run")));
+    }
+    if test.is_partial() {
+        notes.push(format!("{} only", slices_word(test.slices_in_run.iter().copied(), test.slices)));
+    }
+    if let Some(entry) = test.quarantined.as_ref().filter(|_| !held) {
+        notes.push(quarantine_word(&entry.reason, entry.until.as_deref()));
+    }
+    (!notes.is_empty()).then(|| notes.join("; "))
+}
+
+/// What went wrong in a test in quarantine, in the one element that keeps it visible and fails nothing.
+fn quarantined(xml: &mut Xml, entry: &Quarantined, result: &CaseResult<'_>) -> io::Result<()> {
+    let (word, message, text) = match result {
+        CaseResult::Failed(problem) => ("failed", problem.message(), problem.text()),
+        CaseResult::Errored(problem) => ("errored", problem.message(), problem.text()),
+        CaseResult::Lost { reason } => ("lost", (*reason).to_owned(), (*reason).to_owned()),
+        CaseResult::Passed | CaseResult::Skipped { .. } => return Ok(()),
+    };
+    let message = format!("{}; {word}: {message}", quarantine_word(&entry.reason, entry.until.as_deref()));
+    xml.create_element("skipped")
+        .with_attributes([("message", &*clean(&message))])
+        .write_text_content(BytesText::new(&clean(&text)))
+        .map(drop)
 }
 
 fn result(xml: &mut Xml, result: &CaseResult<'_>) -> io::Result<()> {

@@ -1,8 +1,8 @@
 //! From the fold of a run's events to its figures.
 
 use super::{
-    AttemptSummary, CaseCounts, ClassSummary, InvocationSummary, Prediction, Summary, TaskSummary, TestSummary,
-    UnitSummary, WorkerSummary,
+    AttemptSummary, CaseCounts, ClassSummary, InvocationSummary, Prediction, QuarantineCounts, QuarantineSummary,
+    SlicesSummary, Summary, TaskSummary, TestSummary, UnitSummary, WorkerSummary,
 };
 use crate::report::Aggregate;
 use crate::report::cases::{Case, CaseResult, Problem, cases, earlier_problems};
@@ -10,6 +10,7 @@ use crate::report::records::{AttemptRecord, TestRecord, WorkerRecord};
 use crate::report::words::{VERDICTS, first_line};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use testfleet_protocol::plan::EstimateSource;
 use testfleet_protocol::test::{Finished, Invocation, TaskPath, Verdict};
 
 /// Longest beginning of an exception's message, in characters.
@@ -27,7 +28,7 @@ pub(in crate::report) fn of(aggregate: &Aggregate) -> Summary {
         build_name: aggregate.build_name.clone(),
         run: run.id.clone(),
         plan: run.plan.clone(),
-        verdict: worst(run.verdict, &counts),
+        verdict: worst(run.verdict, &records, unaccounted),
         cancelled: run.cancelled,
         finished: run.verdict.is_some(),
         started_at_ms: run.started_at_ms,
@@ -36,11 +37,8 @@ pub(in crate::report) fn of(aggregate: &Aggregate) -> Summary {
         counts,
         cases: count_cases(&records),
         unaccounted,
-        prediction: Prediction {
-            longest_group_ms: aggregate.longest_group_ms,
-            estimated_work_ms: units.iter().map(|unit| unit.estimate_ms).fold(0, u64::saturating_add),
-            actual_work_ms: units.iter().map(|unit| unit.duration_ms).fold(0, u64::saturating_add),
-        },
+        quarantined: quarantined(&records),
+        prediction: prediction(aggregate, &units),
         tasks: tasks(&records),
         classes: classes(&records),
         tests: records.iter().map(|record| test(record)).collect(),
@@ -61,25 +59,76 @@ fn count(aggregate: &Aggregate, records: &[&TestRecord]) -> (BTreeMap<Verdict, u
 }
 
 /// The run's own word, unless a test says worse: one without a verdict is lost.
-fn worst(said: Option<Verdict>, counts: &BTreeMap<Verdict, u64>) -> Verdict {
-    let of_tests = counts.iter().filter(|(_, n)| **n > 0).map(|(verdict, _)| *verdict).max();
+/// Tests in quarantine say nothing.
+fn worst(said: Option<Verdict>, records: &[&TestRecord], unaccounted: u64) -> Verdict {
+    let counting = records.iter().filter(|record| record.quarantined.is_none()).map(|record| record.verdict());
+    let of_tests = counting.chain((unaccounted > 0).then_some(Verdict::Lost)).max();
     let bad = of_tests.filter(|verdict| verdict.is_bad());
     said.max(bad).or(of_tests).unwrap_or(Verdict::Passed)
 }
 
+fn quarantined(records: &[&TestRecord]) -> QuarantineCounts {
+    let mut counts = QuarantineCounts::default();
+    for record in records.iter().filter(|record| record.quarantined.is_some()) {
+        match record.verdict() {
+            verdict if verdict.is_bad() => counts.bad += 1,
+            Verdict::Passed => counts.passed += 1,
+            _ => counts.others += 1,
+        }
+    }
+    counts
+}
+
+fn prediction(aggregate: &Aggregate, units: &[UnitSummary]) -> Prediction {
+    let estimated_work_ms = units.iter().map(|unit| unit.estimate_ms).fold(0, u64::saturating_add);
+    let actual_work_ms = units.iter().map(|unit| unit.duration_ms).fold(0, u64::saturating_add);
+    let planned = |unit: &UnitSummary| aggregate.unit(&unit.unit);
+    let is_guess = |unit: &UnitSummary| planned(unit).is_some_and(|unit| unit.estimate_source == EstimateSource::Guess);
+    // What was handed back, or comes after a try that was, is no whole unit.
+    let whole = units.iter().filter(|unit| {
+        unit.attempt == 1 && unit.estimate_ms > 0 && planned(unit).is_some_and(|it| it.estimate_ms == unit.estimate_ms)
+    });
+    let mut errors: Vec<_> =
+        whole.map(|unit| percent(unit.duration_ms.abs_diff(unit.estimate_ms), unit.estimate_ms)).collect();
+    errors.sort_unstable();
+    let median_error_percent = match errors.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(errors[n / 2]),
+        n => Some(errors[n / 2 - 1].saturating_add(errors[n / 2]) / 2),
+    };
+    let whole_plan = aggregate.run.whole_plan && aggregate.run.units > 0;
+    Prediction {
+        longest_group_ms: aggregate.longest_group_ms,
+        predicted_ms: if whole_plan { aggregate.longest_group_ms } else { estimated_work_ms },
+        estimated_work_ms,
+        actual_work_ms,
+        work_percent: (estimated_work_ms > 0).then(|| percent(actual_work_ms, estimated_work_ms)),
+        median_error_percent,
+        guessed: !units.is_empty() && units.iter().all(is_guess),
+    }
+}
+
+/// Rounded.
+fn percent(part: u64, whole: u64) -> u64 {
+    let exact = (u128::from(part) * 100 + u128::from(whole) / 2) / u128::from(whole.max(1));
+    u64::try_from(exact).unwrap_or(u64::MAX)
+}
+
 fn count_cases(records: &[&TestRecord]) -> CaseCounts {
     let mut counts = CaseCounts::default();
-    for case in records.iter().flat_map(|record| cases(record)) {
-        counts.add(&case);
+    for record in records {
+        cases(record).iter().for_each(|case| counts.add(case, record.is_held()));
     }
     counts
 }
 
 impl CaseCounts {
-    pub(in crate::report) fn add(&mut self, case: &Case<'_>) {
+    /// Counts an entry. What is bad in a test that is `held` in quarantine is told as skipped.
+    pub(in crate::report) fn add(&mut self, case: &Case<'_>, held: bool) {
         self.total += 1;
         match case.result {
             CaseResult::Passed => {}
+            _ if held && case.result.is_bad() => self.skipped += 1,
             CaseResult::Skipped { .. } => self.skipped += 1,
             CaseResult::Failed(_) => self.failed += 1,
             CaseResult::Errored(_) | CaseResult::Lost { .. } => self.errored += 1,
@@ -99,7 +148,7 @@ impl Sums {
     fn add(&mut self, record: &TestRecord) {
         *self.counts.entry(record.verdict()).or_default() += 1;
         self.duration_us = self.duration_us.saturating_add(record.duration_us());
-        self.workers.extend(record.worker());
+        self.workers.extend(record.workers());
     }
 }
 
@@ -161,20 +210,27 @@ fn test(record: &TestRecord) -> TestSummary {
         worker: record.worker(),
         reason: record.reason().map(str::to_owned),
         problem,
+        quarantined: record
+            .quarantined
+            .as_ref()
+            .map(|entry| QuarantineSummary { reason: entry.reason.clone(), until: entry.until.clone() }),
+        slices: (record.slices > 0)
+            .then(|| SlicesSummary { numbers: record.slices_in_run.iter().copied().collect(), of: record.slices }),
         attempts: if record.attempts.len() > 1 { attempts(record) } else { Vec::new() },
-        invocations: record.decisive().into_iter().flat_map(|a| &a.invocations).map(invocation).collect(),
+        invocations: record.decisive_of_each().iter().flat_map(|a| &a.invocations).map(invocation).collect(),
     }
 }
 
 fn attempts(record: &TestRecord) -> Vec<AttemptSummary> {
     let earlier: HashMap<_, _> =
-        earlier_problems(record).map(|(attempt, problem)| (attempt.number, brief(&problem))).collect();
+        earlier_problems(record).map(|(tried, problem)| ((tried.slice, tried.number), brief(&problem))).collect();
     let summary = |attempt: &AttemptRecord| AttemptSummary {
+        slice: Some(attempt.slice).filter(|slice| *slice > 0),
         number: attempt.number,
         worker: attempt.worker,
         outcome: attempt.finished.as_ref().map(|finished| finished.outcome),
         duration_us: attempt.duration_us(),
-        problem: earlier.get(&attempt.number).cloned(),
+        problem: earlier.get(&(attempt.slice, attempt.number)).cloned(),
     };
     record.attempts.iter().map(summary).collect()
 }
@@ -193,6 +249,7 @@ fn units(aggregate: &Aggregate) -> Vec<UnitSummary> {
                 unit: span.unit.clone(),
                 task: planned.map_or_else(|| TaskPath(String::new()), |unit| unit.task.clone()),
                 class: planned.map(|unit| unit.class.clone()).unwrap_or_default(),
+                slice: planned.and_then(|unit| unit.slice).map(|slice| slice.number),
                 attempt: span.attempt,
                 worker,
                 from_ms: span.from_ms.saturating_sub(start),
@@ -206,7 +263,7 @@ fn units(aggregate: &Aggregate) -> Vec<UnitSummary> {
 
 fn workers(aggregate: &Aggregate, records: &[&TestRecord], units: &[UnitSummary]) -> Vec<WorkerSummary> {
     let mut tests: HashMap<u32, u64> = HashMap::new();
-    for worker in records.iter().filter_map(|record| record.worker()) {
+    for worker in records.iter().flat_map(|record| record.workers().collect::<BTreeSet<_>>()) {
         *tests.entry(worker).or_default() += 1;
     }
     let mut estimates: HashMap<u32, u64> = HashMap::new();

@@ -14,6 +14,14 @@ public interface Framework {
      */
     void run(UnitReport report) throws Exception;
 
+    /**
+     * Finds the tests of one class without running any, named as {@link #run} reports those of a
+     * unit with these tests.
+     *
+     * @throws Exception when the framework can't look into the class or lists it as a failure
+     */
+    Found discover(String className) throws Exception;
+
     /** Ends what the framework keeps for the life of the JVM. */
     void close() throws Exception;
 }

@@ -9,6 +9,7 @@ import dev.testfleet.harness.wire.FromHarness;
 import dev.testfleet.harness.wire.Outbox;
 import dev.testfleet.harness.wire.ToHarness;
 import dev.testfleet.harness.wire.ToHarness.Configure;
+import dev.testfleet.harness.wire.ToHarness.Discover;
 import dev.testfleet.harness.wire.ToHarness.RunUnit;
 import dev.testfleet.harness.wire.ToHarness.Shutdown;
 
@@ -92,11 +93,14 @@ public final class Harness {
 
     private void serve(Framework framework) throws HarnessFault {
         for (ToHarness message = next(); !(message instanceof Shutdown); message = next()) {
-            if (!(message instanceof RunUnit)) {
+            jvm.prepare();
+            if (message instanceof RunUnit) {
+                run(framework, (RunUnit) message);
+            } else if (message instanceof Discover) {
+                discover(framework, (Discover) message);
+            } else {
                 throw mismatch("failed to go on: the agent configured a running harness");
             }
-            jvm.prepare();
-            run(framework, (RunUnit) message);
         }
         jvm.prepare();
         close(framework);
@@ -113,6 +117,42 @@ public final class Harness {
         }
         jvm.prepare();
         report.close();
+    }
+
+    /**
+     * Each class is answered before the next one is looked at, so that when one ends the JVM, the
+     * agent sees which: the first without an answer.
+     */
+    private void discover(Framework framework, Discover question) {
+        for (String className : question.classes) {
+            byte[] answer = discover(framework, className);
+            jvm.prepare();
+            capture.flush();
+            outbox.send(answer);
+        }
+        outbox.send(FromHarness.discoveryFinished());
+    }
+
+    private static byte[] discover(Framework framework, String className) {
+        try {
+            Found found = framework.discover(className);
+            byte[] answer = FromHarness.discovered(className, found.engines(), found.tests());
+            if (answer.length <= FrameInput.MAX_FRAME) {
+                return answer;
+            }
+            throw new IllegalStateException(
+                    "failed to tell the tests of "
+                            + className
+                            + ": the names of its "
+                            + found.tests().size()
+                            + " tests take "
+                            + answer.length
+                            + " bytes, over the limit of "
+                            + FrameInput.MAX_FRAME);
+        } catch (Throwable e) {
+            // Whatever the framework or a class's initialiser throws, an Error too, is the class's.
+            return FromHarness.discoveryFailed(className, Exceptions.describe(e));
+        }
     }
 
     private static void close(Framework framework) {

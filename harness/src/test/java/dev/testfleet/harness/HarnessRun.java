@@ -53,20 +53,43 @@ final class HarnessRun {
         return unit(fixture, false, methods);
     }
 
+    /** Adds a question for the tests of classes. */
+    HarnessRun discover(String... fixtures) {
+        return say(
+                AgentSide.discover(
+                        Arrays.stream(fixtures).map(fixture -> "fixtures." + fixture).toList()));
+    }
+
     /** Adds any payload. */
     HarnessRun say(byte[] payload) {
         said.writeBytes(AgentSide.frame(payload));
         return this;
     }
 
+    /** Adds a unit of some invocations; {@code to} null for an open end. */
+    HarnessRun slice(String fixture, String method, int from, Integer to) {
+        return say(
+                AgentSide.runUnit(
+                        "u" + ++units,
+                        "fixtures." + fixture,
+                        false,
+                        names(fixture, method),
+                        new AgentSide.Slice(from, to)));
+    }
+
     private HarnessRun unit(String fixture, boolean whole, String... methods) {
+        List<TestName> tests = names(fixture, methods);
+        return say(AgentSide.runUnit("u" + ++units, "fixtures." + fixture, whole, tests));
+    }
+
+    private static List<TestName> names(String fixture, String... methods) {
         List<TestName> tests = new ArrayList<>();
         for (String method : methods) {
             int dot = method.startsWith("$") ? method.indexOf('.') : -1;
             String nested = dot < 0 ? "" : method.substring(0, dot);
             tests.add(new TestName("fixtures." + fixture + nested, method.substring(dot + 1)));
         }
-        return say(AgentSide.runUnit("u" + ++units, "fixtures." + fixture, whole, tests));
+        return tests;
     }
 
     /** Runs, ends with a shutdown, and returns what was said. */

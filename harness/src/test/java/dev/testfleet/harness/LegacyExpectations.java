@@ -40,9 +40,10 @@ final class LegacyExpectations {
                 "FourPlain.onItsOwnThread() PASSED",
                 "FourPlain.passes() PASSED",
                 "Three.testFails() FAILED AssertionFailedError: on purpose",
-                "Three.testFails() FAILED AssertionFailedError: on purpose",
                 "Three.testPasses() PASSED",
-                "Three.testPasses() PASSED",
+                "ThreeSuite.fixtures.legacy.Three.testFails() FAILED AssertionFailedError: on"
+                        + " purpose",
+                "ThreeSuite.fixtures.legacy.Three.testPasses() PASSED",
                 "class FourBeforeClassFails IllegalStateException: no database");
     }
 }

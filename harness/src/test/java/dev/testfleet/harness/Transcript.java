@@ -1,6 +1,9 @@
 package dev.testfleet.harness;
 
 import dev.testfleet.harness.wire.AgentSide.ClassFailed;
+import dev.testfleet.harness.wire.AgentSide.Discovered;
+import dev.testfleet.harness.wire.AgentSide.DiscoveryFailed;
+import dev.testfleet.harness.wire.AgentSide.DiscoveryFinished;
 import dev.testfleet.harness.wire.AgentSide.Fault;
 import dev.testfleet.harness.wire.AgentSide.InvocationFinished;
 import dev.testfleet.harness.wire.AgentSide.Output;
@@ -82,6 +85,17 @@ record Transcript(List<Said> messages) {
             return "end " + end.unit();
         } else if (message instanceof Fault fault) {
             return "fault " + fault.message() + " | " + fault.hint();
+        }
+        if (message instanceof Discovered found) {
+            return shortName(found.className())
+                    + " "
+                    + found.engines()
+                    + " "
+                    + found.tests().stream().map(Transcript::name).sorted().toList();
+        } else if (message instanceof DiscoveryFailed failed) {
+            return shortName(failed.className()) + " failed " + thrown(failed.thrown());
+        } else if (message instanceof DiscoveryFinished) {
+            return "discovered";
         }
         return message.toString();
     }

@@ -1,15 +1,21 @@
 package dev.testfleet.harness.junit4;
 
+import dev.testfleet.harness.Found;
 import dev.testfleet.harness.Framework;
 import dev.testfleet.harness.FrameworkOptions;
 import dev.testfleet.harness.HarnessFault;
+import dev.testfleet.harness.junit4.UnitTests.Leaf;
+import dev.testfleet.harness.report.Slice;
 import dev.testfleet.harness.report.UnitReport;
+import dev.testfleet.harness.wire.ToHarness.RunUnit;
 
+import org.junit.runner.Description;
 import org.junit.runner.Request;
 import org.junit.runner.Runner;
 import org.junit.runner.manipulation.Filterable;
 import org.junit.runner.manipulation.NoTestsRemainException;
 import org.junit.runner.notification.RunNotifier;
+import org.junit.runners.ParentRunner;
 
 import java.util.Arrays;
 import java.util.List;
@@ -37,29 +43,85 @@ public final class JUnit4 implements Framework {
 
     @Override
     public void run(UnitReport report) throws ClassNotFoundException {
-        Class<?> testClass =
-                Class.forName(
-                        report.unit().className,
-                        false,
-                        Thread.currentThread().getContextClassLoader());
-        Runner runner = Request.aClass(testClass).getRunner();
-        UnitFilter filter = new UnitFilter(report, categories);
-        if (runner instanceof Filterable) {
-            try {
-                ((Filterable) runner).filter(filter);
-            } catch (NoTestsRemainException e) {
-                // The coordinator says of each planned test that it did not run.
-                return;
-            }
-        } else if (!filter.shouldRun(runner.getDescription())) {
+        if (report.unit().invocations != null) {
+            Slice.refuse(report, "JUnit 4 runs all of them or none");
             return;
         }
-        UnitTests tests = new UnitTests(report);
+        RunUnit unit = report.unit();
+        Runner runner = Request.aClass(load(unit.className)).getRunner();
+        UnitTests tests = new UnitTests(unit.className, report::isPlanned, report::endWithUnit);
         tests.register(runner.getDescription());
+        UnitFilter filter =
+                new UnitFilter(
+                        unit.className,
+                        tests,
+                        test -> unit.wholeClass || report.isPlanned(test),
+                        categories);
+        if (!filter(runner, filter)) {
+            // The coordinator says of each planned test that it did not run.
+            return;
+        }
         RunNotifier notifier = new RunNotifier();
-        UnitListener listener = new UnitListener(report, tests);
-        notifier.addListener(listener);
+        notifier.addListener(new UnitListener(report, tests));
         runner.run(notifier);
+    }
+
+    @Override
+    public Found discover(String className) throws Exception {
+        Runner runner = ListedTests.runner(load(className));
+        UnitTests tests = new UnitTests(className, test -> false, test -> {});
+        tests.register(runner.getDescription());
+        Found found = new Found();
+        if (!filter(runner, new UnitFilter(className, tests, test -> true, categories))) {
+            return found;
+        }
+        Description root = runner.getDescription();
+        if (UnitTests.isEmptyClass(root) && !(runner instanceof ParentRunner)) {
+            throw new IllegalStateException(
+                    "failed to list the tests of "
+                            + className
+                            + ": its runner "
+                            + runner.getClass().getName()
+                            + " names none before it runs them");
+        }
+        collect(root, root, tests, found);
+        return found;
+    }
+
+    private void collect(Description root, Description description, UnitTests tests, Found found)
+            throws Exception {
+        boolean ignored = ListedTests.isIgnored(description);
+        if (description.isTest() && !UnitTests.isEmptyClass(description)) {
+            for (Leaf leaf : tests.leaves(description)) {
+                if (!leaf.classFailure) {
+                    if (categories.keeps(description)) {
+                        found.add("junit4", leaf.test);
+                    }
+                } else if (!ignored && !ListedTests.isIgnored(root)) {
+                    throw ListedTests.refused(root, description);
+                }
+            }
+        }
+        for (Description child : description.getChildren()) {
+            collect(root, child, tests, found);
+        }
+    }
+
+    /** Returns whether anything is left. */
+    private static boolean filter(Runner runner, UnitFilter filter) {
+        if (!(runner instanceof Filterable)) {
+            return filter.shouldRun(runner.getDescription());
+        }
+        try {
+            ((Filterable) runner).filter(filter);
+            return true;
+        } catch (NoTestsRemainException e) {
+            return false;
+        }
+    }
+
+    private static Class<?> load(String className) throws ClassNotFoundException {
+        return Class.forName(className, false, Thread.currentThread().getContextClassLoader());
     }
 
     @Override

@@ -1,44 +1,48 @@
 package dev.testfleet.harness.junit4;
 
-import dev.testfleet.harness.report.LegacyNames;
-import dev.testfleet.harness.report.UnitReport;
+import dev.testfleet.harness.junit4.UnitTests.Leaf;
+import dev.testfleet.harness.wire.TestName;
 
 import org.junit.runner.Description;
 import org.junit.runner.manipulation.Filter;
 
-import java.util.ArrayList;
-import java.util.List;
+import java.util.function.Predicate;
 
-/** Keeps a unit's planned tests, and of them what the categories leave. */
+/** Keeps a unit's wanted tests, and of them what the categories leave. */
 final class UnitFilter extends Filter {
-    private final UnitReport report;
+    private final String unitClass;
+    private final UnitTests tests;
+    private final Predicate<TestName> wanted;
     private final CategoryFilter categories;
 
-    UnitFilter(UnitReport report, CategoryFilter categories) {
-        this.report = report;
+    UnitFilter(
+            String unitClass,
+            UnitTests tests,
+            Predicate<TestName> wanted,
+            CategoryFilter categories) {
+        this.unitClass = unitClass;
+        this.tests = tests;
+        this.wanted = wanted;
         this.categories = categories;
     }
 
     @Override
     public boolean shouldRun(Description description) {
-        return shouldRun(description, new ArrayList<String>());
-    }
-
-    private boolean shouldRun(Description description, List<String> groups) {
         if (UnitTests.isEmptyClass(description)) {
             // An ignored class lists no tests, and must be heard.
             return true;
         }
         if (description.isTest()) {
-            LegacyNames names = UnitTests.names(description, groups, report);
-            return names.classFailure
-                    || (categories.keeps(description)
-                            && (report.unit().wholeClass || report.isPlanned(names.test)));
+            boolean kept = categories.keeps(description);
+            for (Leaf leaf : tests.leaves(description)) {
+                if (leaf.classFailure || kept && wanted.test(leaf.test)) {
+                    return true;
+                }
+            }
+            return false;
         }
-        List<String> below = new ArrayList<>(groups);
-        below.add(0, description.getDisplayName());
         for (Description child : description.getChildren()) {
-            if (shouldRun(child, below)) {
+            if (shouldRun(child)) {
                 return true;
             }
         }
@@ -47,6 +51,6 @@ final class UnitFilter extends Filter {
 
     @Override
     public String describe() {
-        return "planned tests of " + report.unit().className;
+        return "planned tests of " + unitClass;
     }
 }

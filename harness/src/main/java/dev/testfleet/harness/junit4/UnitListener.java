@@ -28,7 +28,7 @@ final class UnitListener extends RunListener {
 
     @Override
     public void testStarted(Description description) {
-        Leaf leaf = tests.leaf(description);
+        Leaf leaf = tests.begin(description);
         if (!leaf.classFailure) {
             Execution execution = new Execution(leaf, report.begin(leaf.test));
             synchronized (executions) {
@@ -44,7 +44,9 @@ final class UnitListener extends RunListener {
         if (execution != null) {
             execution.failures.add(thrown);
         } else if (isUnstartedTest(failure.getDescription())) {
-            endUnstarted(tests.leaf(failure.getDescription()), Result.failed(thrown));
+            for (Leaf leaf : tests.leaves(failure.getDescription())) {
+                endUnstarted(leaf, Result.failed(thrown));
+            }
         } else {
             Description description = failure.getDescription();
             String className = description.getClassName();
@@ -95,7 +97,7 @@ final class UnitListener extends RunListener {
     private boolean isUnstartedTest(Description description) {
         return description.isTest()
                 && !UnitTests.isEmptyClass(description)
-                && !tests.leaf(description).classFailure;
+                && !tests.leaves(description).get(0).classFailure;
     }
 
     /** Ends what has not begun at and below a description. */
@@ -109,14 +111,14 @@ final class UnitListener extends RunListener {
         }
         // What the runner did not even list, as the tests of a class that is ignored.
         if (isClass(description)) {
-            report.endUnstartedOf(description.getClassName(), result);
+            report.endUnstartedOf(tests.ownClass(description), result);
         }
     }
 
     private boolean isClassFailure(Description description) {
         return description.isTest()
                 && !UnitTests.isEmptyClass(description)
-                && tests.leaf(description).classFailure;
+                && tests.leaves(description).get(0).classFailure;
     }
 
     private static boolean isClass(Description description) {

@@ -1,31 +1,10 @@
 package dev.testfleet.harness.junitplatform;
 
 import dev.testfleet.harness.report.LegacyNames;
-import dev.testfleet.harness.report.MethodNames;
+import dev.testfleet.harness.report.Suites;
 import dev.testfleet.harness.wire.TestName;
 
-import org.junit.platform.engine.TestSource;
-import org.junit.platform.engine.UniqueId;
-import org.junit.platform.engine.support.descriptor.ClassSource;
-import org.junit.platform.engine.support.descriptor.MethodSource;
-
-import java.util.ArrayList;
-import java.util.List;
-import java.util.function.Predicate;
-
-/**
- * Where a node of the platform's test tree stands in the plan's terms; made from the node's parent
- * and the last segment of its unique id.
- *
- * <ul>
- *   <li>Jupiter: the segments name class, nested classes and method; segments below a method, and
- *       the invocations of a class template, are the invocation's path.
- *   <li>Vintage: leaves are methods, see {@link LegacyNames}.
- *   <li>TestNG: {@code class}, {@code method} (parameter types from its source), {@code invoc}.
- *   <li>Other engines: a method source makes a method, a class source a class; a test without
- *       either is named by what it displays.
- * </ul>
- */
+/** Where a node of the platform's test tree stands in the plan's terms; see {@link Mapper}. */
 final class Mapping {
     /** What a node is. */
     enum Kind {
@@ -38,6 +17,8 @@ final class Mapping {
     }
 
     final Kind kind;
+
+    /** The class as its engine names it. */
     final String className;
 
     /** The planned test that the node is or is part of; null above methods. */
@@ -52,202 +33,134 @@ final class Mapping {
     /** Whether it is no test but a way to say that its class can't be run. */
     final boolean classFailure;
 
-    private final Mapping parent;
-    private final String engine;
-    private final String displayName;
+    /** Null for the root of a tree. */
+    final Mapping parent;
 
-    private Mapping(
-            Mapping parent,
-            String engine,
-            String displayName,
-            Kind kind,
-            String className,
-            TestName test,
-            String path,
-            boolean repeated,
-            boolean classFailure) {
-        this.parent = parent;
-        this.engine = engine;
-        this.displayName = displayName;
-        this.kind = kind;
-        this.className = className;
-        this.test = test;
-        this.path = path;
-        this.repeated = repeated;
-        this.classFailure = classFailure;
+    /** Id of the engine that the node belongs to. */
+    final String engine;
+
+    /** The suites around it; a suite is around itself. */
+    final Suites suites;
+
+    /** What JUnit 4 has above it; null in other engines. */
+    final LegacyNames.Above above;
+
+    /** Equal for nodes that JUnit 4 can only run, or leave out, together; null in other engines. */
+    final String twin;
+
+    private Mapping(Builder from) {
+        kind = from.kind;
+        className = from.className;
+        test = from.test;
+        path = from.path;
+        repeated = from.repeated;
+        classFailure = from.classFailure;
+        parent = from.parent;
+        engine = from.engine;
+        suites = from.suites;
+        above = from.above;
+        twin = from.twin;
+    }
+
+    Mapping root() {
+        Mapping at = this;
+        while (at.parent != null) {
+            at = at.parent;
+        }
+        return at;
     }
 
     boolean isEngine() {
         return parent == null;
     }
 
-    /** Maps the nodes of one unit's tree. */
-    static final class Mapper {
-        private final String unitClass;
-        private final Predicate<TestName> planned;
-
-        Mapper(String unitClass, Predicate<TestName> planned) {
-            this.unitClass = unitClass;
-            this.planned = planned;
-        }
-
-        /**
-         * @param parent null for an engine
-         * @param source may be null
-         */
-        Mapping map(
-                Mapping parent, UniqueId id, TestSource source, String displayName, boolean leaf) {
-            List<UniqueId.Segment> segments = id.getSegments();
-            UniqueId.Segment last = segments.get(segments.size() - 1);
-            String value = last.getValue();
-            if (parent == null || last.getType().equals("engine")) {
-                return new Mapping(
-                        parent, value, displayName, Kind.GROUP, unitClass, null, "", false, false);
-            }
-            switch (parent.engine) {
-                case "junit-jupiter":
-                    return jupiter(parent, last.getType(), value, displayName);
-                case "junit-vintage":
-                    return vintage(parent, last.getType(), value, source, displayName, leaf);
-                case "testng":
-                    return testng(parent, last.getType(), value, source, displayName);
-                default:
-                    return other(parent, value, source, displayName, leaf);
-            }
-        }
-
-        private Mapping jupiter(Mapping parent, String type, String value, String displayName) {
-            switch (type) {
-                case "class":
-                case "class-template":
-                    return parent.ofClass(value, displayName);
-                case "nested-class":
-                case "nested-class-template":
-                    return parent.ofClass(parent.className + "$" + value, displayName);
-                case "method":
-                case "test-template":
-                case "test-factory":
-                    return parent.ofMethod(method(value), displayName);
-                default:
-                    return parent.below(value, displayName);
-            }
-        }
-
-        private Mapping vintage(
-                Mapping parent,
-                String type,
-                String value,
-                TestSource source,
-                String displayName,
-                boolean leaf) {
-            if (type.equals("runner")) {
-                return parent.ofClass(value, displayName);
-            }
-            if (!leaf) {
-                return parent.group(displayName);
-            }
-            List<String> groups = new ArrayList<>();
-            for (Mapping at = parent; at.kind == Kind.GROUP; at = at.parent) {
-                groups.add(at.displayName);
-            }
-            LegacyNames names =
-                    LegacyNames.resolve(
-                            legacyClass(parent, value, source), displayName, groups, planned);
-            return new Mapping(
-                    parent,
-                    parent.engine,
-                    displayName,
-                    Kind.METHOD,
-                    names.test.className,
-                    names.test,
-                    "",
-                    names.invocation,
-                    names.classFailure);
-        }
-
-        /** The class that JUnit 4 describes the test with; its value ends with {@code (class)}. */
-        private static String legacyClass(Mapping parent, String value, TestSource source) {
-            if (source instanceof MethodSource) {
-                return ((MethodSource) source).getClassName();
-            }
-            if (source instanceof ClassSource) {
-                return ((ClassSource) source).getClassName();
-            }
-            int open = value.lastIndexOf('(');
-            int close = value.lastIndexOf(')');
-            return open >= 0 && close > open ? value.substring(open + 1, close) : parent.className;
-        }
-
-        private static Mapping testng(
-                Mapping parent, String type, String value, TestSource source, String displayName) {
-            if (type.equals("class")) {
-                return parent.ofClass(value, displayName);
-            }
-            if (type.equals("method")) {
-                return parent.ofMethod(
-                        source instanceof MethodSource
-                                ? method((MethodSource) source)
-                                : method(value),
-                        displayName);
-            }
-            return parent.below(value, displayName);
-        }
-
-        private static Mapping other(
-                Mapping parent, String value, TestSource source, String displayName, boolean leaf) {
-            if (parent.test != null) {
-                return parent.below(value, displayName);
-            }
-            if (source instanceof MethodSource) {
-                MethodSource method = (MethodSource) source;
-                return parent.ofClass(method.getClassName(), displayName)
-                        .ofMethod(method(method), displayName);
-            }
-            if (leaf) {
-                return parent.ofMethod(displayName, displayName);
-            }
-            return source instanceof ClassSource
-                    ? parent.ofClass(((ClassSource) source).getClassName(), displayName)
-                    : parent.group(displayName);
-        }
-
-        private static String method(MethodSource source) {
-            return MethodNames.of(source.getMethodName(), source.getMethodParameterTypes());
-        }
-
-        /**
-         * {@code name(types)} with binary type names; a package-private method of a superclass
-         * elsewhere has its class and {@code #} before it.
-         */
-        private static String method(String value) {
-            int open = value.lastIndexOf('(');
-            if (open < 0 || !value.endsWith(")")) {
-                return value;
-            }
-            int owner = value.lastIndexOf('#', open);
-            return MethodNames.of(
-                    value.substring(owner + 1, open),
-                    value.substring(open + 1, value.length() - 1));
-        }
+    /** What the names of a class's tests begin with, see {@link Suites#ownClass}. */
+    TestName ownClass() {
+        return parent.suites.ownClass(className);
     }
 
-    private Mapping ofClass(String name, String display) {
-        return new Mapping(this, engine, display, Kind.CLASS, name, null, path, false, false);
-    }
+    /** A root, which has to say all, or a copy of a parent, of which a child differs. */
+    static final class Builder {
+        private final Mapping parent;
+        private Kind kind = Kind.GROUP;
+        private String className;
+        private TestName test;
+        private String path = "";
+        private boolean repeated;
+        private boolean classFailure;
+        private String engine;
+        private Suites suites = Suites.NONE;
+        private LegacyNames.Above above;
+        private String twin;
 
-    private Mapping ofMethod(String method, String display) {
-        TestName name = new TestName(className, method);
-        return new Mapping(this, engine, display, Kind.METHOD, className, name, path, false, false);
-    }
+        /** The root of a tree. */
+        Builder(String unitClass, String engine) {
+            this.parent = null;
+            this.className = unitClass;
+            this.engine = engine;
+        }
 
-    private Mapping group(String display) {
-        return new Mapping(this, engine, display, Kind.GROUP, className, null, path, false, false);
-    }
+        /** A child. */
+        Builder(Mapping parent) {
+            this.parent = parent;
+            className = parent.className;
+            test = parent.test;
+            path = parent.path;
+            engine = parent.engine;
+            suites = parent.suites;
+            above = parent.above;
+        }
 
-    private Mapping below(String value, String display) {
-        String id = value.startsWith("#") ? value : "#" + value;
-        String longer = path.isEmpty() ? id : path + "/" + id;
-        Kind below = test == null ? Kind.GROUP : Kind.INVOCATION;
-        return new Mapping(this, engine, display, below, className, test, longer, false, false);
+        Builder engine(String id) {
+            engine = id;
+            above = null;
+            return this;
+        }
+
+        Builder suite(String name) {
+            suites = parent.suites.with(name);
+            return inClass(name);
+        }
+
+        Builder inClass(String name) {
+            kind = Kind.CLASS;
+            className = name;
+            return this;
+        }
+
+        Builder above(LegacyNames.Above more) {
+            above = more;
+            return this;
+        }
+
+        /** A method of the class that its engine knows by this name. */
+        Builder method(String method) {
+            return method(suites.own(new TestName(className, method)));
+        }
+
+        Builder method(TestName name) {
+            kind = Kind.METHOD;
+            test = name;
+            return this;
+        }
+
+        Builder legacy(LegacyNames names, String description) {
+            twin = description;
+            repeated = names.invocation;
+            classFailure = names.classFailure;
+            return method(names.test);
+        }
+
+        /** A part of a test, or of several when it is above the methods. */
+        Builder invocation(String value) {
+            String id = value.startsWith("#") ? value : "#" + value;
+            path = path.isEmpty() ? id : path + "/" + id;
+            kind = test == null ? Kind.GROUP : Kind.INVOCATION;
+            return this;
+        }
+
+        Mapping build() {
+            return new Mapping(this);
+        }
     }
 }

@@ -8,7 +8,6 @@ import dev.testfleet.harness.wire.TestName;
 
 import org.junit.platform.engine.TestExecutionResult;
 import org.junit.platform.engine.TestExecutionResult.Status;
-import org.junit.platform.engine.UniqueId;
 import org.junit.platform.launcher.TestExecutionListener;
 import org.junit.platform.launcher.TestIdentifier;
 import org.junit.platform.launcher.TestPlan;
@@ -24,16 +23,16 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 /** Tells a unit's report what the platform says. Called by several threads in parallel runs. */
 final class PlatformListener implements TestExecutionListener {
     private final UnitReport report;
-    private final Mapping.Mapper mapper;
+    private final UnitTree tree;
     private final Map<String, Node> nodes = new ConcurrentHashMap<>();
     private final Map<TestName, List<Node>> occurrences = new HashMap<>();
 
     /** What became of engines that gave up; it may concern any test that no engine reported. */
     private final Queue<Result> givenUp = new ConcurrentLinkedQueue<>();
 
-    PlatformListener(UnitReport report, Mapping.Mapper mapper) {
+    PlatformListener(UnitReport report, UnitTree tree) {
         this.report = report;
-        this.mapper = mapper;
+        this.tree = tree;
     }
 
     @Override
@@ -119,7 +118,7 @@ final class PlatformListener implements TestExecutionListener {
             }
             // What the framework did not even list, as the tests of a class that is ignored.
             if (mapping.kind == Kind.CLASS && mapping.path.isEmpty()) {
-                report.endUnstartedOf(mapping.className, result);
+                report.endUnstartedOf(mapping.ownClass(), result);
             } else if (mapping.isEngine()) {
                 givenUp.add(result);
             }
@@ -160,13 +159,7 @@ final class PlatformListener implements TestExecutionListener {
             return known;
         }
         Node parent = identifier.getParentId().map(nodes::get).orElse(null);
-        Mapping mapping =
-                mapper.map(
-                        parent == null ? null : parent.mapping,
-                        UniqueId.parse(id),
-                        identifier.getSource().orElse(null),
-                        identifier.getDisplayName(),
-                        identifier.isTest());
+        Mapping mapping = tree.mapping(parent == null ? null : parent.mapping, identifier);
         synchronized (occurrences) {
             return nodes.computeIfAbsent(id, i -> create(parent, mapping, identifier));
         }

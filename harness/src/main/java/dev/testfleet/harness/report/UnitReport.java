@@ -131,10 +131,14 @@ public final class UnitReport {
         }
     }
 
-    /** Ends the planned tests of a class and of those nested in it that have not begun. */
-    public void endUnstartedOf(String className, Result result) {
+    /**
+     * Ends the planned tests of a class and of those nested in it that have not begun.
+     *
+     * @param ownClass see {@link Suites#ownClass}
+     */
+    public void endUnstartedOf(TestName ownClass, Result result) {
         for (TestName test : unit.tests) {
-            if (test.className.equals(className) || test.className.startsWith(className + "$")) {
+            if (Suites.isBelow(test, ownClass)) {
                 endUnstarted(test, result);
             }
         }

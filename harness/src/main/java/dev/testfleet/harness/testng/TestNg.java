@@ -1,10 +1,13 @@
 package dev.testfleet.harness.testng;
 
+import dev.testfleet.harness.Found;
 import dev.testfleet.harness.Framework;
 import dev.testfleet.harness.FrameworkOptions;
 import dev.testfleet.harness.HarnessFault;
+import dev.testfleet.harness.report.Slice;
 import dev.testfleet.harness.report.UnitReport;
 
+import org.testng.IAnnotationTransformer;
 import org.testng.IConfigurable;
 import org.testng.ITestNGListener;
 import org.testng.TestNG;
@@ -47,23 +50,12 @@ public final class TestNg implements Framework {
 
     @Override
     public void run(UnitReport report) throws ClassNotFoundException {
-        Class<?> testClass =
-                Class.forName(
-                        report.unit().className,
-                        false,
-                        Thread.currentThread().getContextClassLoader());
-        TestNG testng = new TestNG(false);
-        testng.setVerbose(0);
-        // TestNG makes this folder in the working directory otherwise.
-        testng.setOutputDirectory(
-                new File(System.getProperty("java.io.tmpdir"), "testng-output").getPath());
-        if (!options.all("includeGroups").isEmpty()) {
-            testng.setGroups(String.join(",", options.all("includeGroups")));
+        if (report.unit().invocations != null) {
+            Slice.refuse(report, "TestNG runs all of them or none");
+            return;
         }
-        if (!options.all("excludeGroups").isEmpty()) {
-            testng.setExcludedGroups(String.join(",", options.all("excludeGroups")));
-        }
-        XmlSuite suite = UnitSuite.of(report.unit(), testClass);
+        Class<?> testClass = load(report.unit().className);
+        TestNG testng = testng(UnitSuite.of(report.unit(), testClass));
         if (!sequential) {
             testng.setParallel(ParallelMode.getValidParallel(options.last("parallel")));
         }
@@ -77,8 +69,42 @@ public final class TestNg implements Framework {
         }
         testng.addListener((ITestNGListener) configuration);
         testng.addListener((ITestNGListener) new UnitListener(report, sequential));
-        testng.setXmlSuites(new ArrayList<>(Collections.singletonList(suite)));
         testng.run();
+    }
+
+    @Override
+    public Found discover(String className) throws ClassNotFoundException {
+        TestNG testng = testng(UnitSuite.whole(load(className)));
+        for (ITestNGListener listener : listeners) {
+            // Those change which methods are tests; others have nothing to see.
+            if (listener instanceof IAnnotationTransformer) {
+                testng.addListener(listener);
+            }
+        }
+        Lister lister = new Lister(className);
+        testng.addListener((ITestNGListener) lister);
+        testng.run();
+        return lister.found();
+    }
+
+    private TestNG testng(XmlSuite suite) {
+        TestNG testng = new TestNG(false);
+        testng.setVerbose(0);
+        // TestNG makes this folder in the working directory otherwise.
+        testng.setOutputDirectory(
+                new File(System.getProperty("java.io.tmpdir"), "testng-output").getPath());
+        if (!options.all("includeGroups").isEmpty()) {
+            testng.setGroups(String.join(",", options.all("includeGroups")));
+        }
+        if (!options.all("excludeGroups").isEmpty()) {
+            testng.setExcludedGroups(String.join(",", options.all("excludeGroups")));
+        }
+        testng.setXmlSuites(new ArrayList<>(Collections.singletonList(suite)));
+        return testng;
+    }
+
+    private static Class<?> load(String className) throws ClassNotFoundException {
+        return Class.forName(className, false, Thread.currentThread().getContextClassLoader());
     }
 
     @Override

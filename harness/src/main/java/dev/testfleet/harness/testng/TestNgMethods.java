@@ -1,6 +1,7 @@
 package dev.testfleet.harness.testng;
 
 import dev.testfleet.harness.report.MethodNames;
+import dev.testfleet.harness.report.Suites;
 import dev.testfleet.harness.wire.TestName;
 
 import org.testng.ITestContext;
@@ -31,9 +32,14 @@ final class TestNgMethods {
 
     private TestNgMethods() {}
 
-    static TestName name(ITestNGMethod method) {
-        return new TestName(
-                className(method), MethodNames.of(method.getConstructorOrMethod().getMethod()));
+    /** A test's name; those of other classes, which a factory makes, are the unit's, too. */
+    static TestName name(ITestNGMethod method, String unitClass) {
+        return Suites.NONE
+                .with(unitClass)
+                .own(
+                        new TestName(
+                                className(method),
+                                MethodNames.of(method.getConstructorOrMethod().getMethod())));
     }
 
     /** The class that TestNG runs; the method may be inherited from another one. */

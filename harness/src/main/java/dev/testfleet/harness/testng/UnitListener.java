@@ -37,7 +37,7 @@ final class UnitListener implements ITestListener, IConfigurationListener {
     @Override
     public synchronized void onStart(ITestContext context) {
         for (ITestNGMethod method : context.getAllTestMethods()) {
-            TestName test = TestNgMethods.name(method);
+            TestName test = name(method);
             Occurrences known = occurrences(test);
             known.instances++;
             if (known.instances > 1 || TestNgMethods.mayRepeat(method)) {
@@ -119,7 +119,7 @@ final class UnitListener implements ITestListener, IConfigurationListener {
     }
 
     private void begin(ITestResult result) {
-        TestName test = TestNgMethods.name(result.getMethod());
+        TestName test = name(result.getMethod());
         Execution execution = new Execution();
         synchronized (this) {
             Occurrences known = occurrences(test);
@@ -164,7 +164,7 @@ final class UnitListener implements ITestListener, IConfigurationListener {
     }
 
     private void endUnstarted(ITestResult result, Result outcome) {
-        TestName test = TestNgMethods.name(result.getMethod());
+        TestName test = name(result.getMethod());
         int ordinal;
         boolean repeated;
         synchronized (this) {
@@ -178,6 +178,10 @@ final class UnitListener implements ITestListener, IConfigurationListener {
         } else {
             report.endUnstarted(test, outcome);
         }
+    }
+
+    private TestName name(ITestNGMethod method) {
+        return TestNgMethods.name(method, report.unit().className);
     }
 
     private Occurrences occurrences(TestName test) {

@@ -23,11 +23,12 @@ import java.util.Set;
 final class UnitSuite {
     private UnitSuite() {}
 
+    /** All tests of a class. */
+    static XmlSuite whole(Class<?> testClass) {
+        return suite(new XmlClass(testClass));
+    }
+
     static XmlSuite of(RunUnit unit, Class<?> testClass) {
-        XmlSuite suite = new XmlSuite();
-        suite.setName("Testfleet suite");
-        XmlTest test = new XmlTest(suite);
-        test.setName("Testfleet test");
         XmlClass selected = new XmlClass(testClass);
         if (!unit.wholeClass) {
             List<XmlInclude> included = new ArrayList<>();
@@ -36,6 +37,14 @@ final class UnitSuite {
             }
             selected.setIncludedMethods(included);
         }
+        return suite(selected);
+    }
+
+    private static XmlSuite suite(XmlClass selected) {
+        XmlSuite suite = new XmlSuite();
+        suite.setName("Testfleet suite");
+        XmlTest test = new XmlTest(suite);
+        test.setName("Testfleet test");
         test.setXmlClasses(new ArrayList<>(Collections.singletonList(selected)));
         return suite;
     }

@@ -1,5 +1,7 @@
 package dev.testfleet.harness.wire;
 
+import java.util.List;
+
 /**
  * Payloads of what the harness says to the agent; the Rust side is {@code
  * native/protocol/src/harness.rs}.
@@ -53,5 +55,27 @@ public final class FromHarness {
 
     public static byte[] fault(String message, String hint) {
         return new WireWriter().u8(8).string(message).string(hint).payload();
+    }
+
+    /**
+     * What the framework finds in a class.
+     *
+     * @param engines ids of the engines that find tests there, sorted
+     */
+    public static byte[] discovered(String className, List<String> engines, List<TestName> tests) {
+        return new WireWriter()
+                .u8(9)
+                .string(className)
+                .list(engines, WireWriter::string)
+                .list(tests, WireWriter::test)
+                .payload();
+    }
+
+    public static byte[] discoveryFailed(String className, Thrown thrown) {
+        return new WireWriter().u8(10).string(className).thrown(thrown).payload();
+    }
+
+    public static byte[] discoveryFinished() {
+        return new WireWriter().u8(11).payload();
     }
 }

@@ -27,6 +27,9 @@ public abstract class ToHarness {
             case 3:
                 message = new Shutdown();
                 break;
+            case 4:
+                message = new Discover(in.list(WireReader::string));
+                break;
             default:
                 throw new WireException("unknown kind " + kind);
         }
@@ -101,6 +104,16 @@ public abstract class ToHarness {
         Invocations(WireReader in) throws WireException {
             from = in.u32();
             to = in.bool() ? in.u32() : Integer.MAX_VALUE;
+        }
+    }
+
+    /** Say which tests the framework finds in these classes, in this order; run nothing. */
+    public static final class Discover extends ToHarness {
+        /** Binary names. */
+        public final List<String> classes;
+
+        Discover(List<String> classes) {
+            this.classes = classes;
         }
     }
 

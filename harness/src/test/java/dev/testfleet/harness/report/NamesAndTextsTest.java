@@ -38,7 +38,13 @@ class NamesAndTextsTest {
 
     private static LegacyNames resolve(String name, List<String> groups, String... planned) {
         Set<String> methods = Set.of(planned);
-        return LegacyNames.resolve("a.B", name, groups, test -> methods.contains(test.method));
+        LegacyNames.Resolver resolver =
+                new LegacyNames.Resolver(test -> methods.contains(test.method));
+        LegacyNames.Above above = resolver.top("a.B", Suites.NONE);
+        for (int i = groups.size(); i-- > 0; ) {
+            above = resolver.below(above, null, groups.get(i));
+        }
+        return resolver.resolve("a.B", name, above);
     }
 
     @ParameterizedTest

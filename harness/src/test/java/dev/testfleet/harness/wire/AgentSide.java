@@ -19,13 +19,29 @@ public final class AgentSide {
 
     public static byte[] runUnit(
             String unit, String className, boolean wholeClass, List<TestName> tests) {
+        return runUnit(unit, className, wholeClass, tests, null);
+    }
+
+    /** {@code slice} null for all invocations. */
+    public static byte[] runUnit(
+            String unit, String className, boolean wholeClass, List<TestName> tests, Slice slice) {
         return new WireWriter()
                 .u8(2)
                 .string(unit)
                 .string(className)
                 .u8(wholeClass ? 1 : 0)
                 .list(tests, WireWriter::test)
+                .option(
+                        slice,
+                        (out, range) -> out.u32(range.from).option(range.to, WireWriter::u32))
                 .payload();
+    }
+
+    /** Invocations by their numbers from 1; {@code to} null for an open end. */
+    public record Slice(int from, Integer to) {}
+
+    public static byte[] discover(List<String> classes) {
+        return new WireWriter().u8(4).list(classes, WireWriter::string).payload();
     }
 
     public static byte[] shutdown() {
@@ -58,6 +74,13 @@ public final class AgentSide {
                     case 6 -> new ClassFailed(in.string(), in.string(), thrown(in));
                     case 7 -> new UnitFinished(in.string());
                     case 8 -> new Fault(in.string(), in.string());
+                    case 9 ->
+                            new Discovered(
+                                    in.string(),
+                                    in.list(WireReader::string),
+                                    in.list(WireReader::test));
+                    case 10 -> new DiscoveryFailed(in.string(), thrown(in));
+                    case 11 -> new DiscoveryFinished();
                     default -> throw new WireException("unknown kind " + kind);
                 };
         in.end();
@@ -98,4 +121,11 @@ public final class AgentSide {
     public record UnitFinished(String unit) implements Said {}
 
     public record Fault(String message, String hint) implements Said {}
+
+    public record Discovered(String className, List<String> engines, List<TestName> tests)
+            implements Said {}
+
+    public record DiscoveryFailed(String className, Thrown thrown) implements Said {}
+
+    public record DiscoveryFinished() implements Said {}
 }

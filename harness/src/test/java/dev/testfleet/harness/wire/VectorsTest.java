@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.testfleet.harness.wire.ToHarness.Configure;
+import dev.testfleet.harness.wire.ToHarness.Discover;
 import dev.testfleet.harness.wire.ToHarness.RunUnit;
 import dev.testfleet.harness.wire.ToHarness.Shutdown;
 
@@ -73,6 +74,26 @@ class VectorsTest {
                         List.of(TEST, new TestName("com.acme.FooTest", "plain()"))));
         messages.put(
                 "to-run-unit-whole", AgentSide.runUnit(UNIT, "com.acme.FooTest", true, List.of()));
+        messages.put(
+                "to-run-unit-slice",
+                AgentSide.runUnit(
+                        UNIT,
+                        "com.acme.FooTest",
+                        false,
+                        List.of(TEST),
+                        new AgentSide.Slice(51, 100)));
+        messages.put(
+                "to-run-unit-last-slice",
+                AgentSide.runUnit(
+                        UNIT,
+                        "com.acme.FooTest",
+                        false,
+                        List.of(TEST),
+                        new AgentSide.Slice(101, null)));
+        messages.put(
+                "to-discover",
+                AgentSide.discover(List.of("com.acme.FooTest", "com.acme.FooTest$Inner")));
+        messages.put("to-discover-nothing", AgentSide.discover(List.of()));
         messages.put("to-shutdown", AgentSide.shutdown());
         messages.put("from-ready", FromHarness.ready(1, "1.8.0_412"));
         messages.put("from-test-started", FromHarness.testStarted(UNIT, TEST));
@@ -100,6 +121,19 @@ class VectorsTest {
         messages.put(
                 "from-fault",
                 FromHarness.fault("failed to find JUnit 4", "add 'junit:junit:4.13.2'"));
+        messages.put(
+                "from-discovered",
+                FromHarness.discovered(
+                        "com.acme.FooTest",
+                        List.of("junit-jupiter", "junit-vintage"),
+                        List.of(TEST, new TestName("com.acme.FooTest", "plain()"))));
+        messages.put(
+                "from-discovered-nothing",
+                FromHarness.discovered("com.acme.FooTest", List.of(), List.of()));
+        messages.put(
+                "from-discovery-failed",
+                FromHarness.discoveryFailed("com.acme.FooTest", failed.thrown.get(0)));
+        messages.put("from-discovery-finished", FromHarness.discoveryFinished());
         return messages;
     }
 
@@ -143,6 +177,17 @@ class VectorsTest {
         RunUnit whole = (RunUnit) ToHarness.decode(vector("to-run-unit-whole"));
         assertTrue(whole.wholeClass);
         assertEquals(List.of(), whole.tests);
+        assertEquals(null, whole.invocations);
+        RunUnit slice = (RunUnit) ToHarness.decode(vector("to-run-unit-slice"));
+        assertEquals(51, slice.invocations.from);
+        assertEquals(100, slice.invocations.to);
+        RunUnit last = (RunUnit) ToHarness.decode(vector("to-run-unit-last-slice"));
+        assertEquals(101, last.invocations.from);
+        assertEquals(Integer.MAX_VALUE, last.invocations.to);
+        Discover discover = (Discover) ToHarness.decode(vector("to-discover"));
+        assertEquals(List.of("com.acme.FooTest", "com.acme.FooTest$Inner"), discover.classes);
+        Discover nothing = (Discover) ToHarness.decode(vector("to-discover-nothing"));
+        assertEquals(List.of(), nothing.classes);
         assertTrue(ToHarness.decode(vector("to-shutdown")) instanceof Shutdown);
         for (String name : messages().keySet()) {
             if (name.startsWith("from-")) {

@@ -71,7 +71,7 @@ class QuickstartTest {
         GradleBuild build = GradleBuild.ofSample("quickstart", gradle, dir);
         build.succeeds("runParallel", "--workers", "2");
         int all = JUnitXml.count(build.path(RESULTS));
-        build.succeeds("prepare", "--workers", "2");
+        build.succeeds("prepare", "--workers", "2", "--rerun");
         String plan = build.read("build/testfleet/plan.json");
         int sum = 0;
         for (int worker = 1; worker <= 2; worker++) {

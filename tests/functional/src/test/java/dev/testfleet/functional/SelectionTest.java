@@ -141,7 +141,7 @@ class SelectionTest {
             build.append(
                     "build.gradle",
                     "tasks.named('test') { forkEvery = " + forkEveryAndJvms[0] + " }\n");
-            build.succeeds("runParallel");
+            build.succeeds("runParallel", "--rerun");
             assertEquals(forkEveryAndJvms[1], jvms(build), "forkEvery = " + forkEveryAndJvms[0]);
         }
     }

@@ -1,0 +1,198 @@
+//! What a run promises about who runs what beside whom, watched from outside: from the plan, the events and the state's
+//! list of what waits, with none of the queue's own look-ups.
+
+use super::State;
+use super::workers::Life;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use testfleet_protocol::event::RunEvent;
+use testfleet_protocol::plan::{Lock, Plan, Unit, UnitId};
+use testfleet_protocol::test::{TestId, Verdict};
+
+/// Watches a run.
+pub(super) struct Promises {
+    units: HashMap<UnitId, Unit>,
+    /// Locks of a unit, those of what it belongs together with included.
+    locks: HashMap<UnitId, Vec<Lock>>,
+    /// What each worker has, in order.
+    hands: BTreeMap<u32, Vec<UnitId>>,
+    /// What each life of each worker was given, in order.
+    given: BTreeMap<(u32, usize), Vec<UnitId>>,
+    lives: BTreeMap<u32, usize>,
+    dead: HashSet<u32>,
+    /// The worker that each name of belonging together was last given to.
+    homes: HashMap<String, u32>,
+    /// Results of slices.
+    slices: HashMap<(TestId, u32), Verdict>,
+    verdicts: HashMap<TestId, Verdict>,
+}
+
+fn conflict(one: &[Lock], other: &[Lock]) -> bool {
+    let all = |locks: &[Lock]| locks.iter().any(|lock| lock.resource == Lock::EVERYTHING);
+    let pair = |a: &Lock, b: &Lock| a.resource == b.resource && (a.exclusive || b.exclusive);
+    all(one) || all(other) || one.iter().any(|a| other.iter().any(|b| pair(a, b)))
+}
+
+impl Promises {
+    pub(super) fn of(plan: &Plan) -> Self {
+        let mut of_name: HashMap<&str, Vec<Lock>> = HashMap::new();
+        for unit in plan.units.iter().filter(|unit| unit.reused.is_none()) {
+            if let Some(name) = &unit.together {
+                of_name.entry(name).or_default().extend(unit.locks.iter().cloned());
+            }
+        }
+        let locks = |unit: &Unit| match &unit.together {
+            Some(name) => of_name.get(name.as_str()).cloned().unwrap_or_default(),
+            None => unit.locks.clone(),
+        };
+        Self {
+            locks: plan.units.iter().map(|unit| (unit.id.clone(), locks(unit))).collect(),
+            units: plan.units.iter().map(|unit| (unit.id.clone(), unit.clone())).collect(),
+            hands: BTreeMap::new(),
+            given: BTreeMap::new(),
+            lives: BTreeMap::new(),
+            dead: HashSet::new(),
+            homes: HashMap::new(),
+            slices: HashMap::new(),
+            verdicts: HashMap::new(),
+        }
+    }
+
+    /// Takes in an event that the run made.
+    pub(super) fn see(&mut self, event: &RunEvent) {
+        match event {
+            RunEvent::WorkerStarted { worker, .. } => {
+                *self.lives.entry(*worker).or_default() += 1;
+                self.dead.remove(worker);
+            }
+            RunEvent::WorkerEnded { worker, .. } => {
+                self.dead.insert(*worker);
+            }
+            RunEvent::UnitAssigned { unit, worker, .. } => self.assigned(unit, *worker),
+            RunEvent::UnitFinished { unit, worker, .. } => {
+                self.hands.entry(*worker).or_default().retain(|held| held != unit);
+            }
+            RunEvent::TestFinished { test, slice: Some(slice), finished, .. } => {
+                self.slice_ended(test, *slice, finished.outcome.into());
+            }
+            RunEvent::SliceLost { test, slice, reason } => {
+                assert!(!reason.is_empty());
+                self.slice_ended(test, *slice, Verdict::Lost);
+            }
+            RunEvent::TestVerdict { test, verdict, reason } => self.judged(test, *verdict, reason.as_deref()),
+            _ => {}
+        }
+    }
+
+    fn assigned(&mut self, id: &UnitId, worker: u32) {
+        let unit = &self.units[id];
+        assert!(unit.reused.is_none(), "{id:?} counts as passed and is run");
+        let mine = &self.locks[id];
+        let together = |other: &UnitId| unit.together.is_some() && self.units[other].together == unit.together;
+        for (other_worker, hand) in &self.hands {
+            for (place, other) in hand.iter().enumerate() {
+                assert!(
+                    *other_worker == worker || place > 0 || !conflict(mine, &self.locks[other]),
+                    "{id:?} at {worker} shares a lock with {other:?} at {other_worker}"
+                );
+                assert!(*other_worker == worker || !together(other), "{id:?} and {other:?} are at two workers");
+            }
+        }
+        let hand = self.hands.entry(worker).or_default();
+        // Whatever waits behind another unit must be in nobody's way.
+        assert!(hand.is_empty() || mine.is_empty() || hand.iter().all(together), "{id:?} holds locks and waits");
+        if let Some(name) = &unit.together {
+            let home = self.homes.insert(name.clone(), worker);
+            let moved = home.filter(|home| *home != worker && !self.dead.contains(home));
+            assert_eq!(moved, None, "{id:?} left a worker that lives");
+        }
+        hand.push(id.clone());
+        let life = self.lives.get(&worker).copied().unwrap_or_default();
+        self.given.entry((worker, life)).or_default().push(id.clone());
+    }
+
+    fn slice_ended(&mut self, test: &TestId, slice: u32, verdict: Verdict) {
+        assert!(!self.verdicts.contains_key(test), "{test} had its verdict before slice {slice} ended");
+        let before = self.slices.insert((test.clone(), slice), verdict);
+        assert_eq!(before, None, "slice {slice} of {test} ended twice");
+    }
+
+    fn judged(&mut self, test: &TestId, verdict: Verdict, reason: Option<&str>) {
+        let before = self.verdicts.insert(test.clone(), verdict);
+        assert_eq!(before, None, "{test} has two verdicts");
+        let of_test = |unit: &&Unit| unit.slice.is_some() && unit.test_ids().any(|id| id == *test);
+        let mut results = Vec::new();
+        for unit in self.units.values().filter(of_test) {
+            let number = unit.slice.unwrap().number;
+            let reused = unit.reused.as_ref().map(|_| Verdict::Reused);
+            results.push(self.slices.get(&(test.clone(), number)).copied().or(reused));
+        }
+        if results.is_empty() || verdict == Verdict::Reused {
+            return;
+        }
+        if results.iter().any(Option::is_none) {
+            let given_up =
+                reason.is_some_and(|reason| reason == "cancelled" || reason.starts_with("no worker is left"));
+            assert!(verdict == Verdict::Lost && given_up, "{test} is {verdict:?} before its slices ended: {reason:?}");
+            return;
+        }
+        let all: Vec<_> = results.into_iter().flatten().collect();
+        let bad = all.iter().filter(|verdict| verdict.is_bad()).max();
+        let ran = all.iter().any(|verdict| matches!(verdict, Verdict::Passed | Verdict::Reused));
+        let expected = bad.copied().unwrap_or(if ran { Verdict::Passed } else { Verdict::Skipped });
+        assert_eq!(verdict, expected, "{test} of {all:?}");
+    }
+
+    /// Nothing that could run waits while a worker has nothing to do.
+    pub(super) fn nobody_idles(&self, state: &State) {
+        let idle = state.workers.all().find(|(_, worker)| worker.life == Life::Ready && worker.hand.is_empty());
+        let Some((idle, _)) = idle.filter(|_| !state.is_finished()) else { return };
+        let running: Vec<_> = self.hands.values().flatten().collect();
+        let waiting: Vec<_> = (0..state.units.len())
+            .filter(|&unit| state.waiting.holds(unit))
+            .map(|unit| &state.job.units[unit])
+            .collect();
+        let is_alone = |unit: &Unit| self.locks[&unit.id].iter().any(|lock| lock.resource == Lock::EVERYTHING);
+        let others_wait = waiting.iter().any(|unit| !is_alone(unit));
+        for unit in waiting {
+            let home = unit.together.as_ref().and_then(|name| self.homes.get(name));
+            let elsewhere = home.is_some_and(|home| *home != idle && !self.dead.contains(home));
+            let blocked = running.iter().any(|other| conflict(&self.locks[&unit.id], &self.locks[*other]));
+            let has_turn = !is_alone(unit) || !others_wait;
+            assert!(elsewhere || blocked || !has_turn, "worker {idle} idles while {:?} could run", unit.id);
+        }
+    }
+
+    /// No two units that run at the same time share a lock; `fronts` is what each agent really runs.
+    pub(super) fn nobody_collides<'a>(&self, fronts: impl Iterator<Item = (u32, &'a UnitId)>) {
+        let fronts: Vec<_> = fronts.collect();
+        for (index, (worker, unit)) in fronts.iter().enumerate() {
+            for (other_worker, other) in &fronts[index + 1..] {
+                let shares = conflict(&self.locks[*unit], &self.locks[*other]);
+                assert!(!shares, "{unit:?} at {worker} runs beside {other:?} at {other_worker}");
+            }
+        }
+    }
+
+    /// At the end: in each life of a worker, what belongs together came without anything between.
+    pub(super) fn nothing_came_between(&self) {
+        for (life, given) in &self.given {
+            let names: Vec<_> = given.iter().map(|id| self.units[id].together.clone()).collect();
+            let mut over = BTreeSet::new();
+            for pair in names.chunk_by(|a, b| a == b) {
+                if let Some(name) = &pair[0] {
+                    assert!(
+                        over.insert(name.clone()),
+                        "something came between the units of {name} at {life:?}: {given:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    /// What the run's verdict must be.
+    pub(super) fn worst(&self, plan: &Plan) -> Verdict {
+        let held: HashSet<_> = plan.quarantined.iter().map(|entry| &entry.test).collect();
+        let counting = self.verdicts.iter().filter(|(test, _)| !held.contains(test)).map(|(_, verdict)| *verdict);
+        counting.max().filter(|worst| worst.is_bad()).unwrap_or(Verdict::Passed)
+    }
+}

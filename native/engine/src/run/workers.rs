@@ -1,0 +1,233 @@
+//! The workers of a run, with what the queue asks of all of them at once kept ready.
+
+use super::queue::PREFETCH_UNITS;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use testfleet_protocol::event::Attempt;
+use testfleet_protocol::test::TestName;
+
+/// How often a worker is started under one number: once, and again after each of three losses.
+const STARTS_PER_WORKER: u32 = 4;
+
+/// Where a worker's life stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    /// Asked for; its agent has not spoken yet.
+    Asked,
+    /// Takes units.
+    Ready,
+    /// Gone.
+    Ended,
+}
+
+/// A worker.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct WorkerState {
+    pub(super) life: Life,
+    /// How often it was started.
+    pub(super) starts: u32,
+    /// Whether another start can't help.
+    pub(super) hopeless: bool,
+    /// Why it ended when it should not have.
+    pub(super) failure: Option<String>,
+    /// Index of the profile of its JVM, or of the last one in its hands.
+    pub(super) profile: Option<usize>,
+    /// Process id of its JVM.
+    pub(super) jvm: Option<u32>,
+    /// What was given to it and has not come back; the first is what runs.
+    pub(super) hand: VecDeque<Held>,
+}
+
+/// A unit in a worker's hands.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Held {
+    pub(super) unit: usize,
+    pub(super) attempt: Attempt,
+    /// How many tests it was given with.
+    pub(super) given: usize,
+    /// Of the whole unit.
+    pub(super) estimate_ms: u64,
+    /// Whether it belongs together with others.
+    pub(super) bound: bool,
+    /// Started and not ended, with the time of the start.
+    pub(super) running: BTreeMap<TestName, u64>,
+    /// Invocations that ended.
+    pub(super) invocations: BTreeSet<(TestName, String)>,
+}
+
+/// All workers by number.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Workers {
+    all: BTreeMap<u32, WorkerState>,
+    /// Those that have not ended.
+    live: u64,
+    /// How many of them serve each profile.
+    servers: Vec<u64>,
+    /// Those that are ready and have empty hands.
+    idle: BTreeSet<u32>,
+    /// Those that have ended and may be started again.
+    again: BTreeSet<u32>,
+    /// Those that may get more behind what runs there, by live profile, with the estimate of what waits there.
+    room: Vec<BTreeSet<(u64, u32)>>,
+}
+
+/// What the look-ups need to know of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tally {
+    lives: bool,
+    idle: bool,
+    again: bool,
+    profile: Option<usize>,
+    room: Option<(usize, u64)>,
+}
+
+impl WorkerState {
+    fn tally(&self) -> Tally {
+        let lives = self.life != Life::Ended;
+        let ready = self.life == Life::Ready;
+        Tally {
+            lives,
+            idle: ready && self.hand.is_empty(),
+            again: !lives && !self.hopeless && self.starts < STARTS_PER_WORKER,
+            profile: self.profile.filter(|_| lives),
+            room: self.profile.filter(|_| ready).and_then(|profile| Some((profile, self.waiting_ms()?))),
+        }
+    }
+
+    /// The estimate of what waits behind the unit that runs, if more may wait there. Nothing comes between units that
+    /// belong together, nor behind them: one that has to be tried again follows the others at once.
+    fn waiting_ms(&self) -> Option<u64> {
+        let may = self.hand.len() <= PREFETCH_UNITS && !self.hand.back()?.bound;
+        may.then(|| self.hand.iter().skip(1).map(|held| held.estimate_ms).fold(0, u64::saturating_add))
+    }
+}
+
+impl Workers {
+    pub(super) fn new(profiles: usize) -> Self {
+        Self {
+            all: BTreeMap::new(),
+            live: 0,
+            servers: vec![0; profiles],
+            idle: BTreeSet::new(),
+            again: BTreeSet::new(),
+            room: vec![BTreeSet::new(); profiles],
+        }
+    }
+
+    /// A worker was asked for, for the first time or again.
+    pub(super) fn started(&mut self, number: u32) {
+        self.all.entry(number).or_insert_with(|| WorkerState {
+            life: Life::Ended,
+            starts: 0,
+            hopeless: true,
+            failure: None,
+            profile: None,
+            jvm: None,
+            hand: VecDeque::new(),
+        });
+        self.change(number, |worker| {
+            worker.life = Life::Asked;
+            worker.hopeless &= worker.starts > 0;
+            worker.starts += 1;
+        });
+    }
+
+    /// Changes a worker, if there is one of this number.
+    pub(super) fn change(&mut self, number: u32, change: impl FnOnce(&mut WorkerState)) {
+        let Some(worker) = self.all.get_mut(&number) else { return };
+        let before = worker.tally();
+        change(worker);
+        let after = worker.tally();
+        if before != after {
+            self.count(number, before, false);
+            self.count(number, after, true);
+        }
+    }
+
+    fn count(&mut self, number: u32, tally: Tally, there: bool) {
+        let set = |set: &mut BTreeSet<u32>, holds: bool| {
+            if holds && there {
+                set.insert(number);
+            } else if holds {
+                set.remove(&number);
+            }
+        };
+        set(&mut self.idle, tally.idle);
+        set(&mut self.again, tally.again);
+        let count = |count: &mut u64| if there { *count += 1 } else { *count -= 1 };
+        if tally.lives {
+            count(&mut self.live);
+        }
+        if let Some(profile) = tally.profile {
+            count(&mut self.servers[profile]);
+        }
+        if let Some((profile, waiting_ms)) = tally.room {
+            if there {
+                self.room[profile].insert((waiting_ms, number));
+            } else {
+                self.room[profile].remove(&(waiting_ms, number));
+            }
+        }
+    }
+
+    /// Takes a unit out of a worker's hands; returns also where it was.
+    pub(super) fn take_back(&mut self, number: u32, unit: usize) -> Option<(usize, Held)> {
+        let index = self.all.get(&number)?.hand.iter().position(|held| held.unit == unit)?;
+        let mut taken = None;
+        self.change(number, |worker| taken = worker.hand.remove(index));
+        taken.map(|held| (index, held))
+    }
+
+    /// A worker by its number.
+    pub(super) fn get(&self, number: u32) -> Option<&WorkerState> {
+        self.all.get(&number)
+    }
+
+    /// Whether there is one of this number.
+    pub(super) fn known(&self, number: u32) -> bool {
+        self.all.contains_key(&number)
+    }
+
+    /// All, by number.
+    pub(super) fn all(&self) -> impl Iterator<Item = (u32, &WorkerState)> {
+        self.all.iter().map(|(number, worker)| (*number, worker))
+    }
+
+    /// Those that have not ended.
+    pub(super) fn live(&self) -> impl Iterator<Item = (u32, &WorkerState)> {
+        self.all().filter(|(_, worker)| worker.life != Life::Ended)
+    }
+
+    /// How many have not ended.
+    pub(super) fn live_count(&self) -> u64 {
+        self.live
+    }
+
+    /// How many of these serve each profile.
+    pub(super) fn servers(&self) -> &[u64] {
+        &self.servers
+    }
+
+    /// Those that are ready and have empty hands.
+    pub(super) fn idle(&self) -> impl Iterator<Item = (u32, &WorkerState)> {
+        self.idle.iter().filter_map(|number| Some((*number, self.all.get(number)?)))
+    }
+
+    /// One that has ended and may be started again.
+    pub(super) fn to_start_again(&self) -> Option<u32> {
+        self.again.first().copied()
+    }
+
+    /// For each profile the worker that has the most room behind the unit that runs there: profile, estimate of what
+    /// waits there, number. What does not fit there fits nowhere.
+    pub(super) fn roomiest(&self) -> impl Iterator<Item = (usize, u64, u32)> + '_ {
+        let first = |(profile, workers): (usize, &BTreeSet<(u64, u32)>)| {
+            workers.first().map(|(waiting_ms, number)| (profile, *waiting_ms, *number))
+        };
+        self.room.iter().enumerate().filter_map(first)
+    }
+
+    /// What is in a worker's hands. Nothing that the look-ups depend on may be changed.
+    pub(super) fn hand_mut(&mut self, number: u32) -> impl Iterator<Item = &mut Held> {
+        self.all.get_mut(&number).into_iter().flat_map(|worker| worker.hand.iter_mut())
+    }
+}

@@ -1,0 +1,6 @@
+//! The store of passed tests.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| testfleet_engine::fuzzing::passed(bytes));
