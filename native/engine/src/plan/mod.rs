@@ -79,7 +79,7 @@ impl Passed for NothingPassed {
 /// # Errors
 /// `NoTests` when there is not one test, `InvalidRequest` for no workers and for constraints that contradict each other.
 pub fn plan(discovery: &Discovery, past: &Past<'_>, request: &RunRequest) -> Result<Plan> {
-    let mut plan = plan_by(discovery, &Estimates::new(past.timings), past.passed, request)?;
+    let mut plan = plan_by(discovery, &Estimates::new(past.timings, discovery), past.passed, request)?;
     plan.made_from.timings = past.timings.fingerprint()?;
     Ok(plan)
 }

@@ -188,7 +188,10 @@ impl Shares {
         // With something indivisible twice as long as the mean, all that is nearly as long starts at once beside it.
         let slack = (fair_us - each).min(each);
         let part = each / PARTS_OF_A_SHARE;
-        Self { fair_us, limit_us: if slack == each { fair_us } else { part + scaled(fair_us - part, slack, each) } }
+        Self {
+            fair_us,
+            limit_us: if slack == each || workers < 2 { fair_us } else { part + scaled(fair_us - part, slack, each) },
+        }
     }
 
     /// How long a class may be before it is cut. Each class has a limit of its own, a little more or less, so that not all

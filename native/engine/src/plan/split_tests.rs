@@ -10,7 +10,7 @@ use testfleet_protocol::request::{Constraint, LockScope, Options, Split, SplitCl
 use testfleet_protocol::test::{TaskPath, TestName};
 
 /// Milliseconds of each invocation of each test; a test that is not there never ran.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Known {
     setup_ms: u64,
     tests: HashMap<TestName, Vec<u64>>,
@@ -43,7 +43,7 @@ impl Durations for Known {
 }
 
 /// A build of one Test task.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Build {
     known: Known,
     classes: Vec<TestClass>,
@@ -95,7 +95,8 @@ fn shown(plan: &Plan) -> String {
             format!(" slice {}/{} #{}..{to}", slice.number, slice.of, slice.invocations.from)
         });
         let whole = if unit.whole_class { "whole" } else { "part" };
-        let locks: Vec<String> = unit.locks.iter().map(|lock| format!("{} {}", lock.resource, lock.exclusive)).collect();
+        let locks: Vec<String> =
+            unit.locks.iter().map(|lock| format!("{} {}", lock.resource, lock.exclusive)).collect();
         let together = unit.together.as_deref().unwrap_or("");
         text.push_str(&format!(
             "{} {} {whole} {}{slice} {} ms rank {} [{}] {together}\n",
@@ -196,7 +197,7 @@ fn the_last_choice_for_a_class_counts() {
 
 #[test]
 fn without_timings_only_a_huge_class_is_cut() {
-    let mut build = Build::new(4);
+    let mut build = Build::new(8);
     for number in 0..20 {
         build.class(&format!("a.C{number}"), &[0; 20]);
     }
@@ -251,10 +252,12 @@ fn locks_reach_as_far_as_they_are_asked_to() {
     let lock = |resource: &str, exclusive| Lock { resource: resource.into(), exclusive };
     let global = "org.junit.platform.engine.support.hierarchical.ExclusiveResource.GLOBAL_KEY";
     let traits = |locks| Traits { locks, ..Traits::default() };
-    build.class("a.A", &[1]).traits = traits(vec![lock("db", false), lock("db", true), lock("java.lang.System.err", true)]);
+    build.class("a.A", &[1]).traits =
+        traits(vec![lock("db", false), lock("db", true), lock("java.lang.System.err", true)]);
     build.class("a.B", &[1]).traits = traits(vec![lock(global, true)]);
     build.class("a.C", &[1]).traits = traits(vec![lock(global, false)]);
-    let locks = |build: &Build| -> Vec<Vec<Lock>> { build.plan().unwrap().units.into_iter().map(|unit| unit.locks).collect() };
+    let locks =
+        |build: &Build| -> Vec<Vec<Lock>> { build.plan().unwrap().units.into_iter().map(|unit| unit.locks).collect() };
     assert_eq!(locks(&build), [vec![lock("db", true)], vec![lock(Lock::EVERYTHING, true)], vec![]]);
     build.options.locks = LockScope::Jvm;
     build.options.constraints = vec![Constraint::Alone { classes: vec!["C".into()] }];
@@ -277,7 +280,9 @@ fn options_that_make_units_make_a_plan_outdated_and_others_do_not() {
     assert!(fits(&|options| options.order = vec![]));
     assert!(fits(&|options| options.workers = 7));
     assert!(!fits(&|options| options.split = Split::Class));
-    assert!(!fits(&|options| options.split_classes = vec![SplitClasses { classes: vec!["A".into()], split: Split::Class }]));
+    assert!(!fits(
+        &|options| options.split_classes = vec![SplitClasses { classes: vec!["A".into()], split: Split::Class }]
+    ));
     assert!(!fits(&|options| options.constraints = vec![Constraint::Alone { classes: vec!["A".into()] }]));
     assert!(!fits(&|options| options.locks = LockScope::Jvm));
     assert!(!fits(&|options| options.shard = Some(testfleet_protocol::plan::Shard { number: 1, of: 2 })));

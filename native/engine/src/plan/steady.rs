@@ -6,36 +6,55 @@
 //! One item more, or somewhat other sizes, change the choice of those few that find another bin full.
 
 use super::names::mixed;
-use super::pack::{Bins, Problem};
+use super::pack::{Bins, Item, Problem};
 use std::cmp::Reverse;
+use std::collections::HashSet;
 
 /// How much room a bin has above the mean: one part of so many.
 const ROOM: u64 = 100;
 
-/// Items by name, as far as there is room.
+/// What is smaller than one part of so many of the mean is dust: so little that it need not make bins even.
+const DUST: u64 = 32;
+
+/// Items by name, as far as there is room: what needs a bin for itself, then dust, evenly over the others, then the rest. Most
+/// tests are dust. Put last it would fill what the others leave, and go elsewhere as soon as one of them changes.
 pub(super) fn spread(problem: &Problem) -> Bins<'_> {
     let mut bins = Bins::new(problem);
-    let level = level(problem);
+    let (level, giants) = level(problem);
     let size = level + level / ROOM;
     let open = opened(problem, size);
-    for item in large_first(problem) {
-        let kinds = &problem.items[item].kinds;
-        let key = problem.items[item].key;
-        let is_open = |bin: &usize| kinds.iter().all(|kind| open[bin * problem.kinds.len() + kind]);
-        let fits = |bin: &usize| bins.with(*bin, item) <= size;
-        let all = || 0..problem.bins;
-        let preferred = |bin: &usize| preference(key, *bin);
-        let bin = all()
-            .filter(is_open)
-            .filter(fits)
-            .max_by_key(preferred)
-            .or_else(|| all().filter(fits).max_by_key(preferred))
-            .or_else(|| all().min_by_key(|bin| (bins.with(*bin, item), Reverse(preferred(bin)))));
-        if let Some(bin) = bin {
-            bins.put(bin, item);
-        }
-    }
+    let load = |item: &usize| problem.items[*item].load;
+    let is_dust = |item: &usize| problem.kinds.len() < 2 && load(item) <= level / DUST;
+    let order = large_first(problem);
+    let (dust, others): (Vec<usize>, Vec<usize>) = order.into_iter().partition(is_dust);
+    let (large, rest): (Vec<usize>, Vec<usize>) = others.into_iter().partition(|item| giants.contains(item));
+    large.into_iter().for_each(|item| put(&mut bins, &open, item, size));
+    let free = problem.bins.saturating_sub(giants.len()).max(1) as u64;
+    let sum = dust.iter().map(load).fold(0, u64::saturating_add);
+    let most = dust.first().map_or(0, load);
+    let dust_size = (sum / free).saturating_add(sum / free / ROOM).saturating_add(problem.charge).saturating_add(most);
+    dust.into_iter().for_each(|item| put(&mut bins, &open, item, dust_size.min(size)));
+    rest.into_iter().for_each(|item| put(&mut bins, &open, item, size));
     bins
+}
+
+/// Puts an item into the bin that it prefers of those that have room in `size`.
+fn put(bins: &mut Bins<'_>, open: &[bool], item: usize, size: u64) {
+    let problem = bins.problem;
+    let Item { kinds, key, .. } = &problem.items[item];
+    let is_open = |bin: &usize| kinds.iter().all(|kind| open[bin * problem.kinds.len() + kind]);
+    let fits = |bin: &usize| bins.with(*bin, item) <= size;
+    let all = || 0..problem.bins;
+    let preferred = |bin: &usize| preference(*key, *bin);
+    let bin = all()
+        .filter(is_open)
+        .filter(fits)
+        .max_by_key(preferred)
+        .or_else(|| all().filter(fits).max_by_key(preferred))
+        .or_else(|| all().min_by_key(|bin| (bins.with(*bin, item), Reverse(preferred(bin)))));
+    if let Some(bin) = bin {
+        bins.put(bin, item);
+    }
 }
 
 /// The same packing with bins numbered by the preference of the largest item in each, so that bins that hold much the
@@ -73,21 +92,22 @@ fn large_first(problem: &Problem) -> Vec<usize> {
     order
 }
 
-/// How full bins are when those that have one too large item have nothing else, with the charges.
-fn level(problem: &Problem) -> u64 {
-    let mut loads: Vec<u64> = problem.items.iter().map(|item| item.load).collect();
-    loads.sort_unstable_by(|a, b| b.cmp(a));
-    let mut rest: u64 = loads.iter().copied().fold(0, u64::saturating_add);
+/// How full bins are when those that have one too large item have nothing else, with the charges; and those items.
+fn level(problem: &Problem) -> (u64, HashSet<usize>) {
+    let mut rest: u64 = problem.items.iter().map(|item| item.load).fold(0, u64::saturating_add);
     let mut bins = problem.bins as u64;
-    for load in loads {
+    let mut giants = HashSet::new();
+    for item in problem.largest_first() {
+        let load = problem.items[item].load;
         if bins < 2 || load < rest.div_ceil(bins) {
             break;
         }
         rest -= load.min(rest);
         bins -= 1;
+        giants.insert(item);
     }
     let charges = (problem.kinds.len() as u64).div_ceil(problem.bins as u64).max(1);
-    rest.div_ceil(bins).saturating_add(problem.charge.saturating_mul(charges))
+    (rest.div_ceil(bins).saturating_add(problem.charge.saturating_mul(charges)), giants)
 }
 
 /// The bins in which each kind is at home: as many as it fills, by its name as far as there is room for it.
