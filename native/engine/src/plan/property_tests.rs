@@ -10,8 +10,9 @@ use testfleet_protocol::plan::{Lock, Unit, UnitId};
 use testfleet_protocol::request::Split;
 use testfleet_protocol::test::{TaskPath, TestId, TestName};
 
-/// Which share of the units may be in another group after a small change. Longest first alone moves nearly all.
-const MOVED_AT_MOST: f64 = 0.5;
+/// Which share of the units may be in another group after a small change, in the worst case. Longest first alone moves
+/// nearly all of many groups.
+const MOVED_AT_MOST: f64 = 0.75;
 
 /// Task number, class number, method number and its duration in milliseconds, if it ever ran.
 type Test = (u8, u8, u8, Option<u16>);
@@ -285,6 +286,30 @@ proptest! {
         prop_assert_eq!(failure.code, FailureCode::PlanOutdated);
         prop_assert!(failure.hint.unwrap().contains("./gradlew prepare"));
     }
+}
+
+#[test]
+fn a_small_change_moves_few_units_on_average() {
+    let places = |units: &[Unit]| -> BTreeMap<UnitId, u32> {
+        let groups = group::spread(units, 8);
+        groups.iter().flat_map(|group| group.units.iter().map(|unit| (unit.clone(), group.number))).collect()
+    };
+    let (mut by_a_unit, mut by_durations, mut all) = (0, 0, 0);
+    for seed in 0..40 {
+        let dice = |number: usize, of: u64| names::mixed(seed * 1_000 + number as u64) % of;
+        // Each size is twice the one before, up to 4 s: as skewed as recorded suites.
+        let units: Vec<Unit> = (1..=200).map(|number| unit(number, ":test", 4 << dice(number, 11))).collect();
+        let off = |unit: &Unit| unit.estimate_ms * (90 + names::mixed(unit.estimate_ms ^ seed) % 21) / 100;
+        let others: Vec<Unit> = units.iter().map(|unit| Unit { estimate_ms: off(unit), ..unit.clone() }).collect();
+        let before = places(&units);
+        let moved = |other: &[Unit]| {
+            let after = places(other);
+            before.iter().filter(|(unit, group)| after.get(*unit).is_some_and(|other| other != *group)).count()
+        };
+        (by_a_unit, by_durations, all) = (by_a_unit + moved(&units[1..]), by_durations + moved(&others), all + 200);
+    }
+    assert!(by_a_unit * 100 <= all * 12, "without a unit {by_a_unit} of {all}");
+    assert!(by_durations * 100 <= all * 35, "by other durations {by_durations} of {all}");
 }
 
 #[test]
