@@ -67,6 +67,7 @@ impl<'a> Estimates<'a> {
         Self { timings, guessed, guesses, setup_us: log.exp() as u64 }
     }
 
+    #[allow(dead_code, reason = "estimates are tested by it")]
     /// Milliseconds, at least one, for tests of a class with its set-up.
     pub(super) fn of(&self, task: &TaskPath, class: &str, tests: &[TestName]) -> (u64, EstimateSource) {
         let mut micros = self.of_setup(task, class);

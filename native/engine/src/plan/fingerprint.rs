@@ -4,8 +4,8 @@ use crate::discover::{DiscoveredTask, Discovery};
 use crate::hash;
 use serde::Serialize;
 use std::collections::BTreeSet;
-use testfleet_protocol::plan::Plan;
-use testfleet_protocol::request::{Framework, RunRequest, Split, TestTask};
+use testfleet_protocol::plan::{Plan, Shard};
+use testfleet_protocol::request::{Constraint, Framework, LockScope, RunRequest, Split, SplitClasses, TestTask};
 use testfleet_protocol::test::{TaskPath, TestId};
 use testfleet_protocol::{Failure, FailureCode, Result};
 
@@ -32,6 +32,10 @@ pub(super) fn options(request: &RunRequest) -> Result<String> {
     #[derive(Serialize)]
     struct Options<'a> {
         split: Split,
+        split_classes: &'a [SplitClasses],
+        constraints: &'a [Constraint],
+        locks: LockScope,
+        shard: Option<Shard>,
         tests: BTreeSet<&'a String>,
         tasks: Vec<Task<'a>>,
     }
@@ -53,7 +57,16 @@ pub(super) fn options(request: &RunRequest) -> Result<String> {
         })
         .collect();
     tasks.sort_by(|a, b| a.path.cmp(b.path));
-    of(&Options { split: request.options.split, tests: request.options.tests.iter().collect(), tasks })
+    let chosen = &request.options;
+    of(&Options {
+        split: chosen.split,
+        split_classes: &chosen.split_classes,
+        constraints: &chosen.constraints,
+        locks: chosen.locks,
+        shard: chosen.shard,
+        tests: chosen.tests.iter().collect(),
+        tasks,
+    })
 }
 
 /// The filters of a task, in words.
@@ -88,7 +101,9 @@ pub(super) fn filters(task: &TestTask) -> Vec<String> {
 pub fn fits(plan: &Plan, discovery: &Discovery, request: &RunRequest) -> Result<()> {
     let mut changes = Vec::new();
     if plan.made_from.options != options(request)? {
-        changes.push("filters, splitting, frameworks or Test tasks differ from those it was made with".to_owned());
+        changes.push(
+            "filters, splitting, constraints, frameworks or Test tasks differ from those it was made with".to_owned(),
+        );
     }
     if plan.made_from.code != code(discovery)? {
         changes.extend(code_changes(plan, discovery));

@@ -3,16 +3,29 @@
 //! Everything here is a pure function of its inputs, apart from reading and writing the two documents:
 //! equal inputs give equal plans, byte for byte, in whatever order classes and tasks come. See docs/planning.md.
 
+mod constraints;
+mod durations;
 mod estimate;
 mod fingerprint;
 mod group;
 mod guess;
+mod names;
+mod order;
+mod pack;
+mod parts;
 #[cfg(test)]
 mod property_tests;
+mod search;
+mod split;
+#[cfg(test)]
+mod split_tests;
+mod steady;
 mod timings;
 mod units;
 
 pub(crate) use fingerprint::code as code_fingerprint;
+pub use constraints::notices;
+pub use durations::{Durations, Expected};
 pub use fingerprint::fits;
 pub use group::PROFILE_SWITCH_MS;
 pub(crate) use group::spread;
@@ -22,6 +35,7 @@ pub use timings::Timings;
 
 use crate::discover::Discovery;
 use crate::document;
+use estimate::Estimates;
 use std::path::Path;
 use testfleet_protocol::plan::{Fingerprints, Plan, Reused, Unit};
 use testfleet_protocol::request::RunRequest;
@@ -65,8 +79,23 @@ impl Passed for NothingPassed {
 /// Makes units of the discovered tests and spreads them over groups.
 ///
 /// # Errors
-/// `NoTests` when there is not one test, `InvalidRequest` for no workers.
+/// `NoTests` when there is not one test, `InvalidRequest` for no workers and for constraints that contradict each other.
 pub fn plan(discovery: &Discovery, past: &Past<'_>, request: &RunRequest) -> Result<Plan> {
+    let mut plan = plan_by(discovery, &Estimates::new(past.timings, discovery), past.passed, request)?;
+    plan.made_from.timings = past.timings.fingerprint()?;
+    Ok(plan)
+}
+
+/// [`plan`] with durations from anywhere; the plan does not say where from.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_by(
+    discovery: &Discovery,
+    durations: &dyn Durations,
+    passed: &dyn Passed,
+    request: &RunRequest,
+) -> Result<Plan> {
     if request.options.workers == 0 {
         return Err(Failure::new(FailureCode::InvalidRequest, "failed to plan for 0 workers")
             .hint("ask for at least one: --workers 4, or testfleet { workers = 4 }"));
@@ -75,13 +104,13 @@ pub fn plan(discovery: &Discovery, past: &Past<'_>, request: &RunRequest) -> Res
     if discovery.test_count() == 0 && request.options.rerun_failed.is_none() {
         return Err(no_tests(discovery, request));
     }
-    let mut units = units::make(discovery, past.timings, request.options.split);
+    let mut units = units::make(discovery, durations, &request.options)?;
     // Before anything that may differ between the machines that run the other parts.
     if let Some(shard) = request.options.shard {
         units = crate::select::part_of(units, shard);
     }
     for unit in &mut units {
-        unit.reused = past.passed.reused(unit);
+        unit.reused = passed.reused(unit);
     }
     let groups = group::spread(&units, request.options.workers);
     Ok(Plan {
@@ -91,7 +120,7 @@ pub fn plan(discovery: &Discovery, past: &Past<'_>, request: &RunRequest) -> Res
         made_from: Fingerprints {
             code: fingerprint::code(discovery)?,
             options: fingerprint::options(request)?,
-            timings: past.timings.fingerprint()?,
+            timings: String::new(),
         },
         units,
         groups,

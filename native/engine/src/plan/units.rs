@@ -1,44 +1,62 @@
 //! Discovered classes to units.
 
-use super::estimate::Estimates;
-use super::timings::Timings;
-use crate::discover::{Discovery, FoundBy, TestClass};
-use testfleet_protocol::plan::{Unit, UnitId};
-use testfleet_protocol::request::Split;
-use testfleet_protocol::test::{TaskPath, TestName};
+use super::durations::Durations;
+use super::estimate::LONGEST_MS;
+use super::order::{self, Fate};
+use super::parts::{self, Part};
+use super::split::{Candidate, Shares, candidates};
+use crate::discover::{Discovery, FoundBy};
+use testfleet_protocol::Result;
+use testfleet_protocol::plan::{EstimateSource, Unit, UnitId};
+use testfleet_protocol::request::Options;
 
-/// All units, numbered in the order of task, class and first method.
-pub(super) fn make(discovery: &Discovery, timings: &Timings, split: Split) -> Vec<Unit> {
-    let mut parts: Vec<(&TaskPath, &TestClass, Vec<TestName>, bool)> = Vec::new();
-    for task in &discovery.tasks {
-        for class in &task.classes {
-            let mut tests = class.tests.clone();
-            tests.sort();
-            tests.dedup();
-            if split == Split::Class || tests.len() < 2 || class.framework == FoundBy::Suite {
-                parts.push((&task.task, class, tests, class.whole_class));
-            } else {
-                parts.extend(tests.into_iter().map(|test| (&task.task, class, vec![test], false)));
+/// All units, numbered in the order of task, class, first method and slice.
+///
+/// # Errors
+/// `InvalidRequest` for patterns that can match nothing and constraints that contradict each other.
+pub(super) fn make(discovery: &Discovery, durations: &dyn Durations, options: &Options) -> Result<Vec<Unit>> {
+    let candidates = candidates(discovery, durations, options)?;
+    let shares = Shares::of(&candidates, options);
+    let mut units = Vec::new();
+    let mut fates = Vec::new();
+    for class in &candidates {
+        let mut parts = parts::cut(class, &shares);
+        parts.sort_by_key(|part| (part.tests.clone(), part.slice.map(|slice| slice.number)));
+        let is_whole = parts.len() == 1;
+        for part in parts {
+            let mut fate = Fate::default();
+            for test in &part.tests {
+                fate.failed |= durations.failed_recently(class.task, class.tests[*test].name);
+                fate.new |= durations.is_new(class.task, class.tests[*test].name);
             }
+            let id = UnitId(format!("u{}", units.len() + 1));
+            units.push(unit(id, class, part, is_whole));
+            fates.push(fate);
         }
     }
-    parts.retain(|(_, _, tests, _)| !tests.is_empty());
-    parts.sort_by(|a, b| (a.0, &a.1.class, &a.2).cmp(&(b.0, &b.1.class, &b.2)));
-    let estimates = Estimates::new(timings, discovery);
-    let unit = |(index, (task, class, tests, whole_class)): (usize, (&TaskPath, &TestClass, Vec<TestName>, bool))| {
-        let (estimate_ms, estimate_source) = estimates.of(task, &class.class, &tests);
-        Unit {
-            id: UnitId(format!("u{}", index + 1)),
-            task: task.clone(),
-            class: class.class.clone(),
-            whole_class,
-            plain_names: class.framework != FoundBy::Jupiter,
-            tests,
-            estimate_ms,
-            estimate_source,
-            asked: class.asked,
-            ..Unit::default()
-        }
-    };
-    parts.into_iter().enumerate().map(unit).collect()
+    order::rank(&mut units, &fates, &options.order);
+    Ok(units)
+}
+
+fn unit(id: UnitId, class: &Candidate<'_>, part: Part, is_whole: bool) -> Unit {
+    let known = part.tests.iter().filter(|test| class.tests[**test].known).count();
+    Unit {
+        id,
+        task: class.task.clone(),
+        class: class.class.class.clone(),
+        whole_class: is_whole && class.class.whole_class,
+        plain_names: class.class.framework != FoundBy::Jupiter,
+        estimate_ms: part.us.div_ceil(1000).clamp(1, LONGEST_MS),
+        estimate_source: match known {
+            0 => EstimateSource::Guess,
+            all if all == part.tests.len() => EstimateSource::Timings,
+            _ => EstimateSource::Partly,
+        },
+        asked: class.class.asked,
+        tests: part.tests.into_iter().map(|test| class.tests[test].name.clone()).collect(),
+        slice: part.slice,
+        together: class.bonds.together.clone(),
+        locks: class.bonds.locks.clone(),
+        ..Unit::default()
+    }
 }

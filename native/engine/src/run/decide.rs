@@ -345,7 +345,8 @@ fn choose(state: &State) -> Option<(u32, usize)> {
         return next.map(|unit| (number, unit));
     }
     workers.roomiest().find_map(|(profile, waiting_ms, number)| {
-        waiting.prefetch(profile, waiting_ms, workers.live_count()).map(|unit| (number, unit))
+        let runs_ms = workers.get(number)?.hand.front()?.estimate_ms;
+        waiting.prefetch(profile, runs_ms, waiting_ms, workers.live_count()).map(|unit| (number, unit))
     })
 }
 

@@ -9,6 +9,7 @@ use super::locks::{FREE, Held};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use testfleet_protocol::plan::EstimateSource;
 
 /// What starting a JVM for another profile costs, in milliseconds. Moving a worker must promise more than this.
 const SWITCH_MS: u64 = 1_000;
@@ -254,8 +255,8 @@ impl Waiting {
     /// no round trip idles the worker and no unit of weight is stuck behind a long one. Only units that hold nothing and
     /// are bound to nothing are fetched ahead: while they wait, they are in nobody's way.
     ///
-    /// `held_ms` is the estimate of what waits there already.
-    pub(super) fn prefetch(&self, live: usize, held_ms: u64, workers: u64) -> Option<usize> {
+    /// `runs_ms` is the estimate of what runs there, `held_ms` of what waits there already.
+    pub(super) fn prefetch(&self, live: usize, runs_ms: u64, held_ms: u64, workers: u64) -> Option<usize> {
         let workers = workers.max(1);
         if self.job.fixed {
             let (_, next) = self.fixed.iter().next()?;
@@ -266,12 +267,20 @@ impl Waiting {
         if self.held.is_alone() {
             return None;
         }
+        // Behind a unit that takes as long as all that is left for each worker, whatever waits ends the run later.
+        if runs_ms > self.backlog_ms / workers {
+            return None;
+        }
         let room = PREFETCH_MS.min(self.backlog_ms / (2 * workers)).checked_sub(held_ms)?;
         let free = &self.lanes.get(&(FREE, live))?.tickets;
         let mut front = free.first()?.rank;
         loop {
             let longest = Ticket { rank: front, length: Reverse(room), unit: 0, estimate_ms: 0 };
             let next = free.range(longest..).next()?;
+            // A guess may be far too short, and then it is stuck with all that it really takes.
+            if self.job.units[next.unit].estimate_source == EstimateSource::Guess {
+                return None;
+            }
             if next.rank == front {
                 return Some(next.unit);
             }

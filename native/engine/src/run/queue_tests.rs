@@ -67,13 +67,13 @@ fn the_longest_comes_first_and_what_was_handed_back_before_it() {
 fn a_lower_rank_comes_before_a_longer_unit() {
     let line = line_with(&[(0, 10), (0, 500), (0, 40)], |plan| plan.units[1].rank = 7);
     assert_eq!(line.next(None, &[0]), Some(2));
-    assert_eq!(line.waiting.prefetch(0, 0, 1), Some(2), "40 ms fit");
+    assert_eq!(line.waiting.prefetch(0, 0, 0, 1), Some(2), "40 ms fit");
 }
 
 #[test]
 fn what_ranks_behind_is_not_fetched_ahead_of_what_is_too_long_for_that() {
     let line = line_with(&[(0, 9_000), (0, 50)], |plan| plan.units[1].rank = 1);
-    assert_eq!(line.waiting.prefetch(0, 0, 1), None);
+    assert_eq!(line.waiting.prefetch(0, 0, 0, 1), None);
 }
 
 #[test]
@@ -106,16 +106,16 @@ fn a_worker_without_a_profile_takes_the_largest_share() {
 #[test]
 fn a_unit_of_weight_never_waits_behind_another() {
     let line = line(&[(0, 90_000), (0, 5_000), (0, 150), (0, 120), (0, 30)]);
-    assert_eq!(line.waiting.prefetch(0, 0, 2), Some(2));
-    assert_eq!(line.waiting.prefetch(0, 150, 2), Some(4), "120 no longer fits into 200");
-    assert_eq!(line.waiting.prefetch(0, 200, 2), None);
+    assert_eq!(line.waiting.prefetch(0, 0, 0, 2), Some(2));
+    assert_eq!(line.waiting.prefetch(0, 0, 150, 2), Some(4), "120 no longer fits into 200");
+    assert_eq!(line.waiting.prefetch(0, 0, 200, 2), None);
 }
 
 #[test]
 fn at_the_end_little_is_fetched_ahead() {
     let line = line(&[(0, 60), (0, 20)]);
-    assert_eq!(line.waiting.prefetch(0, 0, 2), Some(1), "a quarter of 80 ms is 20 ms");
-    assert_eq!(line.waiting.prefetch(0, 0, 8), None);
+    assert_eq!(line.waiting.prefetch(0, 0, 0, 2), Some(1), "a quarter of 80 ms is 20 ms");
+    assert_eq!(line.waiting.prefetch(0, 0, 0, 8), None);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_fixed_order_is_kept_across_profiles() {
     assert_eq!(line.next(Some(1), &[0, 1]), Some(0));
     line.waiting.given(0, 1);
     assert_eq!(line.next(Some(0), &[1, 0]), Some(1));
-    assert_eq!(line.waiting.prefetch(0, 0, 1), None, "the next is of another profile");
+    assert_eq!(line.waiting.prefetch(0, 0, 0, 1), None, "the next is of another profile");
     line.waiting.push(0, 5, true);
     assert_eq!(line.next(Some(1), &[0, 1]), Some(0), "handed back to its place");
 }
@@ -161,7 +161,7 @@ fn units_that_can_only_follow_each_other_begin_early() {
 #[test]
 fn a_unit_with_locks_is_never_fetched_ahead() {
     let line = line_with(&[(0, 9_000), (0, 90), (0, 20)], |plan| plan.units[1].locks = lock("db", false));
-    assert_eq!(line.waiting.prefetch(0, 0, 1), Some(2));
+    assert_eq!(line.waiting.prefetch(0, 0, 0, 1), Some(2));
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn who_runs_alone_comes_last_and_nobody_beside_it() {
     assert_eq!(line.hand_out(&mut in_hand), [0]);
     line.waiting.push(1, 10, true);
     assert!(line.hand_out(&mut in_hand).is_empty(), "not even what was handed back meanwhile");
-    assert_eq!(line.waiting.prefetch(1, 0, 1), None);
+    assert_eq!(line.waiting.prefetch(1, 0, 0, 1), None);
     line.waiting.came_back(0);
     in_hand.clear();
     assert_eq!(line.hand_out(&mut in_hand), [1]);

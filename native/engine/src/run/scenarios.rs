@@ -182,7 +182,7 @@ fn a_start_that_fails_after_others_succeeded_is_tried_again() {
 
 #[test]
 fn a_lost_worker_is_started_again_three_times_and_what_waited_there_is_not_blamed() {
-    let mut bench = Bench::new(&[(0, 8, 5_000), (0, 1, 10), (0, 1, 9_000)], 1);
+    let mut bench = Bench::new(&[(0, 8, 99), (0, 1, 10), (0, 1, 100)], 1);
     assert_eq!(bench.assigned(), [(1, "u3".into(), 1, 1, true), (1, "u2".into(), 1, 1, true)], "u2 is fetched ahead");
     for _ in 0..2 {
         bench.lose(1);

@@ -27,7 +27,7 @@ pub(super) fn plan_of(shape: &[(u8, usize, u64)]) -> Plan {
             plain_names: false,
             tests: (0..tests).map(|test| name(&format!("C{}", index + 1), test)).collect(),
             estimate_ms,
-            estimate_source: EstimateSource::Guess,
+            estimate_source: EstimateSource::Timings,
             ..Unit::default()
         })
         .collect();

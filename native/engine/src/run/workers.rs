@@ -93,11 +93,13 @@ impl WorkerState {
         }
     }
 
-    /// The estimate of what waits behind the unit that runs, if more may wait there. Nothing comes between units that
+    /// The estimate of what waits behind the unit that runs, and of a quarter of that unit, if more may wait there. Nothing comes between units that
     /// belong together, nor behind them: one that has to be tried again follows the others at once.
     fn waiting_ms(&self) -> Option<u64> {
         let may = self.hand.len() <= PREFETCH_UNITS && !self.hand.back()?.bound;
-        may.then(|| self.hand.iter().skip(1).map(|held| held.estimate_ms).fold(0, u64::saturating_add))
+        // What is stuck behind a long unit may be the last of all; the longer a unit, the less a round trip after it matters.
+        let runs_ms = self.hand.front()?.estimate_ms / 4;
+        may.then(|| self.hand.iter().skip(1).map(|held| held.estimate_ms).fold(runs_ms, u64::saturating_add))
     }
 }
 

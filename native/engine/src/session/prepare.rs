@@ -5,8 +5,8 @@ use super::reuse::Before;
 use super::runs::RunDir;
 use super::{Context, cancelled, history, listing};
 use crate::bundle::{bundle, materialise, write_bundle};
-use crate::discover::{Discovery, Effort, discover_and_ask, discover_and_verify};
-use crate::plan::{Past, Timings, plan, read_plan, write_plan};
+use crate::discover::{Discovery, Effort, Notice, discover_and_ask, discover_and_verify};
+use crate::plan::{Past, Timings, notices, plan, read_plan, write_plan};
 use crate::report::words::{counted, duration};
 use crate::run::read_journal;
 use crate::select::{keep_only, not_passed, read_quarantine, today};
@@ -98,6 +98,7 @@ fn make_plan(context: &mut Context<'_>, mut discovery: Discovery) -> Result<Plan
     context.sink.say(Level::Info, before.describe());
     let past = Past { timings: &timings, passed: &before.passed(context.request.options.reuse) };
     let mut plan = plan(before.discovery(), &past, &context.request)?;
+    say_all(context, &notices(before.discovery(), &context.request.options)?);
     context.check_cancelled()?;
     if let Some(file) = &context.request.options.quarantine_file {
         let whole = !plan.is_partial();
@@ -141,11 +142,15 @@ pub(crate) fn discover_aloud(context: &Context<'_>) -> Result<Discovery> {
 }
 
 fn tell(context: &Context<'_>, discovery: &Discovery) -> Result<()> {
-    for notice in &discovery.notices {
+    say_all(context, &discovery.notices);
+    context.check_cancelled()
+}
+
+fn say_all(context: &Context<'_>, notices: &[Notice]) {
+    for notice in notices {
         let hint = notice.hint.as_ref().map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
         context.sink.say(Level::Warn, format!("{}{hint}", notice.text));
     }
-    context.check_cancelled()
 }
 
 /// `prepare`, then makes the bundle a folder of its own: `build/testfleet/image`.
