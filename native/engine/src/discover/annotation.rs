@@ -20,12 +20,6 @@ pub(crate) enum Unreadable {
     Annotation,
     /// It names its constants more often than any compiler does.
     TooMuchText,
-    /// It does not begin as class files do.
-    Magic,
-    /// It ends too early, or names a constant that it does not have.
-    End,
-    /// Its constant pool has a constant of this unknown kind.
-    Constant(u8),
 }
 
 impl std::fmt::Display for Unreadable {
@@ -34,11 +28,6 @@ impl std::fmt::Display for Unreadable {
             Self::Structure(error) => write!(f, "it is no class file, or a damaged one: {error}"),
             Self::Annotation => f.write_str("it is damaged: an annotation ends too early or nests too deeply"),
             Self::TooMuchText => f.write_str("its names and annotations add up to more text than a compiler writes"),
-            Self::Magic => f.write_str("it is no class file: it does not begin with CAFEBABE"),
-            Self::End => f.write_str("it is damaged: it ends too early or names a constant that it does not have"),
-            Self::Constant(tag) => {
-                write!(f, "it is damaged: its constant pool has a constant of the unknown kind {tag}")
-            }
         }
     }
 }

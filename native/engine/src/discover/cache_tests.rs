@@ -10,6 +10,15 @@ use testfleet_protocol::request::{Framework, TestTask};
 
 const JUPITER: &str = "org.junit.jupiter.engine.JupiterTestEngine";
 
+/// Class files tell everything here.
+struct Nobody;
+
+impl AskHarness for Nobody {
+    fn ask(&self, _: &RunRequest, questions: &[Question]) -> Result<Vec<BTreeMap<String, Answer>>> {
+        panic!("{questions:?} is asked")
+    }
+}
+
 /// A build with one Test task of its own copy of the fixtures.
 struct Build {
     folder: tempfile::TempDir,
@@ -42,7 +51,7 @@ impl Build {
 
     /// What is found, which must be what is found without a cache; and whether it was known.
     fn find(&self) -> (Discovery, bool) {
-        let (found, effort) = discover_counting(&self.request).unwrap();
+        let (found, effort) = discover_and_ask(&self.request, &Nobody).unwrap();
         let without = RunRequest { state_dir: "/dev/null/state".into(), ..self.request.clone() };
         assert_eq!(found, discover(&without).unwrap(), "the cache changed what is found");
         (found, effort.searched == 0)
@@ -75,7 +84,7 @@ fn an_unchanged_project_is_not_searched_again() {
     let (first, known) = build.find();
     assert!(!known && first.test_count() > 10);
     assert_eq!(build.find(), (first, true));
-    let (_, effort) = discover_counting(&build.request).unwrap();
+    let (_, effort) = discover_and_ask(&build.request, &Nobody).unwrap();
     assert_eq!((effort.known, effort.searched, effort.bytes_read), (1, 0, 0));
 }
 
@@ -167,7 +176,7 @@ fn tasks_are_known_one_by_one() {
     let mut build = Build::new();
     build.find();
     build.request.tasks.push(build.task(":other"));
-    let (_, effort) = discover_counting(&build.request).unwrap();
+    let (_, effort) = discover_and_ask(&build.request, &Nobody).unwrap();
     assert_eq!((effort.known, effort.searched), (1, 1));
 }
 
@@ -223,6 +232,6 @@ fn two_processes_at_once_find_the_same() {
 fn many_tasks_that_share_a_classpath_do_not_wait_for_each_other() {
     let mut build = Build::new();
     build.request.tasks = (0..40).map(|number| build.task(&format!(":test{number}"))).collect();
-    let (discovery, effort) = discover_counting(&build.request).unwrap();
+    let (discovery, effort) = discover_and_ask(&build.request, &Nobody).unwrap();
     assert_eq!((discovery.tasks.len(), effort.searched), (40, 40));
 }

@@ -37,9 +37,9 @@ pub(crate) use ask_cache::AnswerCache;
 #[cfg(any(fuzzing, test))]
 pub(crate) use ask_cache::{DOCUMENT as ANSWERS, Kept};
 pub use ask_verify::{BothSides, Verification};
+use container::Containers;
 pub(crate) use container::is_archive_name;
 pub(crate) use jar::Jar;
-use container::Containers;
 pub(crate) use test_patterns::TestPatterns;
 
 use crate::content::Contents;

@@ -316,6 +316,7 @@ impl<'a> Search<'a> {
             }
             Framework::JUnit4 { .. } => {
                 is_concrete
+                    && !class.is_inner()
                     && !self.is_run_by_enclosing(class)?
                     && (!self.task.scan_for_test_classes || ask_runners::looks_like_a_test(&self.classpath, class)?)
             }

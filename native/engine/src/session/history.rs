@@ -70,6 +70,23 @@ fn open(context: &Context<'_>, shared: &SharedHistory) -> Result<Store> {
     Store::open(&shared, &context.environment)
 }
 
+/// A document of the shared history, if there is one. What can't be read is said and gone without.
+pub(super) fn read_shared(context: &Context<'_>, document: &str) -> Option<Vec<u8>> {
+    let shared = context.request.options.history.as_ref()?;
+    open(context, shared).and_then(|store| store.read(document)).unwrap_or_else(|failure| {
+        context.sink.say(Level::Warn, failure.to_string());
+        None
+    })
+}
+
+/// Merges into a document of the shared history, when the build publishes. What can't be written is said and gone without.
+pub(super) fn publish(context: &Context<'_>, document: &str, merge: impl FnMut(Option<&[u8]>) -> Result<Vec<u8>>) {
+    let Some(shared) = &context.request.options.history else { return };
+    if let Err(failure) = open(context, shared).and_then(|store| store.merge(document, merge)) {
+        context.sink.say(Level::Warn, failure.to_string());
+    }
+}
+
 /// A damaged copy is as good as none: the next run that publishes replaces it.
 fn parse_shared(context: &Context<'_>, shared: &SharedHistory, bytes: &[u8]) -> Timings {
     Timings::parse(Path::new(TIMINGS), bytes).unwrap_or_else(|failure| {
@@ -151,22 +168,17 @@ impl Recorder {
         self.timings.save(file)?;
         // A single worker's run is somebody's own.
         if let (Some(shared), true) = (&context.request.options.history, record != Record::Single) {
-            let published = open(context, shared).and_then(|store| {
-                store.merge(TIMINGS, |theirs| {
-                    let mut all = self.timings.clone();
-                    if let Some(theirs) = theirs {
-                        all.merge(&parse_shared(context, shared, theirs));
-                    }
-                    if whole {
-                        all.keep_only(plan);
-                    }
-                    expire(&mut all);
-                    all.bytes()
-                })
+            publish(context, TIMINGS, |theirs| {
+                let mut all = self.timings.clone();
+                if let Some(theirs) = theirs {
+                    all.merge(&parse_shared(context, shared, theirs));
+                }
+                if whole {
+                    all.keep_only(plan);
+                }
+                expire(&mut all);
+                all.bytes()
             });
-            if let Err(failure) = published {
-                context.sink.say(Level::Warn, failure.to_string());
-            }
         }
         Ok(Some(file.clone()))
     }

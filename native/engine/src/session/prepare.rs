@@ -1,7 +1,7 @@
 //! Discover, plan, bundle: the stages before a run.
 
 use super::ask::LocalHarness;
-use super::reuse::History;
+use super::reuse::Before;
 use super::runs::RunDir;
 use super::{Context, cancelled, history, listing};
 use crate::bundle::{bundle, materialise, write_bundle};
@@ -28,7 +28,7 @@ pub(crate) struct Prepared {
     pub(crate) plan: Plan,
     pub(crate) bundle: Bundle,
     pub(crate) timings: Timings,
-    pub(crate) history: History,
+    pub(crate) before: Before,
 }
 
 /// Discovers and plans; writes `plan.json` and `bundle.json`.
@@ -54,7 +54,7 @@ pub(crate) fn verify(context: &mut Context<'_>) -> Result<()> {
 }
 
 fn prepare_for(context: &mut Context<'_>, discovery: Discovery) -> Result<Prepared> {
-    let Planned { plan, timings, history } = make_plan(context, discovery)?;
+    let Planned { plan, timings, before } = make_plan(context, discovery)?;
     let started = Instant::now();
     let bundle = bundle(&context.request, &plan)?;
     say_time(context, "Bundling", started, "");
@@ -65,7 +65,7 @@ fn prepare_for(context: &mut Context<'_>, discovery: Discovery) -> Result<Prepar
     write_bundle(&bundle, &context.bundle_file())?;
     context.sink.written("bundle", &context.bundle_file());
     context.sink.say(Level::Lifecycle, describe(&plan));
-    Ok(Prepared { plan, bundle, timings, history })
+    Ok(Prepared { plan, bundle, timings, before })
 }
 
 /// Shows what would be planned, and writes nothing.
@@ -86,7 +86,7 @@ pub(crate) fn show(context: &mut Context<'_>, what: Listing, json: bool) -> Resu
 struct Planned {
     plan: Plan,
     timings: Timings,
-    history: History,
+    before: Before,
 }
 
 /// Selects of what was discovered, and plans.
@@ -94,10 +94,10 @@ fn make_plan(context: &mut Context<'_>, mut discovery: Discovery) -> Result<Plan
     let started = Instant::now();
     select_failed(context, &mut discovery)?;
     let timings = history::load(context, &discovery)?;
-    let history = History::read(context, discovery)?;
-    context.sink.say(Level::Info, history.describe());
-    let past = Past { timings: &timings, passed: &history.passed(context.request.options.reuse) };
-    let mut plan = plan(history.discovery(), &past, &context.request)?;
+    let before = Before::read(context, discovery)?;
+    context.sink.say(Level::Info, before.describe());
+    let past = Past { timings: &timings, passed: &before.passed(context.request.options.reuse) };
+    let mut plan = plan(before.discovery(), &past, &context.request)?;
     context.check_cancelled()?;
     if let Some(file) = &context.request.options.quarantine_file {
         let whole = !plan.is_partial();
@@ -106,7 +106,7 @@ fn make_plan(context: &mut Context<'_>, mut discovery: Discovery) -> Result<Plan
         }
     }
     say_time(context, "Planning", started, "");
-    Ok(Planned { plan, timings, history })
+    Ok(Planned { plan, timings, before })
 }
 
 /// With `--rerun-failed`, leaves the tests that did not pass in that run, and notes its id in the request.

@@ -25,8 +25,8 @@ pub(crate) struct Show<'a> {
     plan: Arc<Plan>,
     aggregate: Aggregate,
     console: Console,
-    recorder: Recorder,
     outcomes: Outcomes,
+    recorder: Recorder,
     record: Record,
     output: bool,
 }
@@ -99,8 +99,8 @@ impl<'a> Show<'a> {
 
     fn take(&mut self, event: RunEvent) {
         self.aggregate.apply(&event);
-        self.recorder.take(&event);
         self.outcomes.apply(&event);
+        self.recorder.take(&event);
         self.context.sink.say_all(self.console.on_event(&event));
         match &event {
             RunEvent::Output { text, .. } if self.output => {

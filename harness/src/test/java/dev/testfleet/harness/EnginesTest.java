@@ -60,14 +60,15 @@ class EnginesTest {
                                 "fixtures.suite.packaged.Two.two()")
                         .whole("suite.packaged.One", "one()")
                         .run()
-                        .results();
+                        .sortedResults();
+        // A package's classes come in the order of its folder.
         assertEquals(
                 List.of(
+                        "One.one() PASSED",
                         "PackageSuite.fixtures.suite.packaged.One.one() PASSED",
-                        "class Two IllegalStateException: no database",
-                        "PackageSuite.fixtures.suite.packaged.Two.two() ERRORED (set-up of its class"
-                                + " failed) IllegalStateException: no database",
-                        "One.one() PASSED"),
+                        "PackageSuite.fixtures.suite.packaged.Two.two() ERRORED (set-up of its"
+                                + " class failed) IllegalStateException: no database",
+                        "class Two IllegalStateException: no database"),
                 results);
     }
 
@@ -104,10 +105,7 @@ class EnginesTest {
                         "Features.unrolled"),
                 check("spock.Features"));
         List<String> results =
-                engines()
-                        .part("spock.Features", "is #number below 3?", "unrolled")
-                        .run()
-                        .results();
+                engines().part("spock.Features", "is #number below 3?", "unrolled").run().results();
         assertEquals(
                 List.of(
                         "Features.is #number below 3? #0 'is 1 below 3?' PASSED",
@@ -158,7 +156,6 @@ class EnginesTest {
         // Kotest lists its tests when it runs them: a spec is one test, they are its invocations.
         assertEquals(
                 List.of("Texts.fixtures.kotest.Texts"),
-                FoundRuns.check(
-                        () -> HarnessRun.of("kotest", "junit-platform"), "kotest.Texts"));
+                FoundRuns.check(() -> HarnessRun.of("kotest", "junit-platform"), "kotest.Texts"));
     }
 }

@@ -160,8 +160,7 @@ public final class JUnitPlatform implements Framework {
         session.close();
     }
 
-    private LauncherDiscoveryRequestBuilder request(
-            UnitTree tree, DiscoverySelector selector) {
+    private LauncherDiscoveryRequestBuilder request(UnitTree tree, DiscoverySelector selector) {
         return LauncherDiscoveryRequestBuilder.request()
                 .filters(tree)
                 .filters(filters.toArray(new Filter<?>[0]))
