@@ -35,9 +35,8 @@ struct Decides<'a> {
     include_tests: &'a [String],
     exclude_tests: &'a [String],
     command_line: &'a [String],
-    /// Jupiter's configuration parameters can be among them.
-    jvm_args: &'a [String],
-    system_properties: &'a BTreeMap<String, String>,
+    /// Configuration parameters of the JUnit Platform.
+    parameters: BTreeMap<&'a str, &'a str>,
 }
 
 impl<'a> Cache<'a> {
@@ -75,6 +74,12 @@ impl<'a> Cache<'a> {
 
     /// A hash of everything that decides what is found for a task; `None` when its classpath can't be read.
     pub(super) fn key(&self, task: &TestTask, command_line: &[String]) -> Option<String> {
+        let parameters = task
+            .system_properties
+            .iter()
+            .filter(|(name, _)| name.starts_with("junit."))
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         let decides = Decides {
             rules: RULES,
             path: &task.path.0,
@@ -86,8 +91,7 @@ impl<'a> Cache<'a> {
             include_tests: &task.include_tests,
             exclude_tests: &task.exclude_tests,
             command_line,
-            jvm_args: &task.jvm_args,
-            system_properties: &task.system_properties,
+            parameters,
         };
         let mut hasher = Sha256::new();
         hasher.update(serde_json::to_vec(&decides).ok()?);

@@ -27,9 +27,8 @@ impl InvocationTimes {
     /// From the durations in microseconds of all invocations in the order of their numbers; `None` for fewer than two.
     pub fn new(micros: &[u64]) -> Option<Self> {
         let count = u32::try_from(micros.len()).ok().filter(|count| *count > 1)?;
-        let sum = |range: &[u64]| {
-            range.iter().fold(0, |sum: u64, micros| sum.saturating_add(*micros)).min(super::LONGEST_US)
-        };
+        let sum =
+            |range: &[u64]| range.iter().fold(0, |sum: u64, micros| sum.saturating_add(*micros)).min(super::LONGEST_US);
         Some(Self { count, sums: micros.chunks(width(count) as usize).map(sum).collect() })
     }
 

@@ -23,9 +23,9 @@ mod steady;
 mod timings;
 mod units;
 
-pub(crate) use fingerprint::code as code_fingerprint;
 pub use constraints::notices;
 pub use durations::{Durations, Expected};
+pub(crate) use fingerprint::code as code_fingerprint;
 pub use fingerprint::fits;
 pub use group::PROFILE_SWITCH_MS;
 pub(crate) use group::spread;

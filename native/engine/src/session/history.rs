@@ -270,3 +270,7 @@ impl Recorder {
 fn day(at_ms: u64) -> u32 {
     u32::try_from(at_ms / 86_400_000).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+#[path = "history_tests.rs"]
+mod tests;
