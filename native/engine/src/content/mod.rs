@@ -27,10 +27,13 @@ pub(crate) struct Contents {
     store: Store,
     /// Files, as they were when the table was saved.
     known: Known,
-    seen: Mutex<HashMap<PathBuf, Arc<OnceLock<Result<Arc<Seen>>>>>>,
+    seen: Mutex<HashMap<PathBuf, Slot>>,
     /// Bytes that had to be read.
     read: AtomicU64,
 }
+
+/// What was seen at a path, once it was looked at.
+type Slot = Arc<OnceLock<Result<Arc<Seen>>>>;
 
 /// What lies at a path.
 struct Seen {

@@ -28,6 +28,11 @@ pub trait Durations {
     /// Microseconds of each invocation of a test in their order; empty when nothing is known of them.
     fn invocations_us(&self, task: &TaskPath, test: &TestName) -> Vec<u64>;
 
+    /// From the start of a JVM of the Test task until it can run tests, in microseconds.
+    fn jvm_start_us(&self, _task: &TaskPath) -> u64 {
+        super::PROFILE_SWITCH_MS * 1_000
+    }
+
     /// Whether the test did not pass in one of its last runs.
     fn failed_recently(&self, task: &TaskPath, test: &TestName) -> bool;
 
@@ -42,6 +47,10 @@ impl Durations for Estimates<'_> {
 
     fn setup_us(&self, task: &TaskPath, class: &TestClass) -> u64 {
         self.of_setup(task, &class.class)
+    }
+
+    fn jvm_start_us(&self, task: &TaskPath) -> u64 {
+        self.of_jvm_start(task).unwrap_or(super::PROFILE_SWITCH_MS * 1_000)
     }
 
     fn invocations_us(&self, task: &TaskPath, test: &TestName) -> Vec<u64> {

@@ -14,9 +14,6 @@ const SHRINKAGE: f64 = 2.0;
 const UNKNOWN_SETUP_US: f64 = 3_000.0;
 /// As many set-ups count as much as that.
 const SETUP_SHRINKAGE: f64 = 5.0;
-/// What the start of a JVM is taken for where none was timed, in microseconds. A round figure: builds with a JVM for each
-/// module or class pay 0.6 to 0.9 s for each.
-const UNKNOWN_JVM_START_US: u64 = 700_000;
 
 /// No estimate is longer, in milliseconds: a year. A damaged duration of the past would otherwise make sums overflow.
 pub(super) const LONGEST_MS: u64 = 365 * 24 * 60 * 60 * 1_000;
@@ -108,9 +105,9 @@ impl<'a> Estimates<'a> {
         self.timings.of_invocations(task, test)
     }
 
-    /// Microseconds from the start of a JVM of the Test task until it can run tests.
-    pub(super) fn of_jvm_start(&self, task: &TaskPath) -> u64 {
-        self.timings.of_jvm_start(task).unwrap_or(UNKNOWN_JVM_START_US)
+    /// Microseconds from the start of a JVM of the Test task until it can run tests, if a run told it.
+    pub(super) fn of_jvm_start(&self, task: &TaskPath) -> Option<u64> {
+        self.timings.of_jvm_start(task)
     }
 
     /// Whether a test did not pass in its last run.

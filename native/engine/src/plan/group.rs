@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, HashMap};
 use testfleet_protocol::plan::{Group, Lock, Unit};
 use testfleet_protocol::test::TaskPath;
 
-/// What a group pays, in milliseconds, for each JVM that it starts: one for each JVM profile. A round figure: builds with
-/// a JVM for each module or class pay 0.6 to 0.9 s for each.
+/// What a group pays, in milliseconds, for each JVM that it starts, one for each JVM profile, when no run told it. A round
+/// figure: builds with a JVM for each module or class pay 0.6 to 0.9 s for each.
 pub const PROFILE_SWITCH_MS: u64 = 700;
 
-/// Spreads the units that are to run over `workers` groups. With fewer units than workers some groups are empty.
-pub(crate) fn spread(units: &[Unit], workers: u32) -> Vec<Group> {
+/// Spreads the units that are to run over `workers` groups, each of which pays `jvm_start_ms` for each JVM that it starts.
+/// With fewer units than workers some groups are empty.
+pub(crate) fn spread(units: &[Unit], workers: u32, jvm_start_ms: u64) -> Vec<Group> {
     let blocks = blocks(units);
     let mut tasks: Vec<&TaskPath> = units.iter().map(|unit| &unit.task).collect();
     tasks.sort();
@@ -29,7 +30,7 @@ pub(crate) fn spread(units: &[Unit], workers: u32) -> Vec<Group> {
         items: blocks.iter().map(item).collect(),
         // More groups than blocks stay empty whatever happens: no need to look at them.
         bins: blocks.len().min(workers as usize).max(1),
-        charge: PROFILE_SWITCH_MS,
+        charge: jvm_start_ms,
         kinds: tasks.iter().map(|task| number([task.0.as_str()])).collect(),
     };
     let mut members: Vec<Vec<usize>> = vec![Vec::new(); problem.bins];
@@ -43,7 +44,7 @@ pub(crate) fn spread(units: &[Unit], workers: u32) -> Vec<Group> {
         let starts = order.chunk_by(|one, next| units[*one].task == units[*next].task).count() as u64;
         Group {
             number,
-            estimate_ms: work.saturating_add(starts * PROFILE_SWITCH_MS),
+            estimate_ms: work.saturating_add(starts.saturating_mul(jvm_start_ms)),
             units: order.into_iter().map(|index| units[index].id.clone()).collect(),
         }
     };

@@ -142,8 +142,9 @@ fn fit(known: &[Known<'_>]) -> [f64; 3] {
     for pivot in 0..3 {
         for row in pivot + 1..3 {
             let factor = matrix[row][pivot] / matrix[pivot][pivot];
-            for column in pivot..4 {
-                matrix[row][column] -= factor * matrix[pivot][column];
+            let (done, below) = matrix.split_at_mut(row);
+            for (cell, above) in below[0][pivot..].iter_mut().zip(&done[pivot][pivot..]) {
+                *cell -= factor * above;
             }
         }
     }

@@ -106,13 +106,14 @@ pub fn plan_by(
     }
     let mut units = units::make(discovery, durations, &request.options)?;
     // Before anything that may differ between the machines that run the other parts.
+    let jvm_start_ms = jvm_start_ms(&units, durations);
     if let Some(shard) = request.options.shard {
-        units = crate::select::part_of(units, shard);
+        units = crate::select::part_of(units, shard, jvm_start_ms);
     }
     for unit in &mut units {
         unit.reused = passed.reused(unit);
     }
-    let groups = group::spread(&units, request.options.workers);
+    let groups = group::spread(&units, request.options.workers, jvm_start_ms);
     Ok(Plan {
         protocol: VERSION,
         workers: request.options.workers,
@@ -128,6 +129,14 @@ pub fn plan_by(
         failed_of: request.options.rerun_failed.clone(),
         quarantined: Vec::new(),
     })
+}
+
+/// What a group is charged for a JVM, in milliseconds: the mean over the Test tasks.
+fn jvm_start_ms(units: &[Unit], durations: &dyn Durations) -> u64 {
+    const LONGEST_MS: u64 = 60_000;
+    let tasks: std::collections::BTreeSet<_> = units.iter().map(|unit| &unit.task).collect();
+    let sum = tasks.iter().map(|task| durations.jvm_start_us(task)).fold(0, u64::saturating_add);
+    sum.checked_div(tasks.len() as u64).map_or(PROFILE_SWITCH_MS, |us| (us / 1_000).clamp(1, LONGEST_MS))
 }
 
 /// Reads a plan.

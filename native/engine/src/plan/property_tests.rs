@@ -167,7 +167,7 @@ proptest! {
     fn the_longest_group_keeps_grahams_bound(estimates in prop::collection::vec(1..1000u64, 1..9), workers in 1..4u32) {
         let units: Vec<Unit> =
             estimates.iter().enumerate().map(|(index, ms)| unit(index + 1, ":test", *ms)).collect();
-        let longest = group::spread(&units, workers).iter().map(|group| group.estimate_ms).max().unwrap();
+        let longest = group::spread(&units, workers, PROFILE_SWITCH_MS).iter().map(|group| group.estimate_ms).max().unwrap();
         // Each group starts a JVM, in the best plan, too: the bound holds for what comes after that.
         let longest = longest - PROFILE_SWITCH_MS;
         let best = optimum(&estimates, workers as usize);
@@ -186,7 +186,7 @@ proptest! {
             .enumerate()
             .map(|(index, (task, ms))| unit(index + 1, &format!(":m{task}:test"), *ms))
             .collect();
-        let groups = group::spread(&units, workers);
+        let groups = group::spread(&units, workers, PROFILE_SWITCH_MS);
         let most = groups.iter().map(|group| group.units.len()).max().unwrap();
         prop_assert!(most < 2 || groups.iter().all(|group| !group.units.is_empty()), "{groups:?}");
     }
@@ -194,7 +194,7 @@ proptest! {
     #[test]
     fn units_without_length_are_spread_over_groups(count in 8..200usize, workers in 2..9u32) {
         let units: Vec<Unit> = (1..=count).map(|number| unit(number, ":test", 1)).collect();
-        let counts: Vec<usize> = group::spread(&units, workers).iter().map(|group| group.units.len()).collect();
+        let counts: Vec<usize> = group::spread(&units, workers, PROFILE_SWITCH_MS).iter().map(|group| group.units.len()).collect();
         let even = count.div_ceil(workers as usize);
         prop_assert!(counts.iter().all(|one| *one <= even + even.div_ceil(4)), "{counts:?}");
     }
@@ -216,7 +216,7 @@ proptest! {
                 unit
             })
             .collect();
-        let groups = group::spread(&units, workers);
+        let groups = group::spread(&units, workers, PROFILE_SWITCH_MS);
         let order: Vec<(u32, usize, &Unit)> = groups
             .iter()
             .flat_map(|group| group.units.iter().enumerate().map(|(place, id)| (group.number, place, id)))
@@ -249,7 +249,7 @@ proptest! {
         let units: Vec<Unit> =
             sizes.iter().enumerate().map(|(index, size)| unit(index + 1, ":test", long(*size))).collect();
         let places = |units: &[Unit]| -> BTreeMap<UnitId, u32> {
-            let groups = group::spread(units, workers);
+            let groups = group::spread(units, workers, PROFILE_SWITCH_MS);
             groups.iter().flat_map(|group| group.units.iter().map(|unit| (unit.clone(), group.number))).collect()
         };
         let moved = |other: &[Unit]| {
@@ -291,7 +291,7 @@ proptest! {
 #[test]
 fn a_small_change_moves_few_units_on_average() {
     let places = |units: &[Unit]| -> BTreeMap<UnitId, u32> {
-        let groups = group::spread(units, 8);
+        let groups = group::spread(units, 8, PROFILE_SWITCH_MS);
         groups.iter().flat_map(|group| group.units.iter().map(|unit| (unit.clone(), group.number))).collect()
     };
     let (mut by_a_unit, mut by_durations, mut all) = (0, 0, 0);
@@ -315,7 +315,7 @@ fn a_small_change_moves_few_units_on_average() {
 #[test]
 fn profiles_stay_apart_when_a_switch_costs_more_than_it_saves() {
     let units = [unit(1, ":a:test", 300), unit(2, ":b:test", 250), unit(3, ":b:test", 200)];
-    let groups = group::spread(&units, 2);
+    let groups = group::spread(&units, 2, PROFILE_SWITCH_MS);
     assert_eq!(groups[0].units, [UnitId("u1".into())]);
     assert_eq!(groups[1].units, [UnitId("u2".into()), UnitId("u3".into())]);
 }

@@ -176,7 +176,9 @@ fn a_resource_an_argument_or_an_input_that_names_a_class_leads_there() {
 
 #[test]
 fn where_reach_is_unknown_the_whole_classpath_counts() {
-    let calls: [(&[&str], &[&str], &[(&str, &str)]); 5] = [
+    /// Classes, texts, and methods by class and name.
+    type Mentions<'a> = (&'a [&'a str], &'a [&'a str], &'a [(&'a str, &'a str)]);
+    let calls: [Mentions<'_>; 5] = [
         (&[], &[], &[("java/lang/Class", "forName")]),
         (&[], &[], &[("lib/OwnLoader", "loadClass")]),
         (&["org/reflections/Reflections"], &[], &[]),

@@ -41,12 +41,15 @@ impl std::ops::Index<usize> for LockSets {
     }
 }
 
+/// What makes two sets equal: their locks, whether they ask to be alone, whether their units are bound to others.
+type Signature = (Vec<(usize, bool)>, bool, bool);
+
 /// Collects the sets of a job's units.
 #[derive(Debug)]
 pub(super) struct LockSetsBuilder {
     built: LockSets,
     resources: HashMap<String, usize>,
-    numbers: HashMap<(Vec<(usize, bool)>, bool, bool), usize>,
+    numbers: HashMap<Signature, usize>,
 }
 
 impl LockSetsBuilder {

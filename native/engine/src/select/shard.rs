@@ -7,8 +7,8 @@ use testfleet_protocol::plan::{Shard, Unit};
 /// code, options and timings.
 ///
 /// The parts are the groups that a plan for so many workers would have, so that all machines take about as long.
-pub(crate) fn part(units: Vec<Unit>, shard: Shard) -> Vec<Unit> {
-    let groups = plan::spread(&units, shard.of);
+pub(crate) fn part(units: Vec<Unit>, shard: Shard, jvm_start_ms: u64) -> Vec<Unit> {
+    let groups = plan::spread(&units, shard.of, jvm_start_ms);
     let Some(group) = groups.into_iter().find(|group| group.number == shard.number) else { return Vec::new() };
     let wanted: std::collections::HashSet<_> = group.units.into_iter().collect();
     units.into_iter().filter(|unit| wanted.contains(&unit.id)).collect()
@@ -37,7 +37,7 @@ mod tests {
         #[test]
         fn the_parts_hold_every_unit_once(units in units(), of in 1..9u32) {
             let mut all: Vec<UnitId> = (1..=of)
-                .flat_map(|number| part(units.clone(), Shard { number, of }))
+                .flat_map(|number| part(units.clone(), Shard { number, of }, 700))
                 .map(|unit| unit.id)
                 .collect();
             all.sort();

@@ -124,11 +124,14 @@ fn a_folder_that_cannot_be_used_is_a_failure_with_a_hint() {
 type Answer = tiny_http::Response<std::io::Cursor<Vec<u8>>>;
 type Answers = dyn Fn(&mut tiny_http::Request, &mut BTreeMap<String, Vec<u8>>) -> Option<Answer> + Send + Sync;
 
+/// Method, path and credentials.
+type Asked = (String, String, Option<String>);
+
 /// A server of documents with entity tags; `fault` may answer first.
 struct Server {
     server: Arc<tiny_http::Server>,
     address: SocketAddr,
-    seen: Arc<Mutex<Vec<(String, String, Option<String>)>>>,
+    seen: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Server {
@@ -323,7 +326,7 @@ fn a_server_that_answers_nonsense_or_half_is_a_failure() {
 
 #[test]
 fn nobody_waits_for_a_server_that_says_nothing() {
-    let silent = raw(|connection| std::mem::forget(connection));
+    let silent = raw(std::mem::forget);
     let limits = Limits { read: Duration::from_millis(200), merge: Duration::from_millis(200), ..QUICK };
     let store = Store::open_within(&history(&silent, "main"), &BTreeMap::new(), limits).unwrap();
     for failure in [store.read("timings").unwrap_err(), store.merge("timings", add("a")).unwrap_err()] {

@@ -375,7 +375,9 @@ fn mispredicted(aggregate: &Aggregate, summary: &Summary, several_tasks: bool) -
 }
 
 fn classes(summary: &Summary, records: &[&TestRecord], several_tasks: bool) -> Vec<Class> {
-    let mut tests: HashMap<(&TaskPath, &str), (Vec<Test>, BTreeMap<Verdict, u64>, u64)> = HashMap::new();
+    /// Tests, how many of each verdict, and how many are in quarantine.
+    type OfClass = (Vec<Test>, BTreeMap<Verdict, u64>, u64);
+    let mut tests: HashMap<(&TaskPath, &str), OfClass> = HashMap::new();
     for record in records {
         let class = (&record.id.task, record.id.name.class.as_str());
         let (tests, by_verdict, held) = tests.entry(class).or_default();

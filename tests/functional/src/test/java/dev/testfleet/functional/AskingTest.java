@@ -97,8 +97,7 @@ class AskingTest {
         Map<String, String> some = JUnitXml.outcomes(results);
         // As under Gradle, a pattern that names a class by its whole name starts no other.
         assertEquals(
-                List.of("PlainTest > adds()", "Properties > once"),
-                List.copyOf(some.keySet()));
+                List.of("PlainTest > adds()", "Properties > once"), List.copyOf(some.keySet()));
     }
 
     @OnEveryGradle
