@@ -6,6 +6,7 @@ use super::runs::RunDir;
 use super::{Context, cancelled, history, listing};
 use crate::bundle::{bundle, materialise, write_bundle};
 use crate::discover::{Discovery, Effort, Notice, discover_and_ask, discover_and_verify};
+use crate::hash;
 use crate::plan::{Past, Timings, notices, plan, read_plan, write_plan};
 use crate::report::words::{counted, duration};
 use crate::run::read_journal;
@@ -15,7 +16,7 @@ use std::fs;
 use std::time::Instant;
 use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::event::Level;
-use testfleet_protocol::plan::Plan;
+use testfleet_protocol::plan::{Fingerprints, Plan};
 use testfleet_protocol::request::Listing;
 use testfleet_protocol::test::TaskPath;
 use testfleet_protocol::{Failure, Result};
@@ -197,6 +198,14 @@ fn describe_effort(effort: &Effort) -> String {
     )
 }
 
+/// Eight letters that are the same on all machines whose shards belong together.
+fn made_from(plan: &Plan) -> String {
+    let Fingerprints { code, options, timings } = &plan.made_from;
+    let mut text = hash::sha256(format!("{code} {options} {timings}").as_bytes());
+    text.truncate(8);
+    text
+}
+
 /// `Planned 4,466 tests in 217 units for 2 workers, about 51 s each; 120 tests in 6 units passed before`
 pub(crate) fn describe(plan: &Plan) -> String {
     let count = |reused: bool| {
@@ -205,7 +214,7 @@ pub(crate) fn describe(plan: &Plan) -> String {
         (counted(tests.len() as u64, "test", "tests"), counted(units.len() as u64, "unit", "units"), units.len())
     };
     let longest = plan.groups.iter().map(|group| group.estimate_ms).max().unwrap_or(0);
-    let part = plan.shard.map(|shard| format!(" of shard {shard}")).unwrap_or_default();
+    let part = plan.shard.map(|shard| format!(" of shard {shard} (made from {})", made_from(plan))).unwrap_or_default();
     let (tests, units, to_run) = count(false);
     let workers = counted(u64::from(plan.workers), "worker", "workers");
     let planned = format!("Planned {tests}{part} in {units} for {workers}, about {} each", duration(longest));
