@@ -171,11 +171,12 @@ mod tests {
     #[test]
     fn all_seeds_are_read_or_refused() {
         let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds");
-        let targets: [(&str, Reader); 12] = [
+        let targets: [(&str, Reader); 13] = [
             ("passed", passed),
             ("references", references),
             ("class_file", references),
             ("answers", answers),
+            ("cache", cache),
             ("request", request),
             ("plan", plan),
             ("bundle", bundle),

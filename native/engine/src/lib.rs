@@ -6,6 +6,7 @@
 
 pub mod backend;
 pub mod bundle;
+mod content;
 pub mod discover;
 mod document;
 #[cfg(any(fuzzing, test))]

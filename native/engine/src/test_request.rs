@@ -16,7 +16,8 @@ pub(crate) fn empty() -> RunRequest {
         results_dir: "/p/build/test-results/runParallel".into(),
         reports_dir: "/p/build/reports/testfleet".into(),
         timings_file: "/p/timings.json".into(),
-        state_dir: "/p/state".into(),
+        // Nothing can be kept there.
+        state_dir: "/dev/null/state".into(),
         harness_jar: "/p/build/testfleet/harness.jar".into(),
         agent: "/p/build/testfleet/agent".into(),
         tasks: vec![],

@@ -12,7 +12,10 @@ import java.lang.reflect.Modifier;
 import java.util.ArrayList;
 import java.util.List;
 
-/** JUnit 4, asked about the classes that Gradle's useJUnit() runs: those in which it sees a marker of JUnit 3 or 4. */
+/**
+ * JUnit 4, asked about the classes that Gradle's useJUnit() runs: those in which it sees a marker
+ * of JUnit 3 or 4.
+ */
 final class JUnit4Source implements Oracle.Source {
     private final List<Listed> listed = new ArrayList<>();
 
@@ -42,7 +45,8 @@ final class JUnit4Source implements Oracle.Source {
         while (outermost.getEnclosingClass() != null) {
             outermost = outermost.getEnclosingClass();
         }
-        if (outermost != type && Listed.isRunBy(outermost, "org.junit.experimental.runners.Enclosed")) {
+        if (outermost != type
+                && Listed.isRunBy(outermost, "org.junit.experimental.runners.Enclosed")) {
             return false;
         }
         if (junit.framework.TestCase.class.isAssignableFrom(type)) {
@@ -86,7 +90,8 @@ final class JUnit4Source implements Oracle.Source {
             // A class without tests is described by its name alone.
             if (node.getMethodName() != null) {
                 listed.add(
-                        Listed.legacy("junit4", containers, node.getClassName(), node.getMethodName()));
+                        Listed.legacy(
+                                "junit4", containers, node.getClassName(), node.getMethodName()));
             }
             return;
         }

@@ -25,8 +25,8 @@ final class Listed {
     }
 
     /**
-     * A test of JUnit 3 or 4. A suite's tests are the suite's own; those of an Enclosed class keep the names of the
-     * classes in it.
+     * A test of JUnit 3 or 4. A suite's tests are the suite's own; those of an Enclosed class keep
+     * the names of the classes in it.
      *
      * @param containers names of what is around the test, outermost first; of those, classes count
      */
@@ -45,7 +45,10 @@ final class Listed {
         return new Listed(finder, testClass, test);
     }
 
-    /** {@code adds[2]} is an invocation of {@code adds}, unless that is how the method is really called. */
+    /**
+     * {@code adds[2]} is an invocation of {@code adds}, unless that is how the method is really
+     * called.
+     */
     private static String withoutInvocation(String className, String method) {
         int bracket = method.indexOf('[');
         if (bracket <= 0) {
@@ -86,6 +89,9 @@ final class Listed {
 
     /** A name may hold anything; a line of the list may not. */
     private static String clean(String text) {
-        return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r");
+        return text.replace("\\", "\\\\")
+                .replace("\t", "\\t")
+                .replace("\n", "\\n")
+                .replace("\r", "\\r");
     }
 }

@@ -9,9 +9,10 @@ import java.util.concurrent.TimeUnit;
 /**
  * Lists the tests of some classes as their framework itself finds them, without running any.
  *
- * <p>Arguments: {@code junit-platform}, {@code junit4} or {@code testng}; a file with one class name a line, as Gradle
- * would hand them over; the file to write, a line {@code finder, class, method} for each test, sorted. It runs with the
- * test classpath and this folder's classes on the system class path, as a Gradle test worker does.
+ * <p>Arguments: {@code junit-platform}, {@code junit4} or {@code testng}; a file with one class
+ * name a line, as Gradle would hand them over; the file to write, a line {@code finder, class,
+ * method} for each test, sorted. It runs with the test classpath and this folder's classes on the
+ * system class path, as a Gradle test worker does.
  *
  * <p>Prints {@code listedMs=N}: from the start of {@code main} until the framework has told all.
  */
@@ -64,7 +65,8 @@ public final class Oracle {
                 type.getEnclosingClass();
                 classes.add(type);
             } catch (ClassNotFoundException | LinkageError e) {
-                problems.add("can't be loaded, so no framework is asked about it: " + name + ": " + e);
+                problems.add(
+                        "can't be loaded, so no framework is asked about it: " + name + ": " + e);
             }
         }
         return classes;

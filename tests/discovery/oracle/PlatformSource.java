@@ -14,7 +14,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
-/** The JUnit Platform's launcher, asked about the classes that Gradle's useJUnitPlatform() selects. */
+/**
+ * The JUnit Platform's launcher, asked about the classes that Gradle's useJUnitPlatform() selects.
+ */
 final class PlatformSource implements Oracle.Source {
     private final List<Listed> listed = new ArrayList<>();
 
@@ -78,7 +80,10 @@ final class PlatformSource implements Oracle.Source {
             spock(segments, node);
         } else if (source instanceof MethodSource) {
             MethodSource method = (MethodSource) source;
-            String className = engine.equals("testng") ? segments.get(1).getValue() : topClass(segments, method);
+            String className =
+                    engine.equals("testng")
+                            ? segments.get(1).getValue()
+                            : topClass(segments, method);
             listed.add(new Listed(engine, className, signature(method)));
         } else {
             listed.add(new Listed(engine, topClass(segments, source), node.getDisplayName()));
@@ -86,7 +91,11 @@ final class PlatformSource implements Oracle.Source {
     }
 
     private void jupiter(
-            TestPlan plan, TestIdentifier node, UniqueId.Segment last, TestSource source, String name) {
+            TestPlan plan,
+            TestIdentifier node,
+            UniqueId.Segment last,
+            TestSource source,
+            String name) {
         String type = last.getType();
         String className;
         if (type.equals("class") || type.equals("class-template")) {
@@ -110,35 +119,49 @@ final class PlatformSource implements Oracle.Source {
             List<String> containers) {
         if (!plan.getChildren(node).isEmpty()) {
             List<String> around = new ArrayList<>(containers);
-            around.add(last.getType().equals("runner") ? last.getValue() : node.getLegacyReportingName());
+            around.add(
+                    last.getType().equals("runner")
+                            ? last.getValue()
+                            : node.getLegacyReportingName());
             for (TestIdentifier child : plan.getChildren(node)) {
                 visit(plan, child, null, around);
             }
             return;
         }
-        String className = containers.isEmpty() ? last.getValue() : containers.get(containers.size() - 1);
+        String className =
+                containers.isEmpty() ? last.getValue() : containers.get(containers.size() - 1);
         if (source instanceof MethodSource) {
             className = ((MethodSource) source).getClassName();
         } else if (source instanceof ClassSource) {
             className = ((ClassSource) source).getClassName();
         }
-        listed.add(Listed.legacy("junit-vintage", containers, className, node.getLegacyReportingName()));
+        listed.add(
+                Listed.legacy(
+                        "junit-vintage", containers, className, node.getLegacyReportingName()));
     }
 
     private static boolean isSpockFeature(UniqueId.Segment last) {
         return last.getType().equals("feature");
     }
 
-    /** A feature is named by its text, and belongs to the spec that is run, whichever spec declares it. */
+    /**
+     * A feature is named by its text, and belongs to the spec that is run, whichever spec declares
+     * it.
+     */
     private void spock(List<UniqueId.Segment> segments, TestIdentifier node) {
         listed.add(new Listed("spock", segments.get(1).getValue(), node.getDisplayName()));
     }
 
-    /** The class that an engine was asked about; its own business when no part of the id names one. */
+    /**
+     * The class that an engine was asked about; its own business when no part of the id names one.
+     */
     private static String topClass(List<UniqueId.Segment> segments, TestSource source) {
         for (UniqueId.Segment segment : segments) {
             String type = segment.getType();
-            if (type.equals("class") || type.equals("suite") || type.equals("runner") || type.equals("spec")) {
+            if (type.equals("class")
+                    || type.equals("suite")
+                    || type.equals("runner")
+                    || type.equals("spec")) {
                 return segment.getValue();
             }
         }
@@ -176,7 +199,8 @@ final class PlatformSource implements Oracle.Source {
                 types.add(
                         primitive != null
                                 ? primitive
-                                : Class.forName(name.trim(), false, PlatformSource.class.getClassLoader()));
+                                : Class.forName(
+                                        name.trim(), false, PlatformSource.class.getClassLoader()));
             } catch (ClassNotFoundException e) {
                 throw new IllegalStateException("the launcher names a type that is nowhere", e);
             }

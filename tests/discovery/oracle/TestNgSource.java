@@ -8,8 +8,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * TestNG, asked about the classes that Gradle's useTestNG() hands it. It knows all methods when its suite begins, and
- * is stopped there. Factories have run by then: without them it can't tell.
+ * TestNG, asked about the classes that Gradle's useTestNG() hands it. It knows all methods when its
+ * suite begins, and is stopped there. Factories have run by then: without them it can't tell.
  */
 final class TestNgSource implements Oracle.Source {
     @Override

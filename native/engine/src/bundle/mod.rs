@@ -3,12 +3,12 @@
 pub(crate) mod digest;
 pub(crate) mod jvm_args;
 mod materialise;
-mod stamps;
 #[cfg(test)]
 mod tests;
 
 pub use materialise::materialise;
 
+use crate::content::Contents;
 use crate::discover::is_archive_name;
 use crate::document;
 use rayon::prelude::*;
@@ -46,7 +46,10 @@ pub(crate) fn of_tasks(request: &RunRequest, wanted: &BTreeSet<&TaskPath>) -> Re
     let harness_jar = files.require(&request.harness_jar, EntryKind::Testfleet, &roots, "the harness")?;
     let agent = files.require(&request.agent, EntryKind::Testfleet, &roots, "the agent")?;
     let profiles = tasks.into_iter().map(|task| profile(task, &roots, &mut files)).collect::<Result<_>>()?;
-    Ok(Bundle { protocol: VERSION, profiles, entries: files.entries()?, harness_jar, agent })
+    let contents = Contents::open(&request.state_dir);
+    let entries = files.entries(&contents)?;
+    contents.save();
+    Ok(Bundle { protocol: VERSION, profiles, entries, harness_jar, agent })
 }
 
 /// For each profile of a bundle, SHA-256 in hex of all that decides what its harness JVM does before a test runs: JVM,
@@ -67,7 +70,7 @@ pub(crate) fn content_keys(request: &RunRequest, bundle: &Bundle) -> Result<BTre
         }
         // What `java -version` says, without starting it; a JVM without the file is known by its folder alone.
         let release = task.java.home.join("release");
-        let release = if release.is_file() { Some(digest::of_file(&release)?.sha256) } else { None };
+        let release = if release.is_file() { Some(Contents::forgetful().of(&release)?.sha256) } else { None };
         let files: Vec<_> = std::iter::once(&bundle.harness_jar)
             .chain(&profile.classpath)
             .chain(&inputs)
@@ -161,11 +164,11 @@ impl Files {
         Ok(stored)
     }
 
-    fn entries(self) -> Result<Vec<Entry>> {
+    fn entries(self, contents: &Contents) -> Result<Vec<Entry>> {
         self.by_stored
             .into_par_iter()
             .map(|(path, (file, kind))| {
-                let digest::Digest { sha256, size } = digest::of(&file)?;
+                let digest::Digest { sha256, size } = contents.of(&file)?;
                 Ok(Entry { path, kind, sha256, size })
             })
             .collect()

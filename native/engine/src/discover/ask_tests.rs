@@ -98,7 +98,7 @@ fn request(engines: &[&str], change: impl Fn(&mut TestTask), tests: &[&str]) -> 
 
 fn ask(engines: &[&str], tests: &[&str], harness: &Told) -> Result<Discovery> {
     let (_folder, request) = request(engines, |_| (), tests);
-    discover_and_ask(&request, harness)
+    discover_and_ask(&request, harness).map(|(discovery, _)| discovery)
 }
 
 fn junit4(task: &mut TestTask) {
@@ -193,7 +193,7 @@ fn where_patterns_leave_nothing_to_ask_nothing_is_said() {
     let found = ask(&[JUPITER, JQWIK], &["*JupiterTest.a"], &harness).unwrap();
     assert!(found.notices.is_empty(), "{:?}", found.notices);
     let (_folder, request) = request(&[JUPITER, JQWIK], |task| task.includes = vec!["none/**".into()], &[]);
-    let found = discover_and_ask(&request, &Told::new(&[])).unwrap();
+    let found = discover_and_ask(&request, &Told::new(&[])).unwrap().0;
     assert!(found.notices.is_empty(), "{:?}", found.notices);
     assert_eq!(discover(&request).unwrap().notices.len(), 1, "without a harness it is said");
 }
@@ -229,7 +229,7 @@ fn junit4_is_asked_about_suite_methods_and_runners_without_rules() {
         },
         &[],
     );
-    let found = discover_and_ask(&request, &harness).unwrap();
+    let found = discover_and_ask(&request, &harness).unwrap().0;
     assert_eq!(harness.asked(), ["Legacy", "MixedSuite", "RunPickily", "Scripted"]);
     assert_eq!(
         classes(&found),
@@ -276,7 +276,7 @@ fn testng_is_asked_about_factories() {
         },
         &[],
     );
-    let found = discover_and_ask(&request, &harness).unwrap();
+    let found = discover_and_ask(&request, &harness).unwrap().0;
     assert_eq!(harness.asked(), ["Fabric"]);
     assert_eq!(classes(&found), ["Fabric TestNg asked: Fabric.f() Fabric.g()"]);
 }

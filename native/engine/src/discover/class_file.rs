@@ -48,7 +48,13 @@ pub(crate) struct Method {
 
 impl ClassFile {
     /// Reads a class file. Never panics, whatever the bytes are.
+    #[cfg(any(fuzzing, test))]
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Unreadable> {
+        Self::parse_counting(bytes).map(|(class, _)| class)
+    }
+
+    /// As [`ClassFile::parse`], with how many bytes of text it keeps.
+    pub(crate) fn parse_counting(bytes: &[u8]) -> Result<(Self, usize), Unreadable> {
         let class = Class::new(bytes)?;
         let texts = &Texts::new(class.pool());
         let name = texts.class_name(class.this_class())?;
@@ -70,7 +76,7 @@ impl ClassFile {
             name,
         };
         file.read_attributes(texts, class.attributes())?;
-        Ok(file)
+        Ok((file, texts.given()))
     }
 
     fn read_attributes<'a>(

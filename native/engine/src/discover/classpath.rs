@@ -3,15 +3,16 @@
 
 use super::class_file::ClassFile;
 use super::container::Container;
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use super::sharded::Sharded;
+use std::collections::HashSet;
+use std::sync::Arc;
 use testfleet_protocol::Result;
 
 /// The classes that a Test task can load.
 pub(crate) struct Classpath {
     containers: Vec<Arc<Container>>,
-    classes: Mutex<HashMap<String, Option<Arc<ClassFile>>>>,
-    meanings: Mutex<HashMap<String, Arc<Meaning>>>,
+    classes: Sharded<Option<Arc<ClassFile>>>,
+    meanings: Sharded<Arc<Meaning>>,
 }
 
 /// What an annotation type means by itself or through the annotations on it.
@@ -31,7 +32,7 @@ const TAGS: &str = "org.junit.jupiter.api.Tags";
 impl Classpath {
     /// A classpath in order.
     pub(crate) fn new(containers: Vec<Arc<Container>>) -> Self {
-        Self { containers, classes: Mutex::default(), meanings: Mutex::default() }
+        Self { containers, classes: Sharded::default(), meanings: Sharded::default() }
     }
 
     /// The class of a binary name; `None` for classes of the JDK and for those that are nowhere.
@@ -42,8 +43,8 @@ impl Classpath {
         if name.starts_with("java.") {
             return Ok(None);
         }
-        if let Some(known) = self.classes.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
-            return Ok(known.clone());
+        if let Some(known) = self.classes.get(name) {
+            return Ok(known);
         }
         let mut found = None;
         for container in &self.containers {
@@ -52,8 +53,7 @@ impl Classpath {
                 break;
             }
         }
-        self.classes.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), found.clone());
-        Ok(found)
+        Ok(self.classes.put(name, found))
     }
 
     /// The bytes of every file of this name, in classpath order, as `ClassLoader.getResources` finds them.
@@ -133,8 +133,8 @@ impl Classpath {
     /// # Errors
     /// When the type, or one that stands on it, is broken.
     pub(crate) fn meaning(&self, annotation_type: &str) -> Result<Arc<Meaning>> {
-        if let Some(known) = self.meanings.lock().unwrap_or_else(PoisonError::into_inner).get(annotation_type) {
-            return Ok(Arc::clone(known));
+        if let Some(known) = self.meanings.get(annotation_type) {
+            return Ok(known);
         }
         let mut meaning = Meaning::default();
         let mut todo = vec![annotation_type.to_owned()];
@@ -152,9 +152,7 @@ impl Classpath {
                 }
             }
         }
-        let meaning = Arc::new(meaning);
-        let mut meanings = self.meanings.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Arc::clone(meanings.entry(annotation_type.to_owned()).or_insert(meaning)))
+        Ok(self.meanings.put(annotation_type, Arc::new(meaning)))
     }
 
     /// Whether an annotation of one of these types is present or meta-present among `annotations`.

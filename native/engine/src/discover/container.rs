@@ -1,47 +1,92 @@
 //! Classpath entries: class directories and jars, opened when first asked, read in place, shared
-//! between tasks.
+//! between tasks. Each class file is read and parsed once, and no thread waits for another one's file.
 
 use super::class_file::ClassFile;
+use super::jar::Jar;
+use crate::content::{Contents, Listing};
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use testfleet_protocol::{Failure, FailureCode, Result};
-use zip::ZipArchive;
 
-/// No class file that a JVM loads is larger; what claims to be is damaged or hostile.
-const MAX_ENTRY: u64 = 256 << 20;
+/// Bytes of names and annotations that are kept of all class files together. The largest builds come to a tenth.
+const MAX_TEXT: u64 = 1 << 30;
 
-type Classes = Mutex<HashMap<String, Option<Arc<ClassFile>>>>;
+type Slot = OnceLock<Result<Option<Arc<ClassFile>>>>;
 
 /// One classpath entry.
 pub(crate) struct Container {
     path: PathBuf,
+    /// Feature release of the JVM that loads from it.
+    release: u32,
+    contents: Arc<Contents>,
     kind: OnceLock<Result<Kind>>,
-    classes: Classes,
+    /// Shared by all containers: what may still be kept.
+    text_left: Arc<AtomicU64>,
 }
 
 enum Kind {
     /// Not there: Gradle lets class and resource directories be absent.
     Absent,
-    Directory,
-    Jar(Jar),
-}
-
-struct Jar {
-    /// Index of each entry by name.
-    index: HashMap<Box<str>, usize>,
-    archive: Mutex<ZipArchive<BufReader<File>>>,
+    Directory {
+        listing: Arc<Listing>,
+        /// Of each listed file, once it was asked for as a class.
+        classes: Vec<Slot>,
+    },
+    Jar {
+        jar: Jar,
+        /// Of each entry.
+        classes: Vec<Slot>,
+    },
+    #[cfg(test)]
+    Memory(HashMap<String, Arc<ClassFile>>),
 }
 
 impl Container {
-    fn new(path: PathBuf) -> Self {
-        Self { path, kind: OnceLock::new(), classes: Mutex::default() }
+    /// A container of classes that lie in no file.
+    #[cfg(test)]
+    pub(super) fn of_classes(classes: impl Iterator<Item = Arc<ClassFile>>) -> Arc<Self> {
+        let kind = Kind::Memory(classes.map(|class| (class.name.replace('.', "/") + ".class", class)).collect());
+        let container = Containers::default().get(Path::new("/nowhere"), 17);
+        let _ = container.kind.set(Ok(kind));
+        container
     }
 
     fn kind(&self) -> Result<&Kind> {
-        self.kind.get_or_init(|| open(&self.path)).as_ref().map_err(Clone::clone)
+        let kind = match self.kind.get() {
+            Some(kind) => kind,
+            // Not inside of `get_or_init`: a thread that lists in parallel takes up other work meanwhile, and would wait
+            // for itself when that asks for the same container.
+            None => {
+                let kind = self.open();
+                self.kind.get_or_init(|| kind)
+            }
+        };
+        kind.as_ref().map_err(Clone::clone)
+    }
+
+    fn open(&self) -> Result<Kind> {
+        let path = &self.path;
+        let metadata = match std::fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if is_absence(&error) => return Ok(Kind::Absent),
+            Err(error) => return Err(Failure::io("read", path, &error)),
+        };
+        if metadata.is_dir() {
+            let listing = self.contents.listing(path)?;
+            let classes = slots(listing.files.len());
+            return Ok(Kind::Directory { listing, classes });
+        }
+        let file = File::open(path).map_err(|error| Failure::io("open", path, &error))?;
+        match Jar::open(file, self.release) {
+            Ok(jar) => Ok(Kind::Jar { classes: slots(jar.len()), jar }),
+            // Classpaths hold native libraries and descriptors too; a JVM passes over them.
+            Err(_) if !is_archive_name(path) => Ok(Kind::Absent),
+            Err(error) => Err(unreadable_jar(path, &error)),
+        }
     }
 
     /// Relative paths, with `/`, of all class files, sorted.
@@ -49,13 +94,21 @@ impl Container {
     /// # Errors
     /// When the jar or directory can't be listed.
     pub(crate) fn class_paths(&self) -> Result<Vec<String>> {
-        let mut paths = match self.kind()? {
-            Kind::Absent => Vec::new(),
-            Kind::Jar(jar) => jar.index.keys().filter(|name| is_class(name)).map(ToString::to_string).collect(),
-            Kind::Directory => class_paths_below(&self.path)?,
+        let sorted = |names: &mut dyn Iterator<Item = &str>| {
+            let mut paths: Vec<String> = names.filter(|name| is_class(name)).map(str::to_owned).collect();
+            paths.sort_unstable();
+            paths
         };
-        paths.sort_unstable();
-        Ok(paths)
+        Ok(match self.kind()? {
+            Kind::Absent => Vec::new(),
+            Kind::Jar { jar, .. } => sorted(&mut jar.names()),
+            // Sorted as they are.
+            Kind::Directory { listing, .. } => {
+                listing.files.iter().map(|file| &file.relative).filter(|path| is_class(path)).cloned().collect()
+            }
+            #[cfg(test)]
+            Kind::Memory(classes) => sorted(&mut classes.keys().map(String::as_str)),
+        })
     }
 
     /// The class of a binary name, if this container has it.
@@ -63,34 +116,42 @@ impl Container {
     /// # Errors
     /// [`FailureCode::BrokenClassFile`] when it has a file of that name that is none.
     pub(crate) fn class(&self, name: &str) -> Result<Option<Arc<ClassFile>>> {
-        if let Some(known) = self.classes.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
-            return Ok(known.clone());
-        }
-        let class = self.class_at(&format!("{}.class", name.replace('.', "/")))?;
-        let mut classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(classes.entry(name.to_owned()).or_insert(class).clone())
+        self.class_at(&class_path(name))
     }
 
-    /// Reads the class file at a relative path, past the cache.
+    /// The class whose file is at a relative path.
     ///
     /// # Errors
     /// As for [`Container::class`].
     pub(crate) fn class_at(&self, entry: &str) -> Result<Option<Arc<ClassFile>>> {
-        let Some(bytes) = self.read(entry)? else { return Ok(None) };
-        ClassFile::parse(&bytes).map(|class| Some(Arc::new(class))).map_err(|error| {
-            Failure::new(
-                FailureCode::BrokenClassFile,
-                format!("failed to read the class file {entry} in {}", self.path.display()),
-            )
-            .cause(&error)
-            .hint("compile it again (./gradlew --rerun-tasks testClasses), or replace the jar that it came from")
-        })
+        let slot = match self.kind()? {
+            Kind::Absent => None,
+            Kind::Directory { listing, classes } => listing.position(entry).and_then(|at| classes.get(at)),
+            Kind::Jar { jar, classes } => jar.position(entry).and_then(|at| classes.get(at)),
+            #[cfg(test)]
+            Kind::Memory(classes) => return Ok(classes.get(entry).cloned()),
+        };
+        slot.map_or(Ok(None), |slot| slot.get_or_init(|| self.parse(entry)).clone())
     }
 
-    /// Puts a class that was read by [`Container::class_at`] where [`Container::class`] finds it.
-    pub(crate) fn remember(&self, class: &Arc<ClassFile>) {
-        let mut classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner);
-        classes.insert(class.name.clone(), Some(Arc::clone(class)));
+    fn parse(&self, entry: &str) -> Result<Option<Arc<ClassFile>>> {
+        let Some(bytes) = self.read(entry)? else { return Ok(None) };
+        let (class, text) = ClassFile::parse_counting(&bytes).map_err(|error| self.broken_class(entry, &error))?;
+        let spend = |left: u64| left.checked_sub(text as u64);
+        if self.text_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).is_err() {
+            let text = "the names and annotations of all class files add up to more text than memory is spent on";
+            return Err(self.broken_class(entry, &std::io::Error::other(text)));
+        }
+        Ok(Some(Arc::new(class)))
+    }
+
+    fn broken_class(&self, entry: &str, error: &(dyn std::error::Error + 'static)) -> Failure {
+        Failure::new(
+            FailureCode::BrokenClassFile,
+            format!("failed to read the class file {entry} in {}", self.path.display()),
+        )
+        .cause(error)
+        .hint("compile it again (./gradlew --rerun-tasks testClasses), or replace the jar that it came from")
     }
 
     /// The bytes of a file, if there is one.
@@ -100,7 +161,10 @@ impl Container {
     pub(crate) fn read(&self, entry: &str) -> Result<Option<Vec<u8>>> {
         match self.kind()? {
             Kind::Absent => Ok(None),
-            Kind::Directory => {
+            Kind::Directory { listing, .. } => {
+                if listing.position(entry).is_none() {
+                    return Ok(None);
+                }
                 let path = self.path.join(entry);
                 match std::fs::read(&path) {
                     Ok(bytes) => Ok(Some(bytes)),
@@ -108,43 +172,22 @@ impl Container {
                     Err(error) => Err(Failure::io("read", &path, &error)),
                 }
             }
-            Kind::Jar(jar) => jar.read(entry).map_err(|error| broken_jar(&self.path, entry, &error)),
+            Kind::Jar { jar, .. } => jar.read(entry).map_err(|error| broken_jar(&self.path, entry, &error)),
+            #[cfg(test)]
+            Kind::Memory(_) => Ok(None),
         }
     }
 }
 
-impl Jar {
-    fn read(&self, entry: &str) -> std::io::Result<Option<Vec<u8>>> {
-        let Some(&index) = self.index.get(entry) else { return Ok(None) };
-        let mut archive = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = archive.by_index(index)?;
-        // No capacity from the archive: a damaged size must not allocate.
-        let mut bytes = Vec::new();
-        file.take(MAX_ENTRY).read_to_end(&mut bytes)?;
-        Ok(Some(bytes))
-    }
+fn slots(count: usize) -> Vec<Slot> {
+    std::iter::repeat_with(Slot::new).take(count).collect()
 }
 
-fn open(path: &Path) -> Result<Kind> {
-    let metadata = match std::fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if is_absence(&error) => return Ok(Kind::Absent),
-        Err(error) => return Err(Failure::io("read", path, &error)),
-    };
-    if metadata.is_dir() {
-        return Ok(Kind::Directory);
-    }
-    let file = File::open(path).map_err(|error| Failure::io("open", path, &error))?;
-    let archive = match ZipArchive::new(BufReader::new(file)) {
-        Ok(archive) => archive,
-        // Classpaths hold native libraries and descriptors too; a JVM passes over them.
-        Err(_) if !is_archive_name(path) => return Ok(Kind::Absent),
-        Err(error) => return Err(unreadable_jar(path, &error)),
-    };
-    let index = (0..archive.len())
-        .filter_map(|index| Some((archive.name_for_index(index)?.ok()?.into_owned().into_boxed_str(), index)))
-        .collect();
-    Ok(Kind::Jar(Jar { index, archive: Mutex::new(archive) }))
+/// Where the class of a binary name lies.
+fn class_path(name: &str) -> String {
+    let mut path = String::with_capacity(name.len() + 6);
+    path.extend(name.chars().map(|c| if c == '.' { '/' } else { c }));
+    path + ".class"
 }
 
 /// Whether a file's name says that it is an archive of classes.
@@ -152,7 +195,7 @@ pub(crate) fn is_archive_name(path: &Path) -> bool {
     path.extension().is_some_and(|extension| ["jar", "zip", "war", "aar"].iter().any(|known| extension == *known))
 }
 
-fn unreadable_jar(path: &Path, error: &zip::result::ZipError) -> Failure {
+fn unreadable_jar(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(FailureCode::BrokenClassFile, format!("failed to read the jar {}", path.display()))
         .cause(error)
         .hint("delete it, so that the build fetches or makes it again")
@@ -172,34 +215,37 @@ fn is_class(path: &str) -> bool {
     path.ends_with(".class") && !path.starts_with("META-INF/") && !path.ends_with("module-info.class")
 }
 
-fn class_paths_below(dir: &Path) -> Result<Vec<String>> {
-    let mut paths = Vec::new();
-    for entry in walkdir::WalkDir::new(dir).follow_links(true) {
-        let entry = entry.map_err(|error| {
-            Failure::new(FailureCode::Io, format!("failed to list {}", dir.display())).cause(&error)
-        })?;
-        if !entry.file_type().is_file() {
-            continue;
-        }
-        let Ok(relative) = entry.path().strip_prefix(dir) else { continue };
-        let path = relative.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/");
-        if is_class(&path) {
-            paths.push(path);
-        }
-    }
-    Ok(paths)
-}
-
 /// All containers of a build: an entry that several tasks name is opened once.
-#[derive(Default)]
 pub(crate) struct Containers {
-    by_path: Mutex<HashMap<PathBuf, Arc<Container>>>,
+    contents: Arc<Contents>,
+    by_path: Mutex<HashMap<(PathBuf, u32), Arc<Container>>>,
+    text_left: Arc<AtomicU64>,
 }
 
 impl Containers {
-    /// The container of a path.
-    pub(crate) fn get(&self, path: &Path) -> Arc<Container> {
+    /// Containers that share the listings of directories with what hashes them.
+    pub(crate) fn new(contents: Arc<Contents>) -> Self {
+        Self { contents, by_path: Mutex::default(), text_left: Arc::new(AtomicU64::new(MAX_TEXT)) }
+    }
+
+    /// The container of a path, as a JVM of this feature release loads from it.
+    pub(crate) fn get(&self, path: &Path, release: u32) -> Arc<Container> {
         let mut by_path = self.by_path.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(by_path.entry(path.to_owned()).or_insert_with(|| Arc::new(Container::new(path.to_owned()))))
+        let container = by_path.entry((path.to_owned(), release)).or_insert_with(|| {
+            Arc::new(Container {
+                path: path.to_owned(),
+                release,
+                contents: Arc::clone(&self.contents),
+                kind: OnceLock::new(),
+                text_left: Arc::clone(&self.text_left),
+            })
+        });
+        Arc::clone(container)
+    }
+}
+
+impl Default for Containers {
+    fn default() -> Self {
+        Self::new(Arc::new(Contents::forgetful()))
     }
 }

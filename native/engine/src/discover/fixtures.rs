@@ -38,7 +38,8 @@ pub(super) fn compiled() -> &'static Fixtures {
     })
 }
 
-fn compile(sources: &Path, classes: &Path, classpath: Option<&Path>) {
+/// Compiles all sources below a folder.
+pub(super) fn compile(sources: &Path, classes: &Path, classpath: Option<&Path>) {
     let javac = std::env::var_os("JAVA_HOME").map_or_else(|| "javac".into(), |home| Path::new(&home).join("bin/javac"));
     let mut command = Command::new(javac);
     command.args(["-nowarn", "-proc:none", "-d"]).arg(classes);

@@ -22,13 +22,18 @@ pub fn class_file(bytes: &[u8]) {
     }
 }
 
+/// Reads the cache's tables, past their checksums.
+pub fn cache(bytes: &[u8]) {
+    crate::content::read_tables(bytes);
+}
+
 /// Reads a jar: its index, every class in it, and then its tests by the rules of each framework.
 pub fn jar(bytes: &[u8]) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("a.jar");
     std::fs::write(&path, bytes).expect("a temporary file");
     let containers = Containers::default();
-    let container = containers.get(&path);
+    let container = containers.get(&path, 17);
     for class in container.class_paths().unwrap_or_default() {
         let _ = container.class_at(&class);
     }

@@ -3,10 +3,9 @@
 use super::annotation::{Annotation, Value};
 use super::class_file::{ClassFile, Nesting};
 use super::classpath::Classpath;
-use super::container::Containers;
+use super::container::Container;
 use super::{junit4, jupiter, testng};
 use noak::AccessFlags;
-use std::path::Path;
 use std::sync::Arc;
 use testfleet_protocol::FailureCode;
 
@@ -27,9 +26,8 @@ fn class(name: String, flags: AccessFlags) -> ClassFile {
 
 /// A classpath of these classes alone, and the first of them.
 fn classpath(classes: impl Iterator<Item = ClassFile>) -> (Classpath, Arc<ClassFile>) {
-    let container = Containers::default().get(Path::new("/nowhere"));
     let classes: Vec<_> = classes.map(Arc::new).collect();
-    classes.iter().for_each(|class| container.remember(class));
+    let container = Container::of_classes(classes.iter().cloned());
     (Classpath::new(vec![container]), Arc::clone(&classes[0]))
 }
 

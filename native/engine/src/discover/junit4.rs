@@ -15,7 +15,7 @@ const RUN_WITH: &str = "org.junit.runner.RunWith";
 const CATEGORY: &str = "org.junit.experimental.categories.Category";
 const SUITE_CLASSES: &str = "org.junit.runners.Suite$SuiteClasses";
 const THEORY: &str = "org.junit.experimental.theories.Theory";
-const TEST_CASE: &str = "junit.framework.TestCase";
+pub(crate) const TEST_CASE: &str = "junit.framework.TestCase";
 
 /// What JUnit 4 makes of a class.
 #[derive(Debug, PartialEq)]

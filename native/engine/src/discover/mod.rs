@@ -9,6 +9,7 @@ mod ask;
 mod ask_cache;
 mod ask_runners;
 mod ask_verify;
+mod cache;
 mod class_file;
 mod classpath;
 mod container;
@@ -16,11 +17,13 @@ mod engines;
 mod found;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
+mod jar;
 mod junit4;
 mod jupiter;
 mod notices;
 mod selection;
 mod settings;
+mod sharded;
 mod spock;
 mod tags;
 mod task;
@@ -34,12 +37,16 @@ pub(crate) use ask_cache::AnswerCache;
 #[cfg(any(fuzzing, test))]
 pub(crate) use ask_cache::{DOCUMENT as ANSWERS, Kept};
 pub use ask_verify::{BothSides, Verification};
+use container::Containers;
 pub(crate) use container::is_archive_name;
+pub(crate) use jar::Jar;
 pub(crate) use test_patterns::TestPatterns;
 
+use crate::content::Contents;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use testfleet_protocol::Result;
 use testfleet_protocol::plan::Lock;
 use testfleet_protocol::request::RunRequest;
@@ -155,21 +162,79 @@ impl Discovery {
 /// `BrokenClassFile` for a class file or jar that is needed and can't be read, `InvalidRequest` for a tag
 /// expression that is none, `NoTests` when `--tests` patterns select nothing.
 pub fn discover(request: &RunRequest) -> Result<Discovery> {
-    let containers = container::Containers::default();
+    let containers = Containers::new(Arc::new(Contents::forgetful()));
     let looked = look(request, &containers)?;
-    let none = vec![None; looked.len()];
-    settle(request, looked, &none)
+    let settled = looked.into_par_iter().map(|task| task.settle(None)).collect::<Result<_>>()?;
+    gather(request, settled)
 }
 
-/// Finds the tests of all Test tasks of a build; where class files can't tell, the harness is asked.
+/// What discovery had to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Test tasks that were searched.
+    pub searched: u64,
+    /// Test tasks whose tests were known from an earlier run.
+    pub known: u64,
+    /// Bytes that were read to see whether they had changed.
+    pub bytes_read: u64,
+}
+
+/// Finds the tests of all Test tasks of a build; where class files can't tell, the harness is asked. What was found
+/// before, in equal files and by equal rules, is not looked for again.
 ///
 /// # Errors
 /// As for [`discover`] and [`AskHarness::ask`]; `DiscoveryFailed` for a class over which a framework hangs.
-pub fn discover_and_ask(request: &RunRequest, harness: &dyn AskHarness) -> Result<Discovery> {
-    let containers = container::Containers::default();
-    let looked = look(request, &containers)?;
-    let answers = ask_all(request, &looked, harness, false)?;
-    settle(request, looked, &answers)
+pub fn discover_and_ask(request: &RunRequest, harness: &dyn AskHarness) -> Result<(Discovery, Effort)> {
+    let contents = Arc::new(Contents::open(&request.state_dir));
+    let containers = Containers::new(Arc::clone(&contents));
+    let cache = cache::Cache::new(&contents);
+    let tests = &request.options.tests;
+    cache.hash_all(&request.tasks);
+    let steps: Vec<Step<'_>> = request
+        .tasks
+        .par_iter()
+        .map(|task| {
+            let key = cache.key(task, tests);
+            match key.as_ref().and_then(|key| cache.get(key)) {
+                Some(settled) => Ok(Step::Known(settled)),
+                None => Ok(Step::Looked(key, Box::new(task::look(task, tests, &containers)?))),
+            }
+        })
+        .collect::<Result<_>>()?;
+    let looked: Vec<&task::Looked<'_>> = steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::Looked(_, looked) => Some(&**looked),
+            Step::Known(_) => None,
+        })
+        .collect();
+    let searched = looked.len() as u64;
+    let mut answers = ask_all(request, &looked, harness, false)?.into_iter();
+    let with_answers: Vec<(Step<'_>, Option<Answered>)> = steps
+        .into_iter()
+        .map(|step| {
+            let answers = if matches!(step, Step::Looked(..)) { answers.next() } else { None };
+            (step, answers)
+        })
+        .collect();
+    let settled = with_answers
+        .into_par_iter()
+        .map(|(step, answers)| match step {
+            Step::Known(settled) => Ok(settled),
+            Step::Looked(key, looked) => {
+                let answered = answers.unwrap_or_default();
+                let settled = looked.settle(Some(&answered.by_class))?;
+                // Answers come from a JVM and are kept by what decides those.
+                if let (Some(key), false) = (key, answered.was_asked) {
+                    cache.put(&key, &settled);
+                }
+                Ok(settled)
+            }
+        })
+        .collect::<Result<_>>()?;
+    contents.save();
+    let effort = Effort { searched, known: cache.known(), bytes_read: contents.bytes_read() };
+    Ok((gather(request, settled)?, effort))
 }
 
 /// As [`discover_and_ask`], but the harness is asked about every class, and both lists are compared.
@@ -177,49 +242,65 @@ pub fn discover_and_ask(request: &RunRequest, harness: &dyn AskHarness) -> Resul
 /// # Errors
 /// As for [`discover_and_ask`]. A difference is none.
 pub fn discover_and_verify(request: &RunRequest, harness: &dyn AskHarness) -> Result<(Discovery, Verification)> {
-    let containers = container::Containers::default();
+    let containers = Containers::new(Arc::new(Contents::forgetful()));
     let looked = look(request, &containers)?;
-    let answers = ask_all(request, &looked, harness, true)?;
+    let answers = ask_all(request, &looked.iter().collect::<Vec<_>>(), harness, true)?;
     let mut sides = Vec::new();
-    for (task, answers) in looked.iter().zip(&answers) {
-        sides.extend(answers.as_ref().map(|answers| task.both_sides(answers)).transpose()?.unwrap_or_default());
+    for (task, answered) in looked.iter().zip(&answers) {
+        sides.extend(task.both_sides(&answered.by_class)?);
     }
-    Ok((settle(request, looked, &answers)?, Verification::of(sides)))
+    let settled = looked
+        .into_par_iter()
+        .zip(answers.par_iter())
+        .map(|(task, answered)| task.settle(Some(&answered.by_class)))
+        .collect::<Result<_>>()?;
+    Ok((gather(request, settled)?, Verification::of(sides)))
 }
 
-type AnswersOfTask = Option<BTreeMap<String, Answer>>;
+/// The tests of one Test task, with what the user should know about it.
+type Settled = (DiscoveredTask, Vec<Notice>);
 
-fn look<'a>(request: &'a RunRequest, containers: &container::Containers) -> Result<Vec<task::Looked<'a>>> {
+/// How far discovery of one Test task is.
+enum Step<'a> {
+    /// Found before.
+    Known(Settled),
+    /// Looked at, with the key to keep it under.
+    Looked(Option<String>, Box<task::Looked<'a>>),
+}
+
+/// What the framework of a Test task said.
+#[derive(Clone, Default)]
+struct Answered {
+    was_asked: bool,
+    by_class: BTreeMap<String, Answer>,
+}
+
+fn look<'a>(request: &'a RunRequest, containers: &Containers) -> Result<Vec<task::Looked<'a>>> {
     request.tasks.par_iter().map(|task| task::look(task, &request.options.tests, containers)).collect()
 }
 
 /// Answers for each task; none for one without a question.
 fn ask_all(
     request: &RunRequest,
-    looked: &[task::Looked<'_>],
+    looked: &[&task::Looked<'_>],
     harness: &dyn AskHarness,
     everything: bool,
-) -> Result<Vec<AnswersOfTask>> {
-    let mut answers: Vec<AnswersOfTask> = vec![Some(BTreeMap::new()); looked.len()];
+) -> Result<Vec<Answered>> {
+    let mut answers = vec![Answered::default(); looked.len()];
     let (indices, questions): (Vec<usize>, Vec<Question>) = looked
         .iter()
         .enumerate()
         .filter_map(|(index, task)| task.question(everything).map(|question| (index, question)))
         .unzip();
     if !questions.is_empty() {
-        for (index, of_task) in indices.into_iter().zip(harness.ask(request, &questions)?) {
-            answers[index] = Some(of_task);
+        for (index, by_class) in indices.into_iter().zip(harness.ask(request, &questions)?) {
+            answers[index] = Answered { was_asked: true, by_class };
         }
     }
     Ok(answers)
 }
 
-fn settle(request: &RunRequest, looked: Vec<task::Looked<'_>>, answers: &[AnswersOfTask]) -> Result<Discovery> {
-    let settled: Vec<_> = looked
-        .into_par_iter()
-        .zip(answers.par_iter())
-        .map(|(task, answers)| task.settle(answers.as_ref()))
-        .collect::<Result<_>>()?;
+fn gather(request: &RunRequest, settled: Vec<Settled>) -> Result<Discovery> {
     let mut discovery = Discovery::default();
     for (task, notices) in settled {
         discovery.tasks.push(task);
@@ -234,8 +315,12 @@ fn settle(request: &RunRequest, looked: Vec<task::Looked<'_>>, answers: &[Answer
 #[cfg(test)]
 mod ask_tests;
 #[cfg(test)]
+mod cache_tests;
+#[cfg(test)]
 mod fixture_tests;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod hostile_tests;
+#[cfg(test)]
+mod jar_tests;

@@ -195,7 +195,7 @@ impl<'a> Search<'a> {
         let mut paths: Vec<&PathBuf> = task.class_dirs.iter().collect();
         paths.extend(task.classpath.iter().filter(|path| !task.class_dirs.contains(path)));
         paths.extend(&task.launcher_classpath);
-        let classpath = Classpath::new(paths.into_iter().map(|path| containers.get(path)).collect());
+        let classpath = Classpath::new(paths.into_iter().map(|path| containers.get(path, task.java.version)).collect());
         let engines = match &task.framework {
             Framework::JunitPlatform { include_engines, exclude_engines, .. } => {
                 Engines::find(&classpath, include_engines, exclude_engines)?
@@ -228,20 +228,12 @@ impl<'a> Search<'a> {
         let filter = FileFilter::new(&task.includes, &task.excludes);
         let mut files: Vec<(Arc<Container>, String)> = Vec::new();
         for dir in &task.class_dirs {
-            let container = containers.get(dir);
+            let container = containers.get(dir, task.java.version);
             let paths = container.class_paths()?;
             files.extend(paths.into_iter().map(|path| (Arc::clone(&container), path)));
         }
-        let read: Vec<Option<Arc<ClassFile>>> = files
-            .par_iter()
-            .map(|(container, path)| {
-                let class = container.class_at(path)?;
-                if let Some(class) = &class {
-                    container.remember(class);
-                }
-                Ok(class)
-            })
-            .collect::<Result<_>>()?;
+        let read: Vec<Option<Arc<ClassFile>>> =
+            files.par_iter().map(|(container, path)| container.class_at(path)).collect::<Result<_>>()?;
         let mut seen = BTreeSet::new();
         let mut hashes = BTreeMap::new();
         let mut candidates = Vec::new();
@@ -324,6 +316,7 @@ impl<'a> Search<'a> {
             }
             Framework::JUnit4 { .. } => {
                 is_concrete
+                    && !class.is_inner()
                     && !self.is_run_by_enclosing(class)?
                     && (!self.task.scan_for_test_classes || ask_runners::looks_like_a_test(&self.classpath, class)?)
             }

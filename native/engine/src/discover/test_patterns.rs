@@ -64,9 +64,20 @@ struct TestPattern {
 impl TestPattern {
     fn new(text: &str) -> Self {
         let literal = text.split('*').next().unwrap_or_default();
+        let has_wildcard = literal.len() < text.len();
+        // What stands in brackets is the name of an invocation: the dots in it separate nothing.
+        let (name, invocation) = match literal.find('[') {
+            Some(bracket) if !has_wildcard => literal.split_at(bracket),
+            _ => (literal, ""),
+        };
+        let mut segments: Vec<String> =
+            if literal.is_empty() { Vec::new() } else { name.split('.').map(str::to_owned).collect() };
+        if let Some(last) = segments.last_mut() {
+            last.push_str(invocation);
+        }
         Self {
-            segments: if literal.is_empty() { Vec::new() } else { literal.split('.').map(str::to_owned).collect() },
-            has_wildcard: text.contains('*'),
+            segments,
+            has_wildcard,
             by_simple_name: text.chars().next().is_some_and(char::is_uppercase),
             text: text.to_owned(),
         }
@@ -205,6 +216,9 @@ mod tests {
             ("shop.CartTest$Empty.adds", "shop.CartTest", true),
             ("CartTest$Empty$Deep", "shop.CartTest", true),
             ("CartTest$Empty", "shop.PriceTest", false),
+            // The name of an invocation may have dots.
+            ("CartTest.adds[1.5]", "shop.CartTest", true),
+            ("shop.CartTest.adds[a.b.c]", "shop.CartTest", true),
         ] {
             assert_eq!(includes(&[pattern]).may_include_class(class), expected, "{pattern} {class}");
         }

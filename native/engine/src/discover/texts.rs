@@ -20,6 +20,11 @@ impl<'p, 'a> Texts<'p, 'a> {
         Self { pool, left: Cell::new(MAX_TEXT) }
     }
 
+    /// Bytes of text that were given out.
+    pub(super) fn given(&self) -> usize {
+        MAX_TEXT - self.left.get()
+    }
+
     /// A text constant; unpaired surrogates, which Rust has no place for, are replaced.
     pub(super) fn text(&self, index: cpool::Index<cpool::Utf8<'a>>) -> Result<String, Unreadable> {
         self.take(self.pool.retrieve(index)?)

@@ -91,7 +91,7 @@ mod tests {
             })
         };
         assert_eq!(needed(10, 100), Some(2));
-        assert_eq!(needed(100, 10), Some(6));
+        assert_eq!(needed(100, 10), Some(5));
     }
 
     proptest! {

@@ -7,6 +7,7 @@ pub(crate) mod file;
 mod invocations;
 mod observation;
 mod past_run;
+mod store;
 
 pub(crate) use estimator::expected;
 pub use invocations::InvocationTimes;
@@ -14,3 +15,4 @@ pub(crate) use invocations::WORTH_KEEPING_US;
 pub(crate) use observation::{KEPT_RUNS, LONGEST_US, Series};
 pub use observation::{Observation, RunKey};
 pub use past_run::{PastRun, drift};
+pub use store::Store;

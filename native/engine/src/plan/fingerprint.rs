@@ -13,7 +13,7 @@ use testfleet_protocol::{Failure, FailureCode, Result};
 const NAMED: usize = 5;
 
 /// Hash of the discovered tests and their class files, whatever order they come in.
-pub(super) fn code(discovery: &Discovery) -> Result<String> {
+pub(crate) fn code(discovery: &Discovery) -> Result<String> {
     let mut tasks: Vec<DiscoveredTask> = discovery.tasks.clone();
     for task in &mut tasks {
         // A new class without tests changes nothing that is planned.

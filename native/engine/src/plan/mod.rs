@@ -8,6 +8,7 @@ mod durations;
 mod estimate;
 mod fingerprint;
 mod group;
+mod guess;
 mod names;
 mod order;
 mod pack;
@@ -24,6 +25,7 @@ mod units;
 
 pub use constraints::notices;
 pub use durations::{Durations, Expected};
+pub(crate) use fingerprint::code as code_fingerprint;
 pub use fingerprint::fits;
 pub use group::PROFILE_SWITCH_MS;
 pub(crate) use group::spread;

@@ -357,9 +357,8 @@ fn timings_of_tests_that_are_gone_are_forgotten() {
     let (before, mut timings) = discovery(&[(0, 0, 0, Some(5)), (0, 1, 0, Some(7)), (1, 0, 0, Some(9))]);
     let request = request(2, Split::Class);
     timings.keep_only(&plan(&before, &Past::of(&timings), &request).unwrap());
-    assert_eq!(timings.all_tests().count(), 3);
+    assert_eq!(timings.test_count(), 3);
     let (after, _) = discovery(&[(0, 0, 0, None)]);
     timings.keep_only(&plan(&after, &Past::of(&timings), &request).unwrap());
-    let left: Vec<_> = timings.all_tests().map(|(task, _, _)| task.0.clone()).collect();
-    assert_eq!(left.len(), 2, "one of the task that ran, one of the task that did not: {left:?}");
+    assert_eq!(timings.test_count(), 2, "one of the task that ran, one of the task that did not");
 }

@@ -225,6 +225,11 @@ impl Timings {
         self.tasks.is_empty() && self.past.is_empty()
     }
 
+    /// Of how many tests something is known.
+    pub fn test_count(&self) -> usize {
+        self.tasks.values().flat_map(|task| task.classes.values()).map(|class| class.tests.len()).sum()
+    }
+
     /// The last runs of all workers, the newest first.
     pub fn past_runs(&self) -> impl Iterator<Item = (RunKey, PastRun)> + '_ {
         self.past.iter().map(|(run, past)| (run, *past))
@@ -259,15 +264,6 @@ impl Timings {
     /// How a test's time was spread over its invocations in the last run that told it.
     pub fn of_invocations(&self, task: &TaskPath, test: &TestName) -> Option<&InvocationTimes> {
         self.test(task, test)?.invocations.newest().map(|(_, times)| times)
-    }
-
-    /// Task, class and expected microseconds of every test that ran, in order.
-    pub(super) fn all_tests(&self) -> impl Iterator<Item = (&TaskPath, &str, u64)> {
-        self.tasks.iter().flat_map(|(path, task)| {
-            task.classes.iter().flat_map(move |(name, class)| {
-                class.tests.values().filter_map(move |test| Some((path, name.as_str(), expected_of(&test.runs)?)))
-            })
-        })
     }
 
     pub(super) fn fingerprint(&self) -> Result<String> {

@@ -2,7 +2,9 @@
 
 use super::Aggregate;
 use testfleet_protocol::event::{Attempt, RunEvent};
-use testfleet_protocol::plan::{EstimateSource, Fingerprints, Group, Plan, Unit, UnitId};
+use testfleet_protocol::plan::{
+    EstimateSource, Fingerprints, Group, Invocations, Lock, Plan, Quarantined, Reused, Slice, Unit, UnitId,
+};
 use testfleet_protocol::test::{Finished, Invocation, Outcome, Stream, TaskPath, TestId, TestName, Thrown, Verdict};
 use testfleet_protocol::{Failure, FailureCode};
 
@@ -291,6 +293,102 @@ pub(super) fn events() -> Vec<RunEvent> {
     s.verdict(&sometimes, Verdict::Flaky, None);
     s.unit_done("u5", 1, 2, &[], 2_900);
     s.over(Verdict::Lost, 8_600);
+    s.events
+}
+
+/// A plan with a test in three slices, reused tests, locks and tests in quarantine.
+pub(super) fn special_plan() -> Plan {
+    let mut plan = plan_of(&[
+        (":test", "com.acme.ManyTest", 3_000, &["counts(int)"]),
+        (":test", "com.acme.ManyTest", 3_000, &["counts(int)"]),
+        (":test", "com.acme.ManyTest", 2_000, &["counts(int)"]),
+        (":test", "com.acme.OldTest", 800, &["same()", "stays()"]),
+        (":test", "com.acme.MoodyTest", 1_500, &["sulks()", "recovers()", "works()"]),
+        (":test", "com.acme.AloneTest", 400, &["listens()"]),
+    ]);
+    for (index, unit) in plan.units.iter_mut().take(3).enumerate() {
+        let number = index as u32 + 1;
+        let to = (number < 3).then_some(number * 10);
+        unit.whole_class = false;
+        unit.slice = Some(Slice { number, of: 3, invocations: Invocations { from: index as u32 * 10 + 1, to } });
+    }
+    plan.units[3].reused = Some(Reused { run: "20261120T080000000Z-11aa".into(), at_ms: START - 9_000 });
+    plan.units[4].rank = 2;
+    plan.units[4].together = Some("moody <things>".into());
+    plan.units[4].locks = vec![
+        Lock { resource: "database".into(), exclusive: true },
+        Lock { resource: "port-8080".into(), exclusive: false },
+    ];
+    plan.units[5].asked = true;
+    plan.units[5].locks = vec![Lock { resource: Lock::EVERYTHING.into(), exclusive: true }];
+    plan.groups[0].units.retain(|unit| unit.0 != "u4");
+    let held = |method: &str, until: Option<&str>| Quarantined {
+        test: id(":test", "com.acme.MoodyTest", method),
+        reason: "the server <sulks> on Mondays".into(),
+        until: until.map(str::to_owned),
+    };
+    plan.quarantined = vec![held("recovers()", None), held("sulks()", Some("2026-12-31"))];
+    plan
+}
+
+/// A run of [`special_plan`], or of its second and last unit on worker 2 alone.
+pub(super) fn special_events(only_two: bool) -> Vec<RunEvent> {
+    use Outcome::{Failed, Passed};
+    let test = |class: &str, method: &str| id(":test", class, method);
+    let many = test("com.acme.ManyTest", "counts(int)");
+    let mut s = if only_two { Script::started(2, 2) } else { Script::started(5, 5) };
+    if let Some(RunEvent::RunStarted { reused, .. }) = s.events.first_mut().filter(|_| !only_two) {
+        *reused = 2;
+        for method in ["same()", "stays()"] {
+            let reason = "passed in run 20261120T080000000Z-11aa";
+            s.verdict(&test("com.acme.OldTest", method), Verdict::Reused, Some(reason));
+        }
+    }
+    let slice = |s: &mut Script, number: u32, worker, at: u64, ms: u64, bad: bool| {
+        let unit = format!("u{number}");
+        s.assign(&unit, worker, 1, at);
+        let mut ended = finished(if bad { Failed } else { Passed }, at, ms);
+        if bad {
+            ended.thrown =
+                vec![thrown("java.lang.AssertionError", "12 is odd", "com.acme.ManyTest.counts(ManyTest.java:7)")];
+        }
+        s.start(&many, &unit, worker, 1, at);
+        let first = (number - 1) * 10 + 1;
+        s.invocation(&many, worker, first, &format!("[{first}] {first}"), finished(Passed, at, ms / 2));
+        s.invocation(&many, worker, first + 1, &format!("[{0}] {0}", first + 1), ended.clone());
+        s.finish(&many, worker, 1, ended);
+        for event in s.events.iter_mut().rev().take(4) {
+            match event {
+                RunEvent::TestStarted { slice, .. }
+                | RunEvent::InvocationFinished { slice, .. }
+                | RunEvent::TestFinished { slice, .. } => *slice = Some(number),
+                _ => {}
+            }
+        }
+        s.unit_done(&unit, worker, 1, &[], at + ms + 20);
+    };
+    s.jvm(2, ":test", 500);
+    slice(&mut s, 2, 2, 510, 2_800, !only_two);
+    if only_two {
+        s.verdict(&many, Verdict::Passed, None);
+    } else {
+        s.jvm(1, ":test", 500);
+        slice(&mut s, 1, 1, 510, 3_100, false);
+        slice(&mut s, 3, 1, 3_640, 1_900, false);
+        s.verdict(&many, Verdict::Failed, None);
+        s.assign("u5", 2, 1, 3_340);
+        let mut sulks = finished(Failed, 3_350, 700);
+        sulks.thrown =
+            vec![thrown("java.net.ConnectException", "refused", "com.acme.MoodyTest.sulks(MoodyTest.java:3)")];
+        s.plain(&test("com.acme.MoodyTest", "sulks()"), "u5", 2, 3_350, sulks);
+        s.plain(&test("com.acme.MoodyTest", "recovers()"), "u5", 2, 4_060, finished(Passed, 4_060, 300));
+        s.plain(&test("com.acme.MoodyTest", "works()"), "u5", 2, 4_370, finished(Passed, 4_370, 200));
+        s.unit_done("u5", 2, 1, &[], 4_600);
+    }
+    s.assign("u6", 2, 1, 5_600);
+    s.plain(&test("com.acme.AloneTest", "listens()"), "u6", 2, 5_610, finished(Passed, 5_610, 380));
+    s.unit_done("u6", 2, 1, &[], 6_000);
+    s.over(if only_two { Verdict::Passed } else { Verdict::Failed }, 6_100);
     s.events
 }
 

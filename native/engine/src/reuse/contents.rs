@@ -4,17 +4,16 @@
 use super::facts::Facts;
 use super::names::{Mentions, NameId, Names};
 use crate::bundle::digest;
-use crate::discover::is_archive_name;
+use crate::discover::{Jar, is_archive_name};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use testfleet_protocol::path::Roots;
 use testfleet_protocol::request::RunRequest;
 use testfleet_protocol::{Failure, FailureCode, Result};
-use zip::ZipArchive;
 
 /// SHA-256.
 pub(super) type Hash = [u8; 32];
@@ -69,7 +68,7 @@ enum Listed {
     Foreign,
     /// Files, by path below the directory.
     Directory(Vec<digest::Below>),
-    /// Paths of all entries that are no directories.
+    /// Names of all entries that are no directories.
     Jar(Vec<String>),
 }
 
@@ -78,7 +77,7 @@ impl Contents {
     ///
     /// # Errors
     /// `Io` when something can't be read, `BrokenClassFile` for a damaged jar.
-    pub(super) fn read(request: &RunRequest) -> Result<Self> {
+    pub(super) fn read(request: &RunRequest, known: &crate::content::Contents) -> Result<Self> {
         let roots = Roots::new(request.roots.clone());
         let tasks = request.tasks.iter();
         let paths: std::collections::BTreeSet<&PathBuf> = tasks
@@ -103,7 +102,7 @@ impl Contents {
             .into_par_iter()
             .map(|(path, listed)| {
                 let content = match listed {
-                    Listed::Foreign => Content::Foreign(digest::of_file(path)?.sha256),
+                    Listed::Foreign => Content::Foreign(known.of(path)?.sha256),
                     Listed::Directory(files) => Content::Own(read_directory(&files, &names)?),
                     Listed::Jar(_) => Content::Own(read_jar(path, &names)?),
                 };
@@ -130,9 +129,12 @@ fn list(path: &Path, roots: &Roots) -> Result<Option<Listed>> {
     if path.is_dir() {
         return Ok(Some(Listed::Directory(digest::files_below(path)?)));
     }
-    let archive = open(path)?;
-    let names = archive.file_names().map(|name| name.map(std::borrow::Cow::into_owned));
-    Ok(Some(Listed::Jar(names.collect::<std::result::Result<_, _>>().map_err(|error| broken(path, &error))?)))
+    let jar = open(path)?;
+    // Entries that can't be asked for by name count with the jar as a whole.
+    if jar.has_nameless() {
+        return Ok(Some(Listed::Foreign));
+    }
+    Ok(Some(Listed::Jar(jar.names().map(str::to_owned).collect())))
 }
 
 /// The class that a file can hold: `META-INF/versions/9/com/acme/A.class` holds `com/acme/A`.
@@ -173,29 +175,25 @@ fn read_directory(files: &[digest::Below], names: &Names) -> Result<Container> {
 }
 
 fn read_jar(path: &Path, names: &Names) -> Result<Container> {
-    let mut archive = open(path)?;
-    let mut files = Vec::new();
-    for index in 0..archive.len() {
-        let failed = |error: &dyn std::error::Error| broken(path, error);
-        let entry = archive.by_index(index).map_err(|error| failed(&error))?;
-        if entry.is_dir() {
-            continue;
-        }
-        let name = entry.name().map_err(|error| failed(&error))?.into_owned();
-        let size = entry.size();
-        files.push(read_file(&name, entry, size, names).map_err(|error| failed(&error))?);
-    }
-    Ok(Container::of(files))
+    let jar = open(path)?;
+    let entries: Vec<&str> = jar.names().collect();
+    let read = |entry: &&str| {
+        let bytes = jar.read(entry).map_err(|error| broken(path, &error))?.unwrap_or_default();
+        read_file(entry, bytes.as_slice(), bytes.len() as u64, names).map_err(|error| broken(path, &error))
+    };
+    Ok(Container::of(entries.par_iter().map(read).collect::<Result<Vec<_>>>()?))
 }
 
-fn open(path: &Path) -> Result<ZipArchive<BufReader<File>>> {
+/// Opens a jar with each entry under its own name: those for later releases of Java count, too.
+fn open(path: &Path) -> Result<Jar> {
+    const NO_VERSIONS: u32 = 8;
     let file = File::open(path).map_err(|error| Failure::io("open", path, &error))?;
-    ZipArchive::new(BufReader::new(file)).map_err(|error| broken(path, &error))
+    Jar::open(file, NO_VERSIONS).map_err(|error| broken(path, &error))
 }
 
-fn broken(path: &Path, error: &dyn std::error::Error) -> Failure {
+fn broken(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(FailureCode::BrokenClassFile, format!("failed to read the jar {}", path.display()))
-        .cause_text(error.to_string())
+        .cause(error)
         .hint("delete it, so that the build makes it again")
 }
 

@@ -36,19 +36,21 @@ impl Keys {
     /// # Errors
     /// `Io` when a file can't be read, `BrokenClassFile` for a damaged jar.
     pub fn of(request: &RunRequest, discovery: &Discovery) -> Result<Self> {
-        let contents = Contents::read(request)?;
-        let common = profile::common(request)?;
+        let known = crate::content::Contents::open(&request.state_dir);
+        let contents = Contents::read(request, &known)?;
+        let common = profile::common(request, &known)?;
         let tasks: HashMap<&TaskPath, &TestTask> = request.tasks.iter().map(|task| (&task.path, task)).collect();
         let by_class = discovery
             .tasks
             .par_iter()
             .filter_map(|found| Some((*tasks.get(&found.task)?, found)))
             .map(|(task, found)| {
-                let profile = Profile::of(task, request, &contents, &common)?;
+                let profile = Profile::of(task, request, &contents, &common, &known)?;
                 let classpath = ClasspathReach::of(task, &contents, &profile);
                 Ok((task.path.clone(), classpath.keys(found, request.options.reuse, &profile.fields)))
             })
             .collect::<Result<_>>()?;
+        known.save();
         Ok(Self { by_class })
     }
 

@@ -4,8 +4,9 @@
 use super::contents::{self, Content, Contents};
 use super::names::{Mentions, NameId};
 use crate::bundle::{digest, jvm_args};
+use crate::content::{Contents as Known, Digest};
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use testfleet_protocol::Result;
@@ -49,13 +50,13 @@ pub(super) struct Profile {
 }
 
 /// What all tasks of a request have in common.
-pub(super) fn common(request: &RunRequest) -> Result<Fields> {
+pub(super) fn common(request: &RunRequest, known: &Known) -> Result<Fields> {
     let mut fields = Fields::new();
     fields.add("testfleet", env!("CARGO_PKG_VERSION"));
     for program in [&request.harness_jar, &request.agent] {
         // One that is missing is an error where it is needed.
         if program.is_file() {
-            fields.add("program", digest::of_file(program)?.sha256);
+            fields.add("program", known.of(program)?.sha256);
         }
     }
     Ok(fields)
@@ -64,7 +65,13 @@ pub(super) fn common(request: &RunRequest) -> Result<Fields> {
 impl Profile {
     /// # Errors
     /// `Io` when a declared input or a file that an argument names can't be read.
-    pub(super) fn of(task: &TestTask, request: &RunRequest, contents: &Contents, common: &Fields) -> Result<Self> {
+    pub(super) fn of(
+        task: &TestTask,
+        request: &RunRequest,
+        contents: &Contents,
+        common: &Fields,
+        known: &Known,
+    ) -> Result<Self> {
         let roots = Roots::new(request.roots.clone());
         let texts = roots.clone().with("jdk", &task.java.home);
         let mut fields = common.clone();
@@ -75,13 +82,13 @@ impl Profile {
         };
         fields.add("task", &task.path.0);
         fields.add("java", task.java.version.to_be_bytes());
-        fields.add("jdk", jdk(&task.java.home)?);
+        fields.add("jdk", jdk(&task.java.home, known)?);
         let arguments = jvm_args::assemble(task);
         for argument in &arguments {
             say(&mut fields, "argument", argument);
         }
         for file in named_files(&arguments, &task.working_dir) {
-            fields.add("file of an argument", digest::of(&file)?.sha256);
+            fields.add("file of an argument", known.of(&file)?.sha256);
         }
         for (name, value) in &task.environment {
             say(&mut fields, "variable", name);
@@ -91,7 +98,7 @@ impl Profile {
         for option in options(&task.framework) {
             say(&mut fields, "framework", &option);
         }
-        for input in inputs(&task.declared_inputs, &roots, contents)? {
+        for input in inputs(&task.declared_inputs, &roots, contents, known)? {
             fields.add("input", &input.name);
             fields.add("content", &input.sha256);
             found.classes.extend(input.named);
@@ -125,11 +132,11 @@ pub(super) fn classpath(task: &TestTask) -> Vec<&PathBuf> {
 
 /// What tells one build of a JDK from another: the file `release` holds its version, vendor, platform and source. A home
 /// without one counts by the classes of its JDK.
-fn jdk(home: &Path) -> Result<String> {
-    for known in ["release", "../release", "lib/modules", "lib/rt.jar", "jre/lib/rt.jar"] {
-        let file = home.join(known);
+fn jdk(home: &Path, known: &Known) -> Result<String> {
+    for file_name in ["release", "../release", "lib/modules", "lib/rt.jar", "jre/lib/rt.jar"] {
+        let file = home.join(file_name);
         if file.is_file() {
-            return Ok(format!("{known} {}", digest::of_file(&file)?.sha256));
+            return Ok(format!("{file_name} {}", known.of(&file)?.sha256));
         }
     }
     // The task can't run with it; nothing will be recorded.
@@ -195,7 +202,7 @@ struct Input {
 }
 
 /// The files of declared inputs, in the order of their names.
-fn inputs(paths: &[PathBuf], roots: &Roots, contents: &Contents) -> Result<Vec<Input>> {
+fn inputs(paths: &[PathBuf], roots: &Roots, contents: &Contents, known: &Known) -> Result<Vec<Input>> {
     let mut files: BTreeSet<PathBuf> = BTreeSet::new();
     for path in paths {
         if path.is_dir() {
@@ -205,7 +212,7 @@ fn inputs(paths: &[PathBuf], roots: &Roots, contents: &Contents) -> Result<Vec<I
         }
     }
     let read = |path: PathBuf| -> Result<Input> {
-        let digest::Digest { sha256, size } = digest::of_file(&path)?;
+        let Digest { sha256, size } = known.of(&path)?;
         let named = if size <= MAX_SEARCHED_INPUT {
             let bytes = std::fs::read(&path).map_err(|error| testfleet_protocol::Failure::io("read", &path, &error))?;
             contents::mentioned(&bytes, &contents.names).classes

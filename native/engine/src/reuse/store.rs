@@ -138,8 +138,9 @@ impl Store {
         let lock = locked.map_err(|error| Failure::io("lock", &lock_file, &error))?;
         // What was damaged has been told when the run was planned.
         let (mut store, _) = Self::load(path);
+        let before = store.clone();
         change(&mut store);
-        let written = document::write(path, &store.bytes()?);
+        let written = if store == before { Ok(()) } else { document::write(path, &store.bytes()?) };
         drop(lock);
         written
     }

@@ -154,6 +154,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_before_there_were_slices_is_read() {
+        let text = concat!(
+            "{\"journal\":\"testfleet\",\"version\":1}\n",
+            r#"{"type":"runStarted","run":"r","protocol":1,"plan":"p","workers":2,"units":1,"tests":1,"atMs":1}"#,
+            "\n",
+            r#"{"type":"testStarted","test":{"task":":test","class":"A","method":"a()"},"unit":"u1","worker":1,"attempt":1,"atMs":2}"#,
+            "\n",
+            r#"{"type":"testFinished","test":{"task":":test","class":"A","method":"a()"},"worker":1,"attempt":1,"finished":{"outcome":"passed","startedAtMs":2,"durationUs":3}}"#,
+            "\n",
+        );
+        let events = parse_journal(Path::new("old"), text.as_bytes()).unwrap();
+        assert!(matches!(events[0], RunEvent::RunStarted { reused: 0, .. }));
+        assert!(matches!(events[1], RunEvent::TestStarted { slice: None, .. }));
+        assert!(matches!(events[2], RunEvent::TestFinished { slice: None, .. }));
+        let again = serde_json::to_string(&events[2]).unwrap();
+        assert!(text.contains(&again), "{again}");
+    }
+
+    #[test]
     fn a_torn_last_line_is_cut_wherever_it_tore() {
         let folder = tempfile::tempdir().unwrap();
         let path = written(&folder);

@@ -17,9 +17,13 @@ mod promises;
 mod queue;
 mod replay;
 #[cfg(test)]
+mod scale;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod special_scenarios;
 mod state;
 mod workers;
 
@@ -60,16 +64,17 @@ pub struct RunInput {
 /// Which units run, and in which order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Queue {
-    /// All units of the plan, handed out as docs/run.md says: longest first, by preference of the profile that is live.
+    /// All units of the plan that are not reused, handed out as docs/run.md says: by rank, longest first, by preference of
+    /// the profile that is live, and so that locks and what belongs together are respected.
     Dynamic,
-    /// These units on one worker, in exactly this order.
+    /// These units on one worker, in exactly this order, reused or not.
     Fixed(Vec<UnitId>),
 }
 
 /// What a run came to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunSummary {
-    /// The worst verdict that counts.
+    /// The worst verdict that counts; those of tests in quarantine do not.
     pub verdict: Verdict,
     /// Tests by verdict, tests that were reported without being planned included.
     pub counts: BTreeMap<Verdict, u64>,

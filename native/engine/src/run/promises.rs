@@ -18,8 +18,7 @@ pub(super) struct Promises {
     /// What each life of each worker was given, in order.
     given: BTreeMap<(u32, usize), Vec<UnitId>>,
     lives: BTreeMap<u32, usize>,
-    dead: HashSet<u32>,
-    /// The worker that each name of belonging together was last given to.
+    /// The worker that each name of belonging together was last given to, while that lives.
     homes: HashMap<String, u32>,
     /// Results of slices.
     slices: HashMap<(TestId, u32), Verdict>,
@@ -50,7 +49,6 @@ impl Promises {
             hands: BTreeMap::new(),
             given: BTreeMap::new(),
             lives: BTreeMap::new(),
-            dead: HashSet::new(),
             homes: HashMap::new(),
             slices: HashMap::new(),
             verdicts: HashMap::new(),
@@ -62,10 +60,9 @@ impl Promises {
         match event {
             RunEvent::WorkerStarted { worker, .. } => {
                 *self.lives.entry(*worker).or_default() += 1;
-                self.dead.remove(worker);
             }
             RunEvent::WorkerEnded { worker, .. } => {
-                self.dead.insert(*worker);
+                self.homes.retain(|_, home| home != worker);
             }
             RunEvent::UnitAssigned { unit, worker, .. } => self.assigned(unit, *worker),
             RunEvent::UnitFinished { unit, worker, .. } => {
@@ -102,7 +99,7 @@ impl Promises {
         assert!(hand.is_empty() || mine.is_empty() || hand.iter().all(together), "{id:?} holds locks and waits");
         if let Some(name) = &unit.together {
             let home = self.homes.insert(name.clone(), worker);
-            let moved = home.filter(|home| *home != worker && !self.dead.contains(home));
+            let moved = home.filter(|home| *home != worker);
             assert_eq!(moved, None, "{id:?} left a worker that lives");
         }
         hand.push(id.clone());
@@ -155,7 +152,7 @@ impl Promises {
         let others_wait = waiting.iter().any(|unit| !is_alone(unit));
         for unit in waiting {
             let home = unit.together.as_ref().and_then(|name| self.homes.get(name));
-            let elsewhere = home.is_some_and(|home| *home != idle && !self.dead.contains(home));
+            let elsewhere = home.is_some_and(|home| *home != idle);
             let blocked = running.iter().any(|other| conflict(&self.locks[&unit.id], &self.locks[*other]));
             let has_turn = !is_alone(unit) || !others_wait;
             assert!(elsewhere || blocked || !has_turn, "worker {idle} idles while {:?} could run", unit.id);
@@ -191,8 +188,15 @@ impl Promises {
 
     /// What the run's verdict must be.
     pub(super) fn worst(&self, plan: &Plan) -> Verdict {
-        let held: HashSet<_> = plan.quarantined.iter().map(|entry| &entry.test).collect();
-        let counting = self.verdicts.iter().filter(|(test, _)| !held.contains(test)).map(|(_, verdict)| *verdict);
+        let held: HashSet<_> = plan.quarantined.iter().map(|entry| entry.test.clone()).collect();
+        let planned: HashSet<_> = plan.units.iter().flat_map(|unit| unit.test_ids()).collect();
+        // What happens outside of any test is held with the last of its class's tests.
+        let is_held = |test: &TestId| {
+            let mut of_class = planned.iter().filter(|id| id.task == test.task && id.name.class == test.name.class);
+            let all = of_class.clone().next().is_some() && of_class.all(|id| held.contains(id));
+            held.contains(test) || !planned.contains(test) && all
+        };
+        let counting = self.verdicts.iter().filter(|(test, _)| !is_held(test)).map(|(_, verdict)| *verdict);
         counting.max().filter(|worst| worst.is_bad()).unwrap_or(Verdict::Passed)
     }
 }

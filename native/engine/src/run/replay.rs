@@ -65,6 +65,20 @@ mod tests {
     }
 
     #[test]
+    fn each_slice_of_a_test_is_a_unit_of_its_own() {
+        let slice = |unit: &str, worker| match started(unit, worker, 1, "many(int)") {
+            RunEvent::TestStarted { test, unit, worker, attempt, at_ms, .. } => {
+                let slice = unit.0.rsplit('-').next().and_then(|number| number.parse().ok());
+                RunEvent::TestStarted { test, unit, worker, attempt, slice, at_ms }
+            }
+            other => other,
+        };
+        let events = [slice("u1-2", 1), slice("u1-1", 2), slice("u1-3", 1), finished("u1-3", 1, 1, vec![])];
+        let ran: Vec<_> = units_run_by(&events, 1).into_iter().map(|ran| (ran.unit.0, ran.tests.len())).collect();
+        assert_eq!(ran, [("u1-2".to_owned(), 1), ("u1-3".to_owned(), 1)]);
+    }
+
+    #[test]
     fn order_tries_and_waiting_units() {
         let events = [
             started("u3", 1, 1, "a()"),

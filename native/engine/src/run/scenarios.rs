@@ -2,42 +2,46 @@
 
 use super::decide::{Command, Input};
 use super::simulation::{finished, input_of, plan_of};
-use super::{Queue, State};
+use super::{Queue, RunInput, State};
 use testfleet_protocol::agent::{AgentMessage, ClassFailure, UnitAttempt};
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::plan::UnitId;
 use testfleet_protocol::test::{Outcome, TaskPath, TestName, Thrown, Verdict};
 use testfleet_protocol::{Failure, FailureCode, VERSION};
 
-struct Bench {
-    state: State,
-    events: Vec<RunEvent>,
-    commands: Vec<Command>,
+pub(super) struct Bench {
+    pub(super) state: State,
+    pub(super) events: Vec<RunEvent>,
+    pub(super) commands: Vec<Command>,
 }
 
 impl Bench {
     /// A run of these (profile, tests, estimate) whose workers have said hello.
     fn new(shape: &[(u8, usize, u64)], workers: u32) -> Self {
-        let input = input_of(plan_of(shape), Queue::Dynamic, workers);
-        let mut bench = Self { state: State::new(&input, "bench").unwrap(), events: Vec::new(), commands: Vec::new() };
+        Self::of(&input_of(plan_of(shape), Queue::Dynamic, workers))
+    }
+
+    /// A run whose workers have said hello.
+    pub(super) fn of(input: &RunInput) -> Self {
+        let mut bench = Self { state: State::new(input, "bench").unwrap(), events: Vec::new(), commands: Vec::new() };
         bench.feed(Input::Start { at_ms: 5 });
-        for worker in 1..=workers.min(shape.len() as u32) {
+        for worker in bench.state.job.workers.clone() {
             bench.hello(worker, VERSION);
         }
         bench
     }
 
-    fn feed(&mut self, input: Input) {
+    pub(super) fn feed(&mut self, input: Input) {
         let (events, commands) = self.state.step(input);
         self.events.extend(events);
         self.commands.extend(commands);
     }
 
-    fn say(&mut self, worker: u32, message: AgentMessage) {
+    pub(super) fn say(&mut self, worker: u32, message: AgentMessage) {
         self.feed(Input::Message { worker, message, at_ms: 10 });
     }
 
-    fn hello(&mut self, worker: u32, protocol: u32) {
+    pub(super) fn hello(&mut self, worker: u32, protocol: u32) {
         self.say(worker, AgentMessage::Hello { protocol, version: "9.9".into(), host: "h".into(), pid: worker });
     }
 
@@ -67,13 +71,13 @@ impl Bench {
         self.say(worker, AgentMessage::JvmDied { task, pid, unit, reason, was_ready: pid.is_some() });
     }
 
-    fn lose(&mut self, worker: u32) {
+    pub(super) fn lose(&mut self, worker: u32) {
         let failure = Failure::new(FailureCode::WorkerBroken, "failed to keep it: its agent was killed");
         self.feed(Input::WorkerEnded { worker, failure: Some(failure), at_ms: 20 });
     }
 
     /// `u1.t0() passed`, in the order of the events.
-    fn verdicts(&self) -> Vec<String> {
+    pub(super) fn verdicts(&self) -> Vec<String> {
         let verdicts = self.events.iter().filter_map(|event| match event {
             RunEvent::TestVerdict { test, verdict, .. } => {
                 Some(format!("{}.{} {}", test.name.class, test.name.method, word(*verdict)))

@@ -1,6 +1,7 @@
 //! One command, one stream of events: what JNI and the command line use.
 
 mod ask;
+mod history;
 mod listing;
 pub(crate) mod panic;
 mod prepare;

@@ -1,17 +1,18 @@
 //! Discover, plan, bundle: the stages before a run.
 
 use super::ask::LocalHarness;
-use super::reuse::History;
+use super::reuse::Before;
 use super::runs::RunDir;
-use super::{Context, cancelled, listing};
+use super::{Context, cancelled, history, listing};
 use crate::bundle::{bundle, materialise, write_bundle};
-use crate::discover::{Discovery, Notice, discover_and_ask, discover_and_verify};
+use crate::discover::{Discovery, Effort, Notice, discover_and_ask, discover_and_verify};
 use crate::plan::{Past, Timings, notices, plan, read_plan, write_plan};
 use crate::report::words::{counted, duration};
 use crate::run::read_journal;
 use crate::select::{keep_only, not_passed, read_quarantine, today};
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Instant;
 use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::event::Level;
 use testfleet_protocol::plan::Plan;
@@ -27,7 +28,7 @@ pub(crate) struct Prepared {
     pub(crate) plan: Plan,
     pub(crate) bundle: Bundle,
     pub(crate) timings: Timings,
-    pub(crate) history: History,
+    pub(crate) before: Before,
 }
 
 /// Discovers and plans; writes `plan.json` and `bundle.json`.
@@ -53,8 +54,10 @@ pub(crate) fn verify(context: &mut Context<'_>) -> Result<()> {
 }
 
 fn prepare_for(context: &mut Context<'_>, discovery: Discovery) -> Result<Prepared> {
-    let Planned { plan, timings, history } = make_plan(context, discovery)?;
+    let Planned { plan, timings, before } = make_plan(context, discovery)?;
+    let started = Instant::now();
     let bundle = bundle(&context.request, &plan)?;
+    say_time(context, "Bundling", started, "");
     context.check_cancelled()?;
     create_dir(context)?;
     write_plan(&plan, &context.plan_file())?;
@@ -62,7 +65,7 @@ fn prepare_for(context: &mut Context<'_>, discovery: Discovery) -> Result<Prepar
     write_bundle(&bundle, &context.bundle_file())?;
     context.sink.written("bundle", &context.bundle_file());
     context.sink.say(Level::Lifecycle, describe(&plan));
-    Ok(Prepared { plan, bundle, timings, history })
+    Ok(Prepared { plan, bundle, timings, before })
 }
 
 /// Shows what would be planned, and writes nothing.
@@ -83,18 +86,19 @@ pub(crate) fn show(context: &mut Context<'_>, what: Listing, json: bool) -> Resu
 struct Planned {
     plan: Plan,
     timings: Timings,
-    history: History,
+    before: Before,
 }
 
 /// Selects of what was discovered, and plans.
 fn make_plan(context: &mut Context<'_>, mut discovery: Discovery) -> Result<Planned> {
+    let started = Instant::now();
     select_failed(context, &mut discovery)?;
-    let timings = Timings::load(&context.request.timings_file)?;
-    let history = History::read(context, discovery)?;
-    context.sink.say(Level::Info, history.describe());
-    let past = Past { timings: &timings, passed: &history.passed(context.request.options.reuse) };
-    let mut plan = plan(history.discovery(), &past, &context.request)?;
-    say_all(context, &notices(history.discovery(), &context.request.options)?);
+    let timings = history::load(context, &discovery)?;
+    let before = Before::read(context, discovery)?;
+    context.sink.say(Level::Info, before.describe());
+    let past = Past { timings: &timings, passed: &before.passed(context.request.options.reuse) };
+    let mut plan = plan(before.discovery(), &past, &context.request)?;
+    say_all(context, &notices(before.discovery(), &context.request.options)?);
     context.check_cancelled()?;
     if let Some(file) = &context.request.options.quarantine_file {
         let whole = !plan.is_partial();
@@ -102,7 +106,8 @@ fn make_plan(context: &mut Context<'_>, mut discovery: Discovery) -> Result<Plan
             context.sink.say(Level::Warn, warning);
         }
     }
-    Ok(Planned { plan, timings, history })
+    say_time(context, "Planning", started, "");
+    Ok(Planned { plan, timings, before })
 }
 
 /// With `--rerun-failed`, leaves the tests that did not pass in that run, and notes its id in the request.
@@ -129,7 +134,9 @@ fn select_failed(context: &mut Context<'_>, discovery: &mut Discovery) -> Result
 
 /// Discovers, asking the frameworks where class files can't tell, and shows what discovery has to say.
 pub(crate) fn discover_aloud(context: &Context<'_>) -> Result<Discovery> {
-    let discovery = discover_and_ask(&context.request, &LocalHarness { context })?;
+    let started = Instant::now();
+    let (discovery, effort) = discover_and_ask(&context.request, &LocalHarness { context })?;
+    say_time(context, "Discovery", started, &describe_effort(&effort));
     tell(context, &discovery)?;
     Ok(discovery)
 }
@@ -172,6 +179,22 @@ pub(crate) fn image(context: &mut Context<'_>) -> Result<()> {
 fn create_dir(context: &Context<'_>) -> Result<()> {
     let dir = context.output();
     fs::create_dir_all(dir).map_err(|error| Failure::io("create", dir, &error))
+}
+
+/// `Discovery took 12.3 ms; ...`
+fn say_time(context: &Context<'_>, stage: &str, started: Instant, more: &str) {
+    let ms = started.elapsed().as_secs_f64() * 1_000.0;
+    context.sink.say(Level::Info, format!("{stage} took {ms:.1} ms{more}"));
+}
+
+/// What was known and what was not.
+fn describe_effort(effort: &Effort) -> String {
+    format!(
+        "; the tests of {} were known, {} searched, {} MB were read to look for changes",
+        counted(effort.known, "Test task", "Test tasks"),
+        counted(effort.searched, "was", "were"),
+        effort.bytes_read.div_ceil(1 << 20),
+    )
 }
 
 /// `Planned 4,466 tests in 217 units for 2 workers, about 51 s each; 120 tests in 6 units passed before`

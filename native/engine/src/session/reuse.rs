@@ -1,22 +1,25 @@
 //! What passed before, read before a run and written after it.
 
-use super::Context;
 use super::show::now_ms;
+use super::{Context, history};
 use crate::discover::Discovery;
 use crate::report::words::counted;
 use crate::reuse::{KEPT_DAYS, Keys, Outcomes, PassedBefore, Store};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use testfleet_protocol::Result;
 use testfleet_protocol::event::Level;
 use testfleet_protocol::plan::Plan;
 use testfleet_protocol::request::Reuse;
 
+/// Name of the shared document with what passed.
+const PASSED: &str = "passed";
+
 /// How many reasons for a reach that is not known are told.
 const NAMED: usize = 5;
 
 /// The keys of all classes, and what passed under which.
-pub(crate) struct History {
+pub(crate) struct Before {
     discovery: Discovery,
     keys: Keys,
     store: Store,
@@ -26,16 +29,24 @@ fn file(context: &Context<'_>) -> PathBuf {
     context.request.state_dir.join("passed.json")
 }
 
-impl History {
+impl Before {
     /// Reads what the tests of a build reach and what passed before.
     ///
     /// # Errors
     /// As for [`Keys::of`]. A damaged store is told and left out.
     pub(crate) fn read(context: &Context<'_>, discovery: Discovery) -> Result<Self> {
         let keys = Keys::of(&context.request, &discovery)?;
-        let (store, damage) = Store::load(&file(context));
+        let (mut store, damage) = Store::load(&file(context));
         if let Some(failure) = damage {
             context.sink.say(Level::Warn, failure.to_string());
+        }
+        if context.request.options.reuse != Reuse::Off
+            && let Some(bytes) = history::read_shared(context, PASSED)
+        {
+            match Store::parse(Path::new(PASSED), &bytes) {
+                Ok(theirs) => store.merge(&theirs),
+                Err(failure) => context.sink.say(Level::Warn, failure.to_string()),
+            }
         }
         Ok(Self { discovery, keys, store })
     }
@@ -79,9 +90,21 @@ impl History {
         let days = context.request.options.history.as_ref().map_or(KEPT_DAYS, |history| history.expire_days);
         // Reading again costs as much as it did before, and says nothing when nothing ran.
         let after = if outcomes.is_empty() { None } else { Some(Keys::of(&context.request, &self.discovery)?) };
+        let mut ours = Store::default();
         Store::update(&file(context), |store| {
             outcomes.record(plan, &self.keys, after.as_ref().unwrap_or(&self.keys), run, now_ms, store);
             store.expire(now_ms, days);
-        })
+            ours.clone_from(store);
+        })?;
+        history::publish(context, PASSED, |theirs| {
+            let mut all = ours.clone();
+            // A damaged copy is replaced.
+            if let Some(Ok(theirs)) = theirs.map(|bytes| Store::parse(Path::new(PASSED), bytes)) {
+                all.merge(&theirs);
+            }
+            all.expire(now_ms, days);
+            all.bytes()
+        });
+        Ok(())
     }
 }

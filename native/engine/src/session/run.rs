@@ -1,10 +1,10 @@
 //! `runParallel` and `runWorker`: which units run where, and everything that shows the run.
 
 use super::prepare::{discover_aloud, prepare};
-use super::reuse::History;
+use super::reuse::Before;
 use super::runs::RunDir;
 use super::show::{Record, Show};
-use super::{Context, cancelled};
+use super::{Context, cancelled, history};
 use crate::backend::local::{LocalBackend, LocalConfig};
 use crate::bundle::{bundle, write_bundle};
 use crate::hash::sha256;
@@ -34,7 +34,7 @@ pub(crate) struct WorkerChoice {
 struct Job {
     plan: Plan,
     timings: Timings,
-    history: History,
+    before: Before,
     queue: Queue,
     workers: Vec<u32>,
     debug_jvm: bool,
@@ -56,7 +56,7 @@ pub(crate) fn parallel(context: &mut Context<'_>) -> Result<()> {
         workers: (1..=prepared.plan.workers).collect(),
         plan: prepared.plan,
         timings: prepared.timings,
-        history: prepared.history,
+        before: prepared.before,
         queue: Queue::Dynamic,
         debug_jvm: false,
         dirs: ReportDirs {
@@ -93,8 +93,8 @@ pub(crate) fn worker(context: &mut Context<'_>, choice: &WorkerChoice) -> Result
     context.request.options.tests.clone_from(&plan.tests);
     context.request.options.shard = plan.shard;
     context.request.options.rerun_failed.clone_from(&plan.failed_of);
-    let history = History::read(context, discover_aloud(context)?)?;
-    fits(&plan, history.discovery(), &context.request)?;
+    let before = Before::read(context, discover_aloud(context)?)?;
+    fits(&plan, before.discovery(), &context.request)?;
     let bundle_file = context.bundle_file();
     write_bundle(&bundle(&context.request, &plan)?, &bundle_file)?;
     if units.is_empty() {
@@ -105,12 +105,12 @@ pub(crate) fn worker(context: &mut Context<'_>, choice: &WorkerChoice) -> Result
     }
     context.sink.say(Level::Lifecycle, describe(number, &plan, &units, choice.from_run.as_deref()));
     let job = Job {
-        timings: Timings::load(&context.request.timings_file)?,
-        history,
+        timings: history::load_local(context)?,
+        before,
         queue: Queue::Fixed(units),
         workers: vec![number],
         debug_jvm: choice.debug_jvm,
-        record: if choice.debug_jvm { Record::Nothing } else { Record::Some },
+        record: if choice.debug_jvm { Record::Nothing } else { Record::Single },
         dirs: ReportDirs {
             results_dir: context.request.results_dir.with_file_name("runWorker").join(format!("worker-{number}")),
             reports_dir: context.request.reports_dir.join(format!("worker-{number}")),
@@ -227,7 +227,7 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
     let summary = show.finish(&job.dirs, &dir.journal());
     if job.record != Record::Nothing {
         // The run stands whatever becomes of its record.
-        if let Err(failure) = job.history.record(context, &plan, show.outcomes(), &dir.id) {
+        if let Err(failure) = job.before.record(context, &plan, show.outcomes(), &dir.id) {
             context.sink.say(Level::Warn, failure.to_string());
         }
     }

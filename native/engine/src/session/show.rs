@@ -1,19 +1,19 @@
 //! Follows a run: every event goes to the console, the reports, the timings and whoever listens.
 
 use super::Context;
+use super::history::Recorder;
 use crate::backend::Backend;
 use crate::plan::Timings;
 use crate::report::words::{counted, verdict_word};
 use crate::report::{Aggregate, Console, ConsoleOptions, ReportDirs, Summary, write_all};
 use crate::reuse::Outcomes;
 use crate::run::{RunInput, RunSummary, run};
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use testfleet_protocol::event::{Event, Level, RunEvent};
 use testfleet_protocol::plan::Plan;
-use testfleet_protocol::test::{Outcome, TaskPath};
+use testfleet_protocol::test::TaskPath;
 use testfleet_protocol::{Failure, FailureCode, Result};
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -26,7 +26,7 @@ pub(crate) struct Show<'a> {
     aggregate: Aggregate,
     console: Console,
     outcomes: Outcomes,
-    timings: Timings,
+    recorder: Recorder,
     record: Record,
     output: bool,
 }
@@ -38,6 +38,8 @@ pub(crate) enum Record {
     All,
     /// The tests that ran.
     Some,
+    /// The tests that ran, on this machine only: one worker of a plan was run by hand.
+    Single,
     /// Nothing: somebody debugs.
     Nothing,
 }
@@ -57,7 +59,7 @@ impl<'a> Show<'a> {
             console: Console::new(&plan, options),
             outcomes: Outcomes::default(),
             plan,
-            timings,
+            recorder: Recorder::new(timings),
             record,
             output,
         }
@@ -98,19 +100,9 @@ impl<'a> Show<'a> {
     fn take(&mut self, event: RunEvent) {
         self.aggregate.apply(&event);
         self.outcomes.apply(&event);
+        self.recorder.take(&event);
         self.context.sink.say_all(self.console.on_event(&event));
         match &event {
-            RunEvent::TestFinished { test, slice: None, finished, .. }
-                if matches!(finished.outcome, Outcome::Passed | Outcome::Failed) =>
-            {
-                self.timings.record(test, Duration::from_micros(finished.duration_us));
-            }
-            // A test in slices takes as long as all of them; they have ended by now.
-            RunEvent::TestVerdict { test, .. } if self.aggregate.is_sliced(test) => {
-                if let Some(duration_us) = self.aggregate.whole_duration_us(test) {
-                    self.timings.record(test, Duration::from_micros(duration_us));
-                }
-            }
             RunEvent::Output { text, .. } if self.output => {
                 self.context.sink.say(Level::Lifecycle, text.trim_end_matches('\n'));
             }
@@ -130,14 +122,9 @@ impl<'a> Show<'a> {
     pub(crate) fn finish(&mut self, dirs: &ReportDirs, journal: &Path) -> Result<Summary> {
         let summary = self.aggregate.summary();
         let mut written = write_all(&self.aggregate, &self.plan, dirs)?;
-        if self.record != Record::Nothing {
-            self.record_classes(&summary);
-            if self.record == Record::All && summary.finished && !summary.cancelled {
-                self.timings.keep_only(&self.plan);
-            }
-            let timings_file = &self.context.request.timings_file;
-            self.timings.save(timings_file)?;
-            written.push(("timings".to_owned(), timings_file.clone()));
+        let recorded = self.recorder.finish(self.context, &self.plan, &self.aggregate, &summary, self.record)?;
+        if let Some(timings_file) = recorded {
+            written.push(("timings".to_owned(), timings_file));
         }
         written.push(("journal".to_owned(), journal.to_owned()));
         for (what, path) in &written {
@@ -145,28 +132,6 @@ impl<'a> Show<'a> {
         }
         self.context.sink.say_all(self.console.finish(&summary, &written));
         Ok(summary)
-    }
-
-    /// Class set-up, as far as units that ran whole in one try tell.
-    fn record_classes(&mut self, summary: &Summary) {
-        let durations: HashMap<_, _> = summary
-            .tests
-            .iter()
-            .map(|test| ((&test.task, test.class.as_str(), test.method.as_str()), test.duration_us))
-            .collect();
-        let whole: HashMap<_, _> =
-            self.plan.units.iter().filter(|unit| unit.whole_class).map(|unit| (&unit.id, unit)).collect();
-        for ran in summary.units.iter().filter(|ran| ran.attempt == 1) {
-            let Some(unit) = whole.get(&ran.unit) else { continue };
-            // By the unit's own tests: a class may be nested in another and still be run by itself.
-            let tests = unit
-                .tests
-                .iter()
-                .filter_map(|test| durations.get(&(&unit.task, test.class.as_str(), test.method.as_str())))
-                .fold(0, |sum: u64, duration| sum.saturating_add(*duration));
-            let wall = Duration::from_millis(ran.duration_ms);
-            self.timings.record_class(&unit.task, &unit.class, wall, Duration::from_micros(tests));
-        }
     }
 
     /// # Errors

@@ -40,7 +40,10 @@ impl Trouble {
     }
 
     pub(super) fn test(&mut self, class: &str, worker: Option<u32>, finished: &Finished) {
-        self.worker = worker.or(self.worker);
+        // Of several slices, those that passed are not to blame.
+        if is_bad(finished.outcome) {
+            self.worker = worker.or(self.worker);
+        }
         // A test in slices takes as long as all of them.
         self.duration_us = self.duration_us.saturating_add(finished.duration_us);
         if is_bad(finished.outcome) {

@@ -1,5 +1,7 @@
 use super::*;
-use crate::report::test_support::{START, Script, events, finished, folded, id, plan, plan_of, thrown};
+use crate::report::test_support::{
+    START, Script, events, finished, folded, id, plan, plan_of, special_events, special_plan, thrown,
+};
 use testfleet_protocol::test::Outcome;
 
 fn console(plan: &Plan) -> Console {
@@ -149,6 +151,46 @@ fn a_jvm_that_does_not_start_is_explained_once() {
     script.plain(&id(":test", "a.OtherTest", "fails()"), "u2", 1, 10, finished(Outcome::Failed, 10, 1));
     script.over(Verdict::Errored, 30);
     insta::assert_snapshot!(read(&plan, &script));
+}
+
+#[test]
+fn slices_reused_tests_and_a_quarantine() {
+    insta::assert_snapshot!(read(&special_plan(), &Script { events: special_events(false) }));
+}
+
+#[test]
+fn one_slice_of_a_test() {
+    insta::assert_snapshot!(read(&special_plan(), &Script { events: special_events(true) }));
+}
+
+#[test]
+fn a_run_in_which_everything_is_reused_says_so() {
+    let mut plan = plan_of(&[(":test", "a.FooTest", 1_000, &["t()", "u()"])]);
+    plan.units[0].reused = Some(testfleet_protocol::plan::Reused { run: "r0".into(), at_ms: 1 });
+    let mut script = Script::started(0, 0);
+    script.events.truncate(1);
+    if let RunEvent::RunStarted { reused, .. } = &mut script.events[0] {
+        *reused = 2;
+    }
+    for method in ["t()", "u()"] {
+        script.verdict(&id(":test", "a.FooTest", method), Verdict::Reused, Some("passed in run r0"));
+    }
+    let counts = Default::default();
+    let over = RunEvent::RunFinished { verdict: Verdict::Passed, counts, cancelled: false, at_ms: START + 3 };
+    script.events.push(over);
+    insta::assert_snapshot!(read(&plan, &script));
+}
+
+#[test]
+fn a_slice_that_ended_is_progress() {
+    let events = special_events(false);
+    let verdict = |event: &RunEvent| matches!(event, RunEvent::TestVerdict { verdict: Verdict::Failed, .. });
+    let before = events.iter().position(verdict).expect("a verdict");
+    let mut console = console(&special_plan());
+    events[..before].iter().for_each(|event| drop(console.on_event(event)));
+    let line = console.tick(START + 20_000).pop().expect("a line").1;
+    // 8 of 9.9 estimated seconds are in the three slices; no test but those that are reused has a verdict.
+    assert!(line.starts_with("[ 80 %] 0 of 5 tests, none failed"), "{line}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 use super::*;
-use crate::report::test_support::{Script, big, events, finished, folded, id, plan, plan_of, thrown};
+use crate::report::test_support::{
+    Script, big, events, finished, folded, id, plan, plan_of, special_events, special_plan, thrown,
+};
 use proptest::prelude::*;
 use testfleet_protocol::test::{Outcome, Stream, Verdict};
 
@@ -19,6 +21,20 @@ fn a_run_with_everything_in_it() {
     let plan = plan();
     let html = rendered(&folded(&plan, &events()), &plan);
     insta::assert_snapshot!(body(&html));
+}
+
+#[test]
+fn slices_reused_tests_and_a_quarantine() {
+    let plan = special_plan();
+    let html = rendered(&folded(&plan, &special_events(false)), &plan);
+    insta::assert_snapshot!(body(&html));
+}
+
+#[test]
+fn one_slice_of_a_test() {
+    let plan = special_plan();
+    let html = rendered(&folded(&plan, &special_events(true)), &plan);
+    assert!(html.contains("counts(int) × 2 (slice 2 of 3)"), "{html}");
 }
 
 #[test]
@@ -69,6 +85,17 @@ fn a_large_red_run_stays_small() {
     }
     let html = rendered(&folded(&plan, &events), &plan);
     assert!(html.len() < 5_000_000, "{}", html.len());
+}
+
+/// Writes the page of the special run where `TESTFLEET_PAGE_DIR` says, to be looked at.
+#[test]
+fn a_page_to_look_at() {
+    let plan = special_plan();
+    let aggregate = folded(&plan, &special_events(false));
+    let temp = tempfile::tempdir().expect("a folder");
+    let dir = std::env::var_os("TESTFLEET_PAGE_DIR").map_or_else(|| temp.path().to_owned(), std::path::PathBuf::from);
+    let path = write_html(&aggregate, &aggregate.summary(), &plan, &dir).expect("written");
+    assert!(path.exists());
 }
 
 #[test]

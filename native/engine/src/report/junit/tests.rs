@@ -1,5 +1,7 @@
 use super::*;
-use crate::report::test_support::{Script, events, finished, folded, id, plan, plan_of, thrown};
+use crate::report::test_support::{
+    Script, events, finished, folded, id, plan, plan_of, special_events, special_plan, thrown,
+};
 use proptest::prelude::*;
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -99,6 +101,23 @@ fn a_run_with_everything_in_it() {
         read(&fs::read_to_string(path).expect("UTF-8"));
     }
     insta::assert_snapshot!(all);
+}
+
+#[test]
+fn slices_reused_tests_and_a_quarantine() {
+    let (dir, paths) = written(&folded(&special_plan(), &special_events(false)));
+    let moody = paths.iter().find(|path| path.ends_with("TEST-com.acme.MoodyTest.xml")).expect("written");
+    let moody = read(&fs::read_to_string(moody).expect("UTF-8"));
+    assert_eq!((moody.attribute("failures"), moody.attribute("errors"), moody.attribute("skipped")), ("0", "0", "1"));
+    assert_eq!((moody.with("failure"), moody.with("skipped")), (0, 1));
+    insta::assert_snapshot!(all_files(dir.path()));
+}
+
+#[test]
+fn one_slice_of_a_test() {
+    let (dir, _) = written(&folded(&special_plan(), &special_events(true)));
+    let all = all_files(dir.path());
+    assert_eq!(all.matches("<system-out>slice 2 of 3 only</system-out>").count(), 2, "{all}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 use super::*;
-use crate::report::test_support::{Script, big, events, finished, folded, id, plan, thrown};
+use crate::report::test_support::{
+    Script, big, events, finished, folded, id, plan, special_events, special_plan, thrown,
+};
 use crate::report::{ReportDirs, write_all};
 
 #[test]
@@ -10,6 +12,61 @@ fn a_run_with_everything_in_it() {
     let json = std::fs::read_to_string(path).expect("UTF-8");
     assert_eq!(serde_json::from_str::<Summary>(&json).expect("read back"), summary);
     insta::assert_snapshot!(json);
+}
+
+#[test]
+fn slices_reused_tests_and_a_quarantine() {
+    let summary = folded(&special_plan(), &special_events(false)).summary();
+    assert_eq!((summary.total(), summary.bad_tests().count(), summary.verdict), (7, 1, Verdict::Failed));
+    let mut json = serde_json::to_value(&summary).expect("JSON");
+    // What it has in common with the other is seen there.
+    for key in ["classes", "tasks", "workers"] {
+        json.as_object_mut().expect("an object").remove(key);
+    }
+    insta::assert_snapshot!(serde_json::to_string_pretty(&json).expect("JSON"));
+}
+
+#[test]
+fn a_run_whose_only_bad_tests_are_in_quarantine_is_green() {
+    let mut events = special_events(false);
+    for event in &mut events {
+        match event {
+            testfleet_protocol::event::RunEvent::RunFinished { verdict, .. } => *verdict = Verdict::Passed,
+            testfleet_protocol::event::RunEvent::TestVerdict { test, verdict, .. }
+                if test.name.method == "counts(int)" =>
+            {
+                *verdict = Verdict::Passed;
+            }
+            _ => {}
+        }
+    }
+    let summary = folded(&special_plan(), &events).summary();
+    assert_eq!((summary.verdict, summary.bad_tests().count()), (Verdict::Passed, 0));
+    assert_eq!((summary.quarantined.bad, summary.quarantined.passed), (1, 1));
+    assert_eq!((summary.count(Verdict::Failed), summary.counting(Verdict::Failed)), (1, 0));
+}
+
+#[test]
+fn a_test_in_slices_takes_as_long_as_all_of_them() {
+    let mut events = special_events(false);
+    let whole = |events: &[testfleet_protocol::event::RunEvent]| {
+        folded(&special_plan(), events).whole_duration_us(&id(":test", "com.acme.ManyTest", "counts(int)"))
+    };
+    assert_eq!(whole(&events), Some((2_800 + 3_100 + 1_900) * 1_000 + 750));
+    assert_eq!(whole(&special_events(true)), None, "one of three");
+    events.retain(|event| !matches!(event, testfleet_protocol::event::RunEvent::TestFinished { slice: Some(3), .. }));
+    assert_eq!(whole(&events), None, "the third has no end");
+}
+
+#[test]
+fn a_summary_that_was_written_before_there_were_slices_is_read() {
+    let mut json = serde_json::to_value(folded(&plan(), &events()).summary()).expect("JSON");
+    let prediction = json["prediction"].as_object_mut().expect("an object");
+    for key in ["predictedMs", "workPercent", "medianErrorPercent", "guessed"] {
+        prediction.remove(key);
+    }
+    let summary: Summary = serde_json::from_value(json).expect("read");
+    assert!(summary.quarantined.is_empty() && summary.prediction.work_percent.is_none());
 }
 
 #[test]

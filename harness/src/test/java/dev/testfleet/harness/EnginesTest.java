@@ -60,14 +60,15 @@ class EnginesTest {
                                 "fixtures.suite.packaged.Two.two()")
                         .whole("suite.packaged.One", "one()")
                         .run()
-                        .results();
+                        .sortedResults();
+        // A package's classes come in the order of its folder.
         assertEquals(
                 List.of(
+                        "One.one() PASSED",
                         "PackageSuite.fixtures.suite.packaged.One.one() PASSED",
-                        "class Two IllegalStateException: no database",
-                        "PackageSuite.fixtures.suite.packaged.Two.two() ERRORED (set-up of its class"
-                                + " failed) IllegalStateException: no database",
-                        "One.one() PASSED"),
+                        "PackageSuite.fixtures.suite.packaged.Two.two() ERRORED (set-up of its"
+                                + " class failed) IllegalStateException: no database",
+                        "class Two IllegalStateException: no database"),
                 results);
     }
 
@@ -79,7 +80,17 @@ class EnginesTest {
 
     @Test
     void scenariosThatAreCalledAlikeAreToldApart() throws Exception {
-        assertEquals(List.of(), check("suite.Features"));
+        assertEquals(
+                List.of(
+                        "Features.Example #1.1",
+                        "Features.Example #1.2",
+                        "Features.small [feature:classpath:fixtures/suite/features/first.feature"
+                                + "/scenario:2]",
+                        "Features.small [feature:classpath:fixtures/suite/features/second.feature"
+                                + "/scenario:2]",
+                        "Features.twice [scenario:10]",
+                        "Features.twice [scenario:6]"),
+                check("suite.Features"));
     }
 
     @Test
@@ -94,11 +105,16 @@ class EnginesTest {
                         "Features.unrolled"),
                 check("spock.Features"));
         List<String> results =
-                engines()
-                        .part("spock.Features", "is #number below 3?", "unrolled")
-                        .run()
-                        .results();
-        assertEquals(List.of(), results);
+                engines().part("spock.Features", "is #number below 3?", "unrolled").run().results();
+        assertEquals(
+                List.of(
+                        "Features.is #number below 3? #0 'is 1 below 3?' PASSED",
+                        "Features.is #number below 3? #1 'is 2 below 3?' PASSED",
+                        "Features.is #number below 3? FAILED (1 of 3 invocations failed, first #2)",
+                        "Features.unrolled #0 'number 1' PASSED",
+                        "Features.unrolled #1 'number 2' PASSED",
+                        "Features.unrolled PASSED"),
+                results.stream().filter(line -> !line.contains("Condition")).toList());
     }
 
     @Test
@@ -113,16 +129,33 @@ class EnginesTest {
 
     @Test
     void jqwik() throws Exception {
-        assertEquals(List.of(), check("jqwik.Properties"));
+        assertEquals(
+                List.of(
+                        "Properties$Inner.fails()",
+                        "Properties.fails()",
+                        "Properties.inherited()",
+                        "Properties.lists(java.util.List, int[])",
+                        "Properties.small(int)"),
+                check("jqwik.Properties"));
     }
 
     @Test
     void archUnit() throws Exception {
-        assertEquals(List.of(), check("archunit.Rules"));
+        assertEquals(
+                List.of(
+                        "Rules.fails",
+                        "Rules.fixtures.archunit.MoreRules.shared",
+                        "Rules.fixtures.archunit.OtherRules.shared",
+                        "Rules.method",
+                        "Rules.rules_are_public"),
+                check("archunit.Rules"));
     }
 
     @Test
     void kotest() throws Exception {
-        assertEquals(List.of(), check("kotest.Texts"));
+        // Kotest lists its tests when it runs them: a spec is one test, they are its invocations.
+        assertEquals(
+                List.of("Texts.fixtures.kotest.Texts"),
+                FoundRuns.check(() -> HarnessRun.of("kotest", "junit-platform"), "kotest.Texts"));
     }
 }

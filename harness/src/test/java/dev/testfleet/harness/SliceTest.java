@@ -41,8 +41,7 @@ class SliceTest {
                 "set up\neach 1\nset up\neach 2\n",
                 transcript.output("u1", "Sliced.each(int)", StreamKind.STDOUT));
         assertEquals(
-                "set up\neach 5\n",
-                transcript.output("u3", "Sliced.each(int)", StreamKind.STDOUT));
+                "set up\neach 5\n", transcript.output("u3", "Sliced.each(int)", StreamKind.STDOUT));
     }
 
     @ParameterizedTest
@@ -84,7 +83,10 @@ class SliceTest {
     @Test
     void moreInvocationsThanCanBeSelectedAreNotMissedInSilence() throws Exception {
         List<String> results =
-                platform("junitPlatform111").slice("jupiter.Sliced", "often()", 2, null).run().results();
+                platform("junitPlatform111")
+                        .slice("jupiter.Sliced", "often()", 2, null)
+                        .run()
+                        .results();
         String reason =
                 "not run: a part of a test's invocations has at most 20000 of them; keep its class"
                         + " whole with splitClasses, or plan again with timings of all its"
@@ -92,7 +94,9 @@ class SliceTest {
         assertEquals(20_002, results.size());
         assertTrue(
                 results.contains(
-                        "Sliced.often() #20002 'all further invocations' ERRORED (" + reason + ")"));
+                        "Sliced.often() #20002 'all further invocations' ERRORED ("
+                                + reason
+                                + ")"));
         assertEquals(
                 "Sliced.often() ERRORED (1 of 20001 invocations could not be completed, first"
                         + " #20002)",
@@ -149,7 +153,10 @@ class SliceTest {
     @Test
     void aRangeThatIsNoneIsAFailure() throws Exception {
         List<String> results =
-                platform("junitPlatform111").slice("jupiter.Sliced", "each(int)", 3, 2).run().results();
+                platform("junitPlatform111")
+                        .slice("jupiter.Sliced", "each(int)", 3, 2)
+                        .run()
+                        .results();
         assertEquals(
                 "class Sliced IllegalArgumentException: there are no invocations from 3 to 2",
                 results.get(0));

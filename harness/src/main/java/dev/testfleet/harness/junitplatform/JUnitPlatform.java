@@ -57,10 +57,12 @@ public final class JUnitPlatform implements Framework {
             session = () -> {};
             launcher = LauncherFactory.create();
         }
-        // Says now what would spoil every unit: no engine, or jars that don't fit together.
+        // Says now what would spoil every unit: no engine, or jars that don't fit together. In a
+        // class without tests: Kotest searches the whole class path when nothing is selected.
         launcher.discover(
                 LauncherDiscoveryRequestBuilder.request()
                         .filters(filters.toArray(new Filter<?>[0]))
+                        .selectors(DiscoverySelectors.selectClass(Object.class))
                         .build());
     }
 
@@ -92,17 +94,23 @@ public final class JUnitPlatform implements Framework {
         Map<TestDescriptor, Mapping> nodes = new LinkedHashMap<>();
         launcher.discover(
                 request(whole, DiscoverySelectors.selectClass(unit.className))
-                        .filters(whole.lister(nodes::put))
+                        .filters(
+                                whole.lister(
+                                        (node, mapping) -> {
+                                            if (report.isPlanned(mapping.test)) {
+                                                nodes.put(node, mapping);
+                                            }
+                                        }))
                         .build());
         if (nodes.isEmpty()) {
             // As for any planned test that the framework does not have: it does not run.
             return;
         }
         Map.Entry<TestDescriptor, Mapping> node = nodes.entrySet().iterator().next();
-        String obstacle =
-                nodes.size() > 1
-                        ? "the test occurs several times in its class"
-                        : Slices.obstacle(node.getKey(), node.getValue());
+        String obstacle = Slices.obstacle(node.getKey(), node.getValue());
+        if (obstacle == null && nodes.size() > 1) {
+            obstacle = "the test occurs several times in its class";
+        }
         if (obstacle != null) {
             Slice.refuse(report, obstacle);
             return;
@@ -121,10 +129,13 @@ public final class JUnitPlatform implements Framework {
         UnitTree tree = new UnitTree(new Mapper(className, test -> false), test -> true);
         Found found = new Found();
         List<TestDescriptor> refused = new ArrayList<>();
+        List<String> emptySuites = new ArrayList<>();
         PostDiscoveryFilter lister =
                 tree.lister(
                         (node, mapping) -> {
-                            if (mapping.classFailure) {
+                            if (mapping.test == null) {
+                                emptySuites.add(mapping.className);
+                            } else if (mapping.classFailure) {
                                 refused.add(node);
                             } else {
                                 found.add(mapping.root().engine, mapping.test);
@@ -135,6 +146,12 @@ public final class JUnitPlatform implements Framework {
         if (!refused.isEmpty()) {
             throw ClassCheck.refused(className, refused.get(0));
         }
+        if (!emptySuites.isEmpty()) {
+            throw new IllegalStateException(
+                    "failed to find any test in the suite "
+                            + emptySuites.get(0)
+                            + ", which fails without any");
+        }
         return found;
     }
 
@@ -143,8 +160,7 @@ public final class JUnitPlatform implements Framework {
         session.close();
     }
 
-    private LauncherDiscoveryRequestBuilder request(
-            UnitTree tree, DiscoverySelector selector) {
+    private LauncherDiscoveryRequestBuilder request(UnitTree tree, DiscoverySelector selector) {
         return LauncherDiscoveryRequestBuilder.request()
                 .filters(tree)
                 .filters(filters.toArray(new Filter<?>[0]))

@@ -38,7 +38,7 @@ final class UnitTree implements PostDiscoveryFilter {
         this.wanted = wanted;
     }
 
-    /** The launcher asks for leaves only; what is above them goes with the last of them. */
+    /** Says nothing of classes and groups: they go with the last of what is below them. */
     @Override
     public FilterResult apply(TestDescriptor descriptor) {
         Mapping mapping = mapping(descriptor);
@@ -50,17 +50,25 @@ final class UnitTree implements PostDiscoveryFilter {
     }
 
     /**
-     * A filter to put behind all others: takes down what they leave. Unlike a test plan it sees the
-     * methods of class templates.
+     * A filter to put behind all others: takes down the tests that they leave, and suites without
+     * any (their mapping has no test). Unlike a test plan it sees the methods of class templates.
      */
     PostDiscoveryFilter lister(BiConsumer<TestDescriptor, Mapping> left) {
         return descriptor -> {
             Mapping mapping = mapping(descriptor);
-            if (mapping.test != null) {
+            if (mapping.test != null || isEmptySuite(descriptor, mapping)) {
                 left.accept(descriptor, mapping);
             }
             return FilterResult.included("listed");
         };
+    }
+
+    /** Whether it is a suite that fails because it has no tests: its engine keeps it for that. */
+    private static boolean isEmptySuite(TestDescriptor descriptor, Mapping mapping) {
+        return mapping.kind == Mapping.Kind.CLASS
+                && mapping.engine.equals("junit-platform-suite")
+                && descriptor.getChildren().isEmpty()
+                && descriptor.mayRegisterTests();
     }
 
     /** The mapping of a node, also of one that was made while the tests ran. */

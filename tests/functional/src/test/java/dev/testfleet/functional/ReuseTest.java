@@ -31,7 +31,7 @@ class ReuseTest {
         assertEquals(Set.of(), ran(build));
         assertEquals(34, tests(build, "reused"));
 
-        change(build, COLUMNS, "Math.max(1,", "Math.max(0 + 1,");
+        change(build, COLUMNS, "return left + ", "return left.concat(\"\") + ");
         build.succeeds("runParallel", "--workers", "2");
         assertEquals(Set.of("ColumnsTest", "InvoiceTest", "CheckoutTest"), ran(build));
         change(build, COLUMNS, "/** Lines", "/** Some lines");
@@ -39,7 +39,7 @@ class ReuseTest {
         assertEquals(Set.of(), ran(build), "a comment is in no class file");
 
         // Back to what passed before.
-        change(build, COLUMNS, "Math.max(0 + 1,", "Math.max(1,");
+        change(build, COLUMNS, "return left.concat(\"\") + ", "return left + ");
         build.succeeds("runParallel", "--workers", "2").says("Nothing to run");
         build.file("tax/src/main/resources/com/acme/tax/vat.csv", "DE,19\nFR,20\nDK,25\nSE,25\n");
         build.succeeds("runParallel", "--workers", "2");

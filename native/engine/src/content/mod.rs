@@ -1,0 +1,195 @@
+//! Content hashes of files and directories, without reading again what did not change, and a store of results under such
+//! hashes. Both are a cache: what can't be read is made anew, what can't be written is made again next time.
+
+mod files;
+mod listing;
+mod stamp;
+mod store;
+
+pub(crate) use files::Digest;
+#[cfg(any(fuzzing, test))]
+pub(crate) use files::read_tables;
+pub(crate) use listing::{Listing, list};
+pub(crate) use store::Store;
+
+use files::{Known, KnownDir};
+use rayon::prelude::*;
+use stamp::{Stamp, now_ns};
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use testfleet_protocol::{Failure, Result};
+
+/// Content hashes by path; each path is looked at once.
+pub(crate) struct Contents {
+    store: Store,
+    /// Files, as they were when the table was saved.
+    known: Known,
+    seen: Mutex<HashMap<PathBuf, Arc<OnceLock<Result<Arc<Seen>>>>>>,
+    /// Bytes that had to be read.
+    read: AtomicU64,
+}
+
+/// What lies at a path.
+struct Seen {
+    /// Of its content.
+    digest: Digest,
+    /// Everything below it, when it is a directory.
+    listing: Option<Arc<Listing>>,
+    /// What to remember of it.
+    record: Record,
+}
+
+enum Record {
+    Nothing,
+    File(Stamp),
+    Dir(Option<KnownDir>),
+}
+
+impl Contents {
+    /// Contents with what is known from earlier runs in a state folder.
+    pub(crate) fn open(state_dir: &Path) -> Self {
+        let store = Store::new(state_dir);
+        Self { known: Known::load(&store), store, seen: Mutex::default(), read: AtomicU64::new(0) }
+    }
+
+    /// Contents that nothing is known of and that remember nothing.
+    pub(crate) fn forgetful() -> Self {
+        Self { known: Known::default(), store: Store::none(), seen: Mutex::default(), read: AtomicU64::new(0) }
+    }
+
+    /// Where results are kept.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// How many bytes were read because nothing said that they had not changed.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// SHA-256 and size of what lies at a path: a file's bytes, or the sorted relative paths of a directory with the hashes
+    /// of their files. `None` when nothing is there.
+    ///
+    /// # Errors
+    /// `Io` when something can't be read.
+    pub(crate) fn digest(&self, path: &Path) -> Result<Option<Digest>> {
+        match self.seen(path) {
+            Ok(seen) => Ok(Some(seen.digest.clone())),
+            Err(_) if is_absent(path) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// As [`Contents::digest`] of something that has to be there.
+    ///
+    /// # Errors
+    /// `Io` when something can't be read or is not there.
+    pub(crate) fn of(&self, path: &Path) -> Result<Digest> {
+        Ok(self.seen(path)?.digest.clone())
+    }
+
+    /// As [`Contents::digest`], with the listing of a directory.
+    ///
+    /// # Errors
+    /// `Io` when something can't be read or is not there.
+    fn seen(&self, path: &Path) -> Result<Arc<Seen>> {
+        let slot = {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(seen.entry(path.to_owned()).or_default())
+        };
+        if let Some(seen) = slot.get() {
+            return seen.clone();
+        }
+        // Not inside of `get_or_init`: a thread that hashes in parallel takes up other work meanwhile, and would wait for
+        // itself when that asks for the same path.
+        let seen = self.look(path).map(Arc::new);
+        slot.get_or_init(|| seen).clone()
+    }
+
+    /// Everything below a directory: as it was hashed, when it was.
+    ///
+    /// # Errors
+    /// `Io` when it can't be listed.
+    pub(crate) fn listing(&self, path: &Path) -> Result<Arc<Listing>> {
+        let seen = {
+            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.get(path).and_then(|slot| slot.get()?.as_ref().ok()?.listing.clone())
+        };
+        seen.map_or_else(|| list(path).map(Arc::new), Ok)
+    }
+
+    fn look(&self, path: &Path) -> Result<Seen> {
+        let failed = |error: &std::io::Error| Failure::io("read", path, error);
+        let now = now_ns();
+        let metadata = std::fs::metadata(path).map_err(|error| failed(&error))?;
+        if metadata.is_dir() {
+            return self.look_into(path);
+        }
+        let stamp = Stamp::of(&metadata);
+        if let Some(digest) = self.known.file(path, &stamp) {
+            return Ok(Seen { digest, listing: None, record: Record::File(stamp) });
+        }
+        let digest = files::hash_file(path).map_err(|error| failed(&error))?;
+        self.read.fetch_add(digest.size, Ordering::Relaxed);
+        let is_same = std::fs::metadata(path).is_ok_and(|metadata| Stamp::of(&metadata) == stamp);
+        let record = if is_same && stamp.is_settled(now) { Record::File(stamp) } else { Record::Nothing };
+        Ok(Seen { digest, listing: None, record })
+    }
+
+    fn look_into(&self, path: &Path) -> Result<Seen> {
+        let now = now_ns();
+        let listing = Arc::new(list(path)?);
+        let known = KnownDir::load(&self.store, path);
+        if let Some(digest) = known.as_ref().and_then(|known| known.digest_of(&listing)) {
+            return Ok(Seen { digest, listing: Some(listing), record: Record::Dir(None) });
+        }
+        let known = known.as_ref().map(KnownDir::by_path).unwrap_or_default();
+        let hashes: Vec<Option<([u8; 32], bool)>> = listing
+            .files
+            .par_iter()
+            .map(|file| {
+                if let Some(sha256) = known.get(file.relative.as_str()).filter(|known| known.stamp == file.stamp) {
+                    return Ok(Some((sha256.sha256, true)));
+                }
+                let path = path.join(&file.relative);
+                let hash = match files::sha256_of(&path) {
+                    Ok(hash) => hash,
+                    // Gone since it was listed.
+                    Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                    Err(error) => return Err(Failure::io("read", &path, &error)),
+                };
+                self.read.fetch_add(file.stamp.size, Ordering::Relaxed);
+                let is_same = std::fs::metadata(&path).is_ok_and(|metadata| Stamp::of(&metadata) == file.stamp);
+                Ok(Some((hash, is_same && file.stamp.is_settled(now))))
+            })
+            .collect::<Result<_>>()?;
+        let (digest, known) = KnownDir::make(path, &listing, &hashes);
+        Ok(Seen { digest, listing: Some(listing), record: Record::Dir(Some(known)) })
+    }
+
+    /// Writes what was learned, for the next run; throws away what was not used for long. What can't be written is not.
+    pub(crate) fn save(&self) {
+        let mut files = Vec::new();
+        for (path, slot) in self.seen.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let Some(Ok(seen)) = slot.get() else { continue };
+            match &seen.record {
+                Record::Nothing => {}
+                Record::File(stamp) => files.push((path.clone(), *stamp, seen.digest.clone())),
+                Record::Dir(Some(known)) => known.save(&self.store, path),
+                Record::Dir(None) => KnownDir::touch(&self.store, path),
+            }
+        }
+        self.known.save(&self.store, files);
+        self.store.tidy();
+    }
+}
+
+fn is_absent(path: &Path) -> bool {
+    std::fs::metadata(path).is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
+}
+
+#[cfg(test)]
+mod tests;

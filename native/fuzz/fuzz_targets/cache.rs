@@ -1,0 +1,6 @@
+//! Tables of the cache.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| testfleet_engine::fuzzing::cache(bytes));
