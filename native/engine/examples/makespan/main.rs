@@ -61,7 +61,7 @@ fn run() -> Result<(String, bool), Box<dyn Error>> {
     for suite in &suites {
         let (workers, seeds) = match short {
             true => (FEW_WORKERS.as_slice(), 4),
-            false if suite.name.contains(' ') => (WORKERS.as_slice(), 6),
+            false if suite.name.contains(' ') => (FEW_WORKERS.as_slice(), 2),
             false => (WORKERS.as_slice(), 20),
         };
         let measured: Vec<Measured> =
