@@ -2,9 +2,12 @@
 //! lists: `cargo run --example discover -- build/testfleet/request.json`. With `--times` it says on standard error how long
 //! discovery took within the process, what it had to do, and the most memory that the process had.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
+use testfleet_engine::discover::{Answer, AskHarness, Question, discover_and_ask};
+use testfleet_protocol::request::RunRequest;
 
 fn main() -> ExitCode {
     match discover() {
@@ -18,23 +21,32 @@ fn main() -> ExitCode {
 
 fn discover() -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     let path = std::env::args_os().nth(1).ok_or("the path of a request.json is missing")?;
-    let request = serde_json::from_slice(&std::fs::read(path)?)?;
-    let started = Instant::now();
-    let (discovery, effort) = testfleet_engine::discover::discover_counting(&request)?;
-    let ms = started.elapsed().as_secs_f64() * 1_000.0;
-    let json = serde_json::to_vec(&discovery)?;
-    if std::env::args().nth(2).as_deref() == Some("--times") {
-        let classes: usize = discovery.tasks.iter().map(|task| task.classes.len()).sum();
-        writeln!(
-            std::io::stderr(),
-            "discoveryMs={ms:.2} classes={classes} tests={} known={} bytesRead={} peakKb={}",
-            discovery.test_count(),
-            effort.known,
-            effort.bytes_read,
-            peak_kb()
-        )?;
+    let request: RunRequest = serde_json::from_slice(&std::fs::read(path)?)?;
+    if std::env::args().nth(2).as_deref() != Some("--times") {
+        return Ok(serde_json::to_vec(&testfleet_engine::discover::discover(&request)?)?);
     }
-    Ok(json)
+    let started = Instant::now();
+    let (discovery, effort) = discover_and_ask(&request, &Nobody)?;
+    let ms = started.elapsed().as_secs_f64() * 1_000.0;
+    let classes: usize = discovery.tasks.iter().map(|task| task.classes.len()).sum();
+    writeln!(
+        std::io::stderr(),
+        "discoveryMs={ms:.2} classes={classes} tests={} known={} bytesRead={} peakKb={}",
+        discovery.test_count(),
+        effort.known,
+        effort.bytes_read,
+        peak_kb()
+    )?;
+    Ok(serde_json::to_vec(&discovery)?)
+}
+
+/// Knows no more than class files tell.
+struct Nobody;
+
+impl AskHarness for Nobody {
+    fn ask(&self, _: &RunRequest, questions: &[Question]) -> testfleet_protocol::Result<Vec<BTreeMap<String, Answer>>> {
+        Ok(vec![BTreeMap::new(); questions.len()])
+    }
 }
 
 /// The most memory that this process had at once; 0 where the system does not tell.
