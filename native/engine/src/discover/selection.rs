@@ -3,9 +3,10 @@
 use super::classpath::Classpath;
 use super::found::FoundTest;
 use super::tags::TagExpression;
-use super::test_patterns::{TestPatterns, glob};
-use testfleet_protocol::Result;
+use super::test_patterns::TestPatterns;
+use regex::Regex;
 use testfleet_protocol::request::{Framework, TestTask};
+use testfleet_protocol::{Failure, FailureCode, Result};
 
 /// The filters of a Test task and of the command line.
 pub(crate) struct Selection {
@@ -18,14 +19,14 @@ pub(crate) struct Selection {
 enum Labels {
     Tags { includes: Vec<TagExpression>, excludes: Vec<TagExpression> },
     Categories { includes: Vec<String>, excludes: Vec<String> },
-    Groups { includes: Vec<String>, excludes: Vec<String> },
+    Groups { includes: Vec<Regex>, excludes: Vec<Regex> },
 }
 
 impl Selection {
     /// The filters of a task.
     ///
     /// # Errors
-    /// `InvalidRequest` for a tag expression that is none.
+    /// `InvalidRequest` for a tag expression or a pattern of groups that is none.
     pub(crate) fn new(task: &TestTask, command_line: &[String]) -> Result<Self> {
         let parse = |texts: &[String]| texts.iter().map(|text| TagExpression::parse(text)).collect::<Result<Vec<_>>>();
         let labels = match &task.framework {
@@ -36,7 +37,8 @@ impl Selection {
                 Labels::Categories { includes: include_categories.clone(), excludes: exclude_categories.clone() }
             }
             Framework::TestNg { include_groups, exclude_groups, .. } => {
-                Labels::Groups { includes: include_groups.clone(), excludes: exclude_groups.clone() }
+                let parse = |texts: &[String]| texts.iter().map(|text| group_pattern(text)).collect::<Result<Vec<_>>>();
+                Labels::Groups { includes: parse(include_groups)?, excludes: parse(exclude_groups)? }
             }
         };
         Ok(Self {
@@ -93,13 +95,20 @@ fn any_subtype(categories: &[String], of: &[String], classpath: &Classpath) -> R
     Ok(false)
 }
 
-/// TestNG reads group names as regular expressions; of those only `.*` is in use.
-fn any_group(groups: &[String], wanted: &[String]) -> bool {
-    groups.iter().any(|group| wanted.iter().any(|one| group_matches(one, group)))
+fn any_group(groups: &[String], wanted: &[Regex]) -> bool {
+    groups.iter().any(|group| wanted.iter().any(|one| one.is_match(group)))
 }
 
-pub(super) fn group_matches(pattern: &str, group: &str) -> bool {
-    glob(pattern, ".*", group)
+/// TestNG reads names of groups as regular expressions that match a whole name.
+///
+/// # Errors
+/// `InvalidRequest` for text that is none, or that uses what takes exponential time (references back, look-around).
+pub(super) fn group_pattern(text: &str) -> Result<Regex> {
+    Regex::new(&format!("^(?:{text})$")).map_err(|error| {
+        Failure::new(FailureCode::InvalidRequest, format!("failed to read the TestNG group `{text}`"))
+            .cause(&error)
+            .hint("write a regular expression without look-around and references back, such as fast|db.*")
+    })
 }
 
 #[cfg(test)]
@@ -107,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn group_patterns_match_as_regular_expressions_of_text_and_any() {
+    fn group_patterns_match_whole_names_as_regular_expressions() {
         for (pattern, group, expected) in [
             ("slow", "slow", true),
             ("slow", "slower", false),
@@ -120,14 +129,27 @@ mod tests {
             (".*", "", true),
             ("", "", true),
             ("", "slow", false),
+            ("slow|db", "db", true),
+            ("slow|db", "dbs", false),
+            ("t[0-9]+", "t12", true),
+            ("(?i)Slow", "sLOW", true),
         ] {
-            assert_eq!(group_matches(pattern, group), expected, "{pattern} {group}");
+            assert_eq!(group_pattern(pattern).unwrap().is_match(group), expected, "{pattern} {group}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_pattern_of_groups_is_refused() {
+        for pattern in ["(", "(?!slow).*", "(a)\\1", "*"] {
+            let failure = group_pattern(pattern).unwrap_err();
+            assert_eq!(failure.code, FailureCode::InvalidRequest);
+            assert!(failure.message.contains(pattern) && failure.hint.is_some(), "{failure}");
         }
     }
 
     #[test]
     fn a_group_pattern_takes_neither_deep_recursion_nor_exponential_time() {
-        assert!(group_matches(&".*".repeat(100_000), "slow"));
-        assert!(!group_matches(&("a.*".repeat(2_000) + "b"), &"a".repeat(4_000)));
+        assert!(group_pattern(&".*".repeat(100_000)).is_err(), "it is too large");
+        assert!(!group_pattern(&("a.*".repeat(500) + "b")).unwrap().is_match(&"a".repeat(4_000)));
     }
 }
