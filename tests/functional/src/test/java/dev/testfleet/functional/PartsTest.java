@@ -161,7 +161,13 @@ class PartsTest {
                         .parseText(
                                 build.succeeds("-q", "runParallel", "--test-dry-run", "--json")
                                         .output());
-        assertTrue(((List<?>) ((Map<?, ?>) plan).get("units")).size() >= 7);
+        int tests =
+                ((List<?>) ((Map<?, ?>) plan).get("units"))
+                        .stream()
+                                .mapToInt(
+                                        unit -> ((List<?>) ((Map<?, ?>) unit).get("tests")).size())
+                                .sum();
+        assertEquals(11, tests, "every test is in one unit");
     }
 
     private static Set<String> listed(GradleBuild build) throws Exception {

@@ -175,7 +175,8 @@ class PatternsTest {
     private static Map<String, Set<String>> planned(GradleBuild build) throws Exception {
         String json = build.succeeds("-q", "prepare", "--list", "--json").output();
         Map<String, Set<String>> planned = new TreeMap<>();
-        for (Object entry : (List<?>) ((Map<?, ?>) new JsonSlurper().parseText(json)).get("tests")) {
+        for (Object entry :
+                (List<?>) ((Map<?, ?>) new JsonSlurper().parseText(json)).get("tests")) {
             Map<?, ?> test = (Map<?, ?>) entry;
             String method = String.valueOf(test.get("method")).replaceFirst("\\(.*", "");
             planned.computeIfAbsent(
@@ -195,11 +196,17 @@ class PatternsTest {
                 "com/acme/CartTest",
                 jupiter
                         + "class CartTest {\n"
-                        + "  @Test void adds() {}\n  @Test void addsMany() {}\n"
+                        + "  @Test void adds() {}\n"
+                        + "  @Test void addsMany() {}\n"
                         + "  @Test @Tag(\"slow\") void removes() {}\n"
                         + "  @Nested class WhenFull {\n"
-                        + "    @Test @Tag(\"db\") void rejects() {}\n    @Test void adds() {}\n  }\n"
-                        + "  static class Plain {\n    @Test void adds() {}\n  }\n}\n");
+                        + "    @Test @Tag(\"db\") void rejects() {}\n"
+                        + "    @Test void adds() {}\n"
+                        + "  }\n"
+                        + "  static class Plain {\n"
+                        + "    @Test void adds() {}\n"
+                        + "  }\n"
+                        + "}\n");
         source(
                 build,
                 "com/acme/CartItemTest",
