@@ -129,6 +129,8 @@ class PatternsTest {
                         .append("  testImplementation 'org.junit.jupiter:junit-jupiter:5.11.4'\n")
                         .append("  testImplementation 'junit:junit:4.13.2'\n")
                         .append("  testRuntimeOnly 'org.junit.vintage:junit-vintage-engine:5.11.4'")
+                        .append("\n  testRuntimeOnly ")
+                        .append("'org.junit.platform:junit-platform-launcher:1.11.4'")
                         .append("\n}\n");
         tasks.forEach(
                 (name, text) ->
@@ -216,7 +218,8 @@ class PatternsTest {
                 "com/acme/ParameterizedCartTest",
                 jupiter
                         + "class ParameterizedCartTest {\n"
-                        + "  @ParameterizedTest @ValueSource(ints = {1, 2}) void adds(int n) {}\n"
+                        + "  @ParameterizedTest(name = \"adds[{index}]\") @ValueSource(ints = 1)\n"
+                        + "  void adds(int n) {}\n"
                         + "  @Test void plain() {}\n}\n");
         for (String name : List.of("CartTest", "lowerTest")) {
             source(
