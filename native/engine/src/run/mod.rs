@@ -25,6 +25,8 @@ mod simulation;
 #[cfg(test)]
 mod special_scenarios;
 mod state;
+#[cfg(test)]
+mod test_plans;
 mod workers;
 
 pub use asking::{AllAnswers, ask};

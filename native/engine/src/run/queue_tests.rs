@@ -1,5 +1,5 @@
 use super::*;
-use crate::run::simulation::{input_of, plan_of};
+use crate::run::test_plans::{input_of, plan_of};
 use crate::run::{Queue, RunInput};
 use testfleet_protocol::plan::{Lock, Plan};
 

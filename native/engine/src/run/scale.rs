@@ -2,7 +2,7 @@
 //! the number of workers or of waiting units.
 
 use super::decide::{Command, Input};
-use super::simulation::{finished, input_of, plan_of};
+use super::test_plans::{finished, input_of, plan_of};
 use super::{Queue, State};
 use std::collections::VecDeque;
 use testfleet_protocol::VERSION;

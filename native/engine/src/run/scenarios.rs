@@ -1,7 +1,7 @@
 //! Single situations, and what the run makes of them.
 
 use super::decide::{Command, Input};
-use super::simulation::{finished, input_of, plan_of};
+use super::test_plans::{finished, input_of, plan_of};
 use super::{Queue, RunInput, State};
 use testfleet_protocol::agent::{AgentMessage, ClassFailure, UnitAttempt};
 use testfleet_protocol::event::RunEvent;

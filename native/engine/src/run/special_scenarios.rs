@@ -2,7 +2,7 @@
 
 use super::decide::{Command, Input};
 use super::scenarios::Bench;
-use super::simulation::{finished, input_of, plan_of};
+use super::test_plans::{finished, input_of, plan_of};
 use super::{Queue, State};
 use testfleet_protocol::agent::{AgentMessage, ClassFailure, UnitAttempt};
 use testfleet_protocol::event::RunEvent;
