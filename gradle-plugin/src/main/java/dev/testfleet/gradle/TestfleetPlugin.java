@@ -140,8 +140,7 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
         task.getConstraints().convention(extension.getConstraints().getAll());
         task.getHistory()
                 .convention(project.provider(() -> History.describe(extension.getHistory())));
-        task.getRunOptions()
-                .convention(project.provider(() -> RunOptions.describe(extension)));
+        task.getRunOptions().convention(project.provider(() -> RunOptions.describe(extension)));
         task.getIgnoreFailures().convention(extension.getIgnoreFailures());
         task.getPassEnvironment().convention(extension.getPassEnvironment());
         task.getTimingsFile().convention(extension.getTimingsFile());

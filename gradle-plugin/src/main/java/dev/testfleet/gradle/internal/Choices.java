@@ -85,7 +85,6 @@ public final class Choices {
     }
 
     /** One of several words. */
-
     static String oneOf(String option, String value, List<String> allowed, String example) {
         if (allowed.contains(value)) {
             return value;
@@ -97,8 +96,7 @@ public final class Choices {
                 "for example: " + example);
     }
 
-    private static int number(
-            String option, String value, int min, int max, String example) {
+    private static int number(String option, String value, int min, int max, String example) {
         try {
             int number = Integer.parseInt(value.trim());
             if (number >= min && number <= max) {

@@ -25,7 +25,8 @@ public abstract class RunParallelTask extends PlanningTask {
     @Optional
     @Option(
             option = "resume-run",
-            description = "Goes on with this run, which did not come to its end: its id, or 'last'.")
+            description =
+                    "Goes on with this run, which did not come to its end: its id, or 'last'.")
     public abstract Property<String> getResumeRun();
 
     /** How often each test is run, whatever comes out. */
