@@ -24,6 +24,7 @@ use testfleet_protocol::event::{Event, Level};
 use testfleet_protocol::path::Roots;
 use testfleet_protocol::plan::Plan;
 use testfleet_protocol::request::{Command, OpenRequest, RunRequest};
+use testfleet_protocol::run_options::{Isolation, LocalConnection};
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
 use tokio::sync::watch;
 
@@ -276,6 +277,13 @@ pub(crate) fn check(request: &RunRequest) -> Result<()> {
         return invalid(
             "failed to choose both a shard and the tests that failed".to_owned(),
             "a shard's own failed tests are run again on its machine with --rerun-failed alone",
+        );
+    }
+    let run = &request.options.run;
+    if run.isolation == Isolation::Namespace && run.connection.local != LocalConnection::Pipe {
+        return invalid(
+            "failed to choose both isolation in namespaces and a connection over TCP".to_owned(),
+            "a worker in a network of its own is reached by pipes alone: leave the connection as it is",
         );
     }
     if request.options.workers > MAX_WORKERS {

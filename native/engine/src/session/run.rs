@@ -241,6 +241,7 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         workers_total: plan.workers,
         environment: context.environment.clone(),
         run: dir.id.clone(),
+        isolation: context.request.options.run.isolation,
         debug_jvm: job.debug_jvm,
         answer_within: None,
     });

@@ -51,9 +51,9 @@ public interface TestfleetExtension extends PlanningOptions {
     MapProperty<String, File> getRoots();
 
     /**
-     * What workers of one host share: {@code directory} (the machine, with folders of their own for
-     * temporary files, home and caches), {@code namespace} (on Linux besides that an own network,
-     * own /tmp, own processes) or {@code none}.
+     * How far workers of one host are kept apart: {@code none} (they have their own folders for
+     * temporary files), {@code directory} (also for home, caches and preferences) or {@code
+     * namespace} (on Linux besides that an own network, own /tmp, own processes).
      */
     Property<String> getIsolation();
 

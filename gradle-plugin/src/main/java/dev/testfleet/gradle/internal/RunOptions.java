@@ -30,7 +30,7 @@ public final class RunOptions {
         TimeoutsSpec timeouts = extension.getTimeouts();
         timeouts.getLease().convention(Duration.ofSeconds(30));
         timeouts.getOrphan().convention(Duration.ofMinutes(10));
-        extension.getIsolation().convention("directory");
+        extension.getIsolation().convention("none");
         extension.getResume().convention("off");
     }
 
