@@ -187,7 +187,15 @@ impl Method {
 
     /// `adds(int, java.lang.String[])`
     pub(crate) fn signature(&self) -> String {
-        format!("{}({})", self.name, type_names(self.parameters()).collect::<Vec<_>>().join(", "))
+        let mut signature = String::with_capacity(self.name.len() + self.parameters().len() + 1);
+        signature.push_str(&self.name);
+        signature.push('(');
+        for (at, name) in type_names(self.parameters()).enumerate() {
+            signature.push_str(if at > 0 { ", " } else { "" });
+            signature.push_str(&name);
+        }
+        signature.push(')');
+        signature
     }
 }
 

@@ -233,7 +233,8 @@ pub fn discover_and_ask(request: &RunRequest, harness: &dyn AskHarness) -> Resul
             }
         })
         .collect::<Result<_>>()?;
-    contents.save();
+    // Nothing is parsed from here on. Parsed classes are freed meanwhile, which takes as long.
+    rayon::join(|| contents.save(), || drop(containers));
     let effort = Effort { searched, known: cache.known(), bytes_read: contents.bytes_read() };
     Ok((gather(request, settled)?, effort))
 }

@@ -50,14 +50,9 @@ impl<'p, 'a> Texts<'p, 'a> {
 
 /// A name as class files write it, with dots, and with no more room than it takes.
 pub(super) fn with_dots(name: &str) -> String {
-    let mut text = String::with_capacity(name.len());
-    for (at, part) in name.split('/').enumerate() {
-        if at > 0 {
-            text.push('.');
-        }
-        text.push_str(part);
-    }
-    text
+    let dotted = name.bytes().map(|byte| if byte == b'/' { b'.' } else { byte }).collect();
+    // One ASCII character for another leaves Unicode what it is.
+    String::from_utf8(dotted).unwrap_or_default()
 }
 
 /// Type names, as `Class.getTypeName()` writes them, of a sequence of field descriptors. Ends at
