@@ -49,6 +49,8 @@ fn discover() -> Result<(), Box<dyn std::error::Error>> {
             peak_kb()
         )?;
     }
+    // The process ends here: taking half a million texts apart first would be time of no discovery.
+    std::mem::forget(discovery);
     Ok(())
 }
 
