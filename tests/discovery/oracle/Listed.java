@@ -46,6 +46,24 @@ final class Listed {
     }
 
     /**
+     * A test of the JUnit Platform's suites is theirs; what a suite class declares itself needs no
+     * other class's name.
+     *
+     * @param suites outermost first
+     */
+    Listed in(List<String> suites) {
+        String testClass = className;
+        String test = method;
+        for (int i = suites.size() - 1; i >= 0; i--) {
+            if (!suites.get(i).equals(testClass)) {
+                test = testClass + "." + test;
+                testClass = suites.get(i);
+            }
+        }
+        return new Listed(finder, testClass, test);
+    }
+
+    /**
      * {@code adds[2]} is an invocation of {@code adds}, unless that is how the method is really
      * called.
      */
