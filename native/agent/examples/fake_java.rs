@@ -214,14 +214,12 @@ fn spawn_and_forget() -> u32 {
 }
 
 fn be_an_agent_of_another_version() {
-    let message = AgentMessage::Hello {
-        protocol: VERSION + 1,
-        version: "9.9.9".into(),
-        host: "here".into(),
-        pid: std::process::id(),
-    };
+    let mut message = AgentMessage::first_hello(1, 1, "9.9.9", "here".into(), std::process::id());
+    if let AgentMessage::Hello { protocol, .. } = &mut message {
+        *protocol = VERSION + 1;
+    }
     let mut bytes = Vec::new();
-    let json = serde_json::to_vec(&Envelope { seq: 1, message }).expect("json");
+    let json = serde_json::to_vec(&Envelope { seq: 0, message }).expect("json");
     let framed: Result<()> = frame::encode(&json, &mut bytes);
     framed.expect("it fits");
     let mut out = std::io::stdout();

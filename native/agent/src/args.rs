@@ -15,6 +15,9 @@ pub(crate) struct Args {
     /// This worker's number, from 1
     #[arg(long, value_name = "N")]
     pub(crate) worker: u32,
+    /// Which start of this worker it is, from 1
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) life: u32,
     /// How many workers the plan was made for
     #[arg(long, value_name = "N")]
     pub(crate) workers: u32,

@@ -1,6 +1,6 @@
 //! The line to the coordinator: frames on standard input and output.
 
-use crate::spool::Spool;
+use crate::spool::{self, Spool};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage};
 use testfleet_protocol::{Result, frame};
@@ -45,6 +45,15 @@ impl Coordinator {
         let frame = lock(&self.spool).push(message)?;
         // Without a writer the coordinator is gone, which `gone` tells.
         let _ = self.outbox.send(frame);
+        Ok(())
+    }
+
+    /// Says what belongs to the connection alone: it is neither numbered nor kept.
+    ///
+    /// # Errors
+    /// When the message can't be encoded.
+    pub(crate) fn greet(&self, message: AgentMessage) -> Result<()> {
+        let _ = self.outbox.send(spool::frame_of(0, message)?);
         Ok(())
     }
 

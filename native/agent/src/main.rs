@@ -86,12 +86,9 @@ async fn supervise(args: Args, folder: Result<()>, coordinator: &mut Coordinator
     let tmp = args.temp.join("tmp");
     fs::create_dir(&tmp).map_err(|error| Failure::io("create", &tmp, &error))?;
     let bundle = read_bundle(&args.bundle)?;
-    coordinator.send(AgentMessage::Hello {
-        protocol: VERSION,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        host: nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned()),
-        pid: std::process::id(),
-    })?;
+    let host = nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned());
+    let version = env!("CARGO_PKG_VERSION");
+    coordinator.greet(AgentMessage::first_hello(args.worker, args.life, version, host, std::process::id()))?;
     Supervisor::new(args, bundle, tmp).work(coordinator).await
 }
 

@@ -18,11 +18,7 @@ impl Spool {
     /// # Errors
     /// [`FailureCode::Internal`] when it can't be encoded.
     pub(crate) fn push(&mut self, message: AgentMessage) -> Result<Vec<u8>> {
-        let envelope = Envelope { seq: self.last + 1, message };
-        let json = serde_json::to_vec(&envelope)
-            .map_err(|error| Failure::new(FailureCode::Internal, "failed to encode a message").cause(&error))?;
-        let mut bytes = Vec::with_capacity(json.len() + 4);
-        frame::encode(&json, &mut bytes)?;
+        let bytes = frame_of(self.last + 1, message)?;
         self.last += 1;
         self.bytes += bytes.len();
         self.kept.push_back((self.last, bytes.clone()));
@@ -40,6 +36,18 @@ impl Spool {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
+}
+
+/// The frame of a message, ready to be written.
+///
+/// # Errors
+/// [`FailureCode::Internal`] when it can't be encoded.
+pub(crate) fn frame_of(seq: u64, message: AgentMessage) -> Result<Vec<u8>> {
+    let json = serde_json::to_vec(&Envelope { seq, message })
+        .map_err(|error| Failure::new(FailureCode::Internal, "failed to encode a message").cause(&error))?;
+    let mut bytes = Vec::with_capacity(json.len() + 4);
+    frame::encode(&json, &mut bytes)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
-use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage};
+use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage, DeathCause};
 use testfleet_protocol::bundle::{Bundle, Profile};
 use testfleet_protocol::harness::{FromHarness, ToHarness};
 use testfleet_protocol::test::TaskPath;
@@ -91,7 +91,7 @@ impl Supervisor {
 
     fn hear(&mut self, message: Option<CoordinatorMessage>) -> Result<Option<Ending>> {
         match message {
-            Some(CoordinatorMessage::Assign { unit, attempt }) => self.queue.push_back(Assigned { unit, attempt }),
+            Some(CoordinatorMessage::Assign { unit, attempt, .. }) => self.queue.push_back(Assigned { unit, attempt }),
             Some(CoordinatorMessage::Ask { task, classes }) => self.asks.push_back(Asking::new(task, classes)),
             Some(CoordinatorMessage::Finish) => self.finishing = true,
             Some(CoordinatorMessage::Cancel) | None => return Ok(Some(Ending::Stopped)),
@@ -101,6 +101,10 @@ impl Supervisor {
                     format!("failed to work for a coordinator of protocol {protocol}; this agent speaks {VERSION}"),
                 )
                 .hint("use agent and engine of one Testfleet release"));
+            }
+            Some(CoordinatorMessage::Drop { units }) => {
+                self.queue
+                    .retain(|held| !units.iter().any(|unit| unit.unit == held.unit.id && unit.attempt == held.attempt));
             }
             Some(CoordinatorMessage::Welcome { .. } | CoordinatorMessage::Ack { .. }) => {}
         }
@@ -222,7 +226,15 @@ impl Supervisor {
             return refused.map_or(Ok(()), |refused| coordinator.send(refused));
         }
         let unit = running.map(Assigned::into_attempt);
-        coordinator.send(AgentMessage::JvmDied { task, unit, pid, reason, was_ready: true })
+        coordinator.send(AgentMessage::JvmDied {
+            task,
+            unit,
+            pid,
+            reason,
+            was_ready: true,
+            cause: DeathCause::Died,
+            evidence: Vec::new(),
+        })
     }
 
     /// Tells of a JVM that did not start. Unless others of its profile did, what waits for the profile gets the same
@@ -239,7 +251,15 @@ impl Supervisor {
             // Nothing can be asked without a JVM; units that wait for one tell it again in their own turn.
             self.asks.retain(|asking| asking.task != *task);
             let (task, reason) = (task.clone(), reason.to_owned());
-            let died = AgentMessage::JvmDied { task: task.clone(), unit: None, pid, reason, was_ready: false };
+            let died = AgentMessage::JvmDied {
+                task: task.clone(),
+                unit: None,
+                pid,
+                reason,
+                was_ready: false,
+                cause: DeathCause::Died,
+                evidence: Vec::new(),
+            };
             coordinator.send(died)?;
             return coordinator.send(AgentMessage::DiscoveryFinished { task });
         }
@@ -254,7 +274,15 @@ impl Supervisor {
         for assigned in without {
             let unit = Some(assigned.into_attempt());
             let (task, reason) = (task.clone(), reason.to_owned());
-            coordinator.send(AgentMessage::JvmDied { task, unit, pid, reason, was_ready: false })?;
+            coordinator.send(AgentMessage::JvmDied {
+                task,
+                unit,
+                pid,
+                reason,
+                was_ready: false,
+                cause: DeathCause::Died,
+                evidence: Vec::new(),
+            })?;
         }
         Ok(())
     }

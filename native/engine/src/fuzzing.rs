@@ -131,6 +131,7 @@ fn report(plan: Arc<Plan>, events: &[RunEvent]) {
         queue: Queue::Dynamic,
         workers: vec![1, 2],
         journal: PathBuf::new(),
+        options: Default::default(),
     };
     let mut state = State::new(&input, "local").ok();
     for event in events {

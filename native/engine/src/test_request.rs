@@ -54,6 +54,7 @@ pub(crate) fn task(path: &str) -> TestTask {
         include_tests: vec![],
         exclude_tests: vec![],
         declared_inputs: vec![],
+        jacoco_file: None,
         ignore_failures: false,
     }
 }

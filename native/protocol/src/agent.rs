@@ -10,7 +10,8 @@ use crate::plan::{Unit, UnitId};
 use crate::test::{Finished, Invocation, Stream, TaskPath, TestName};
 use serde::{Deserialize, Serialize};
 
-/// From the agent, numbered from 1 without gaps for the life of the worker.
+/// From the agent. What belongs to the record of the run is numbered from 1 without gaps for the life of the worker. What
+/// belongs to the connection alone ([`AgentMessage::Hello`], [`AgentMessage::Alive`]) has the number 0 and is not kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Envelope {
@@ -24,7 +25,7 @@ pub struct Envelope {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum AgentMessage {
-    /// Always the first, unless the agent can't even begin: then [`AgentMessage::Failed`] is.
+    /// Always the first of a connection, unless the agent can't even begin: then [`AgentMessage::Failed`] is. Number 0.
     Hello {
         /// [`crate::VERSION`]; the coordinator ends a worker of another one with a clear failure.
         protocol: u32,
@@ -34,7 +35,21 @@ pub enum AgentMessage {
         host: String,
         /// Process id.
         pid: u32,
+        /// The worker's number, as the agent was started with.
+        #[serde(default)]
+        worker: u32,
+        /// Which start of that number it is, from 1. One that was given up may come back, and is sent away.
+        #[serde(default)]
+        life: u32,
+        /// The highest epoch of the run that it was welcomed to; 0 before the first welcome.
+        #[serde(default)]
+        epoch: u64,
+        /// What it has in hand, the one that runs first. Empty in the first hello.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hand: Vec<UnitAttempt>,
     },
+    /// It is there, and there is nothing else to say. Number 0. Said at least every third of the lease.
+    Alive,
     /// A harness JVM is ready.
     JvmStarted {
         /// Of which profile.
@@ -109,8 +124,34 @@ pub enum AgentMessage {
         pid: Option<u32>,
         /// Exit code or signal, in words, with the last lines that it wrote.
         reason: String,
+        /// What kind of end it was.
+        #[serde(default)]
+        cause: DeathCause,
+        /// What tells more: thread dumps, the beginning of an `hs_err` file.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        evidence: Vec<Evidence>,
         /// `false`: it died before it was ready, so another start will hardly do better.
         was_ready: bool,
+    },
+    /// A piece of a file that came out of the tests and is to be kept. The pieces of one file follow each other; files may
+    /// be mixed.
+    FilePiece {
+        /// Which file of this life of the worker, from 1.
+        file: u64,
+        /// What it is.
+        of: FileOf,
+        /// The bytes, in Base64; at most [`FILE_PIECE`] of them before that.
+        data: String,
+        /// Whether it is the last.
+        last: bool,
+    },
+    /// These units are given back as they are, because the worker has to end: their tests without a result did not
+    /// complete through no fault of theirs. They are no longer in the agent's hands.
+    HandedBack {
+        /// Which.
+        units: Vec<UnitAttempt>,
+        /// Why.
+        reason: String,
     },
     /// What the framework finds in a class that was asked about.
     Discovered {
@@ -141,6 +182,88 @@ pub enum AgentMessage {
     Failed {
         /// Why.
         failure: Failure,
+    },
+}
+
+impl AgentMessage {
+    /// The first hello of a worker's life, in this version's protocol.
+    pub fn first_hello(worker: u32, life: u32, version: &str, host: String, pid: u32) -> Self {
+        let (protocol, version) = (crate::VERSION, version.to_owned());
+        Self::Hello { protocol, version, host, pid, worker, life, epoch: 0, hand: Vec::new() }
+    }
+}
+
+/// Most bytes of a file in one [`AgentMessage::FilePiece`].
+pub const FILE_PIECE: usize = 256 << 10;
+
+/// What kind of end a JVM had.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DeathCause {
+    /// None of the others: an exit, a signal, a crash. The reason says which.
+    #[default]
+    Died,
+    /// It ran out of memory and ended itself, or the system killed it for that.
+    OutOfMemory,
+    /// The agent killed it: a test took too long.
+    TestTimeout,
+    /// The agent killed it: what it ran of a class took too long.
+    ClassTimeout,
+}
+
+impl DeathCause {
+    /// As results name it.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Died => "JvmDied",
+            Self::OutOfMemory => "OutOfMemory",
+            Self::TestTimeout => "TestTimeout",
+            Self::ClassTimeout => "ClassTimeout",
+        }
+    }
+}
+
+/// Something that tells more about the end of a JVM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Evidence {
+    /// `thread-dump`, `hs_err`.
+    pub name: String,
+    /// At most 256 KiB; the rest is left out with a remark.
+    pub text: String,
+}
+
+/// What a file from a worker is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum FileOf {
+    /// Something that tests produced and a `collect` pattern wants.
+    Collected {
+        /// Which Test task's.
+        task: TaskPath,
+        /// Relative to the Test task's working directory, with `/`.
+        path: String,
+    },
+    /// Coverage data of one JVM.
+    Jacoco {
+        /// Which Test task's.
+        task: TaskPath,
+    },
+    /// All that a test wrote, beyond what travels as output.
+    Output {
+        /// Which Test task's.
+        task: TaskPath,
+        /// Which test; `None` for what was written between tests.
+        test: Option<TestName>,
+        /// Which stream.
+        stream: Stream,
+    },
+    /// What a crashed JVM left: `hs_err_pid123.log`.
+    Crash {
+        /// Which Test task's.
+        task: TaskPath,
+        /// Its name.
+        name: String,
     },
 }
 
@@ -176,8 +299,12 @@ pub enum CoordinatorMessage {
         run: String,
         /// Raised when a run is taken over; agents refuse an older one.
         epoch: u64,
-        /// The last number seen from this agent; it sends again what follows.
-        seen: u64,
+        /// The last number seen from this agent; it sends again what follows. `None`: the coordinator does not know, and
+        /// the agent sends all that it still keeps.
+        seen: Option<u64>,
+        /// What the agent obeys.
+        #[serde(default)]
+        rules: crate::run_options::Rules,
     },
     /// Run this after what was assigned before.
     Assign {
@@ -185,6 +312,14 @@ pub enum CoordinatorMessage {
         unit: Unit,
         /// Which try.
         attempt: Attempt,
+        /// Whether it wants a JVM that ran nothing before, and leaves none behind that another unit runs in.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        fresh_jvm: bool,
+    },
+    /// These units are no longer wanted: another has them. Who runs one stops it; their results count for nothing.
+    Drop {
+        /// Which.
+        units: Vec<UnitAttempt>,
     },
     /// Say which tests the framework finds in these classes, in a JVM of this profile; run nothing.
     Ask {

@@ -131,8 +131,36 @@ pub enum RunEvent {
         pid: u32,
         /// Exit code or signal, in words, with the last lines it wrote.
         reason: String,
+        /// What tells more, for the tests that it took with it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        evidence: Vec<crate::agent::Evidence>,
         /// When.
         at_ms: u64,
+    },
+    /// A worker that had nothing to report is still there.
+    LeaseRenewed {
+        /// Which.
+        worker: u32,
+        /// When.
+        at_ms: u64,
+    },
+    /// A coordinator goes on with a run that another one left. Its journal up to here counts.
+    RunResumed {
+        /// Higher than any before; the first coordinator has 1.
+        epoch: u64,
+        /// When.
+        at_ms: u64,
+    },
+    /// A file from a worker was stored.
+    FileStored {
+        /// Where it came from.
+        worker: u32,
+        /// What it is.
+        of: crate::agent::FileOf,
+        /// Relative to the run's folder.
+        path: String,
+        /// Bytes.
+        size: u64,
     },
     /// A unit was given to a worker (it may wait there behind another).
     UnitAssigned {
@@ -192,8 +220,8 @@ pub enum RunEvent {
         /// What; bytes that are no UTF-8 were replaced.
         text: String,
     },
-    /// A try at a test, or at a slice of it, ended. Exactly one for each `UnitAssigned` and test that is neither handed
-    /// back nor lost.
+    /// A try at a test, or at a slice of it, ended. At most one for each `UnitAssigned` and test. A bad one may be followed by
+    /// another try: the verdict is told apart, by `TestVerdict`.
     TestFinished {
         /// Which.
         test: TestId,
@@ -234,7 +262,7 @@ pub enum RunEvent {
         worker: u32,
         /// Which try.
         attempt: Attempt,
-        /// Tests without a result that go back to the queue.
+        /// Tests without a verdict that go back to the queue, those that are to be tried again among them.
         handed_back: Vec<TestId>,
         /// When.
         at_ms: u64,

@@ -13,6 +13,7 @@ pub mod harness;
 pub mod path;
 pub mod plan;
 pub mod request;
+pub mod run_options;
 pub mod test;
 
 pub use failure::{Failure, FailureCode, Result};

@@ -148,6 +148,9 @@ pub struct Options {
     /// Report bad tests, but end well.
     #[serde(default)]
     pub ignore_failures: bool,
+    /// How the run deals with what fails, hangs and breaks off.
+    #[serde(default)]
+    pub run: crate::run_options::RunOptions,
     /// Names of variables that workers get from the coordinator's environment; their values are
     /// read when the run starts and never stored. Local workers get the whole environment anyway.
     #[serde(default)]
@@ -336,6 +339,9 @@ pub struct TestTask {
     /// Files and directories that the task declares as further inputs.
     #[serde(default)]
     pub declared_inputs: Vec<PathBuf>,
+    /// Where the JaCoCo agent of this task would write its data; the workers' data is merged there.
+    #[serde(default)]
+    pub jacoco_file: Option<PathBuf>,
     /// `ignoreFailures` of the task: its bad tests are reported but do not end the run badly.
     #[serde(default)]
     pub ignore_failures: bool,

@@ -6,7 +6,6 @@ use std::error::Error;
 use std::sync::Arc;
 use testfleet_engine::run::decide::{Command, Input};
 use testfleet_engine::run::{Queue, RunInput, State};
-use testfleet_protocol::VERSION;
 use testfleet_protocol::agent::AgentMessage;
 use testfleet_protocol::plan::{Plan, Unit, UnitId};
 use testfleet_protocol::test::{Finished, Outcome, TaskPath, TestName};
@@ -62,6 +61,7 @@ pub(crate) fn dynamic(plan: &Plan, workers: u32, truth_us: &HashMap<UnitId, u64>
         queue: Queue::Dynamic,
         workers: (1..=workers).collect(),
         journal: "none".into(),
+        options: Default::default(),
     };
     let state = State::new(&input, "simulated").map_err(|failure| failure.to_string())?;
     let agenda = BinaryHeap::new();
@@ -91,11 +91,11 @@ impl World<'_> {
         let (_, commands) = self.state.step(input);
         for command in commands {
             match command {
-                Command::StartWorker { worker } => {
+                Command::StartWorker { worker, .. } => {
                     self.workers.insert(worker, Worker::default());
                     self.later(LATENCY_US, worker, Happening::Hello);
                 }
-                Command::Assign { worker, unit, attempt } => {
+                Command::Assign { worker, unit, attempt, .. } => {
                     let line = self.workers.entry(worker).or_default();
                     line.units.push_back((unit, attempt));
                     self.later(LATENCY_US, worker, Happening::Given);
@@ -109,8 +109,7 @@ impl World<'_> {
         let at_ms = self.now_us / 1_000;
         match happening {
             Happening::Hello => {
-                let message =
-                    AgentMessage::Hello { protocol: VERSION, version: "1".into(), host: "h".into(), pid: worker };
+                let message = AgentMessage::first_hello(worker, 1, "1", "h".into(), worker);
                 self.feed(Input::Message { worker, message, at_ms });
             }
             Happening::Given => self.begin(worker),

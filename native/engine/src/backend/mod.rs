@@ -19,17 +19,43 @@ pub trait Backend: Send + Sync {
     ///
     /// # Errors
     /// Whatever kept the worker from starting.
-    fn start(&self, worker: u32) -> BoxFuture<'_, Result<Connection>>;
+    fn start(&self, life: WorkerLife) -> BoxFuture<'_, Result<Connection>>;
+
+    /// Another line to an agent after the former one broke; `None` where agents end with their line. It is tried until the
+    /// worker's lease is over.
+    fn reconnect(&self, _life: WorkerLife) -> Option<BoxFuture<'_, Result<Line>>> {
+        None
+    }
+
+    /// Takes over a worker that another coordinator of the run started; `None` where agents end with their coordinator.
+    fn take_over(&self, _life: WorkerLife) -> Option<BoxFuture<'_, Result<Connection>>> {
+        None
+    }
+}
+
+/// One life of a worker: each start of a number is another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkerLife {
+    /// Number, from 1.
+    pub worker: u32,
+    /// Which start of it, from 1.
+    pub life: u32,
 }
 
 /// A worker that was started.
 pub struct Connection {
-    /// What its agent says.
-    pub from_agent: Box<dyn AsyncRead + Send + Unpin>,
-    /// What its agent hears. Dropping it tells a local agent to end.
-    pub to_agent: Box<dyn AsyncWrite + Send + Unpin>,
+    /// The first line to its agent.
+    pub line: Line,
     /// The worker itself.
     pub process: Box<dyn WorkerProcess>,
+}
+
+/// A duplex byte stream to an agent.
+pub struct Line {
+    /// What the agent says.
+    pub from_agent: Box<dyn AsyncRead + Send + Unpin>,
+    /// What the agent hears. Dropping it tells an agent at a pipe to end.
+    pub to_agent: Box<dyn AsyncWrite + Send + Unpin>,
 }
 
 /// The main process of a worker, wherever it is.

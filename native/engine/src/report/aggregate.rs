@@ -143,7 +143,7 @@ impl Aggregate {
                 record.jvm_starts += 1;
                 record.free_since_ms = record.free_since_ms.max(*at_ms);
             }
-            RunEvent::JvmDied { worker, pid, reason, at_ms } => {
+            RunEvent::JvmDied { worker, pid, reason, at_ms, .. } => {
                 let mut reason = reason.clone();
                 shorten(&mut reason, REASON);
                 let death = JvmDeath { pid: *pid, reason, at_ms: *at_ms };
@@ -184,6 +184,7 @@ impl Aggregate {
             RunEvent::Output { test, class, task, worker, stream, text } => {
                 self.output(test.as_ref(), class, task, *worker, *stream, text);
             }
+            RunEvent::LeaseRenewed { .. } | RunEvent::RunResumed { .. } | RunEvent::FileStored { .. } => {}
             RunEvent::CancelRequested { .. } => self.run.cancelled = true,
             RunEvent::RunFinished { verdict, cancelled, counts: _, at_ms: _ } => {
                 self.run.verdict = Some(*verdict);
@@ -226,10 +227,13 @@ impl Aggregate {
             | RunEvent::TestStarted { at_ms, .. }
             | RunEvent::UnitFinished { at_ms, .. }
             | RunEvent::CancelRequested { at_ms }
+            | RunEvent::LeaseRenewed { at_ms, .. }
+            | RunEvent::RunResumed { at_ms, .. }
             | RunEvent::RunFinished { at_ms, .. } => *at_ms,
             RunEvent::InvocationFinished { .. }
             | RunEvent::Output { .. }
             | RunEvent::SliceLost { .. }
+            | RunEvent::FileStored { .. }
             | RunEvent::TestFinished { .. }
             | RunEvent::TestVerdict { .. } => return,
         };

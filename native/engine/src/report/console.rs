@@ -191,6 +191,7 @@ impl Console {
                 *self.in_hand.entry(*worker).or_default() += 1;
                 Vec::new()
             }
+            RunEvent::LeaseRenewed { .. } | RunEvent::RunResumed { .. } | RunEvent::FileStored { .. } => Vec::new(),
             RunEvent::UnitFinished { worker, .. } => {
                 if let Some(units) = self.in_hand.get_mut(worker) {
                     *units = units.saturating_sub(1);

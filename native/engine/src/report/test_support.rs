@@ -250,7 +250,13 @@ pub(super) fn events() -> Vec<RunEvent> {
     let never = app("com.acme.SlowTest", "neverStarts()");
     s.start(&kills, "u2", 2, 1, 8_200);
     let reason = "killed by signal 9 (SIGKILL)\nlast lines:\n  out of luck";
-    s.events.push(RunEvent::JvmDied { worker: 2, pid: 5_002, reason: reason.into(), at_ms: START + 8_300 });
+    s.events.push(RunEvent::JvmDied {
+        worker: 2,
+        pid: 5_002,
+        reason: reason.into(),
+        evidence: Vec::new(),
+        at_ms: START + 8_300,
+    });
     let mut died = finished(Errored, 8_200, 100);
     died.reason = Some("the test JVM was killed by signal 9 (SIGKILL) while this test ran".into());
     s.finish(&kills, 2, 1, died);

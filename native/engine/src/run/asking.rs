@@ -4,11 +4,12 @@
 //! there are agents. Nothing is run; what the JVMs write is dropped.
 
 use super::link::{self, Arrival, Order};
-use crate::backend::Backend;
+use crate::backend::{Backend, WorkerLife};
 use crate::discover::{Answer, Question};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage};
+use testfleet_protocol::run_options::Rules;
 use testfleet_protocol::test::TaskPath;
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
 use tokio::sync::{mpsc, watch};
@@ -45,7 +46,7 @@ pub async fn ask(
         let backend = Arc::clone(&backend);
         asking.spawn(async move {
             let agent = Agent { worker, run, orders, todo, current: None, answers: Vec::new(), finishing: false };
-            let live = link::live(worker, backend.as_ref(), received, arrivals);
+            let live = link::live(WorkerLife { worker, life: 1 }, backend.as_ref(), received, arrivals);
             // In one task, so that nothing survives it.
             let ((), answers) = tokio::join!(live, agent.work(arrived, ends));
             answers
@@ -144,7 +145,13 @@ impl Agent {
             }
             AgentMessage::Hello { .. } => {
                 let run = self.run.clone();
-                self.say(CoordinatorMessage::Welcome { protocol: VERSION, run, epoch: 1, seen: 0 });
+                self.say(CoordinatorMessage::Welcome {
+                    protocol: VERSION,
+                    run,
+                    epoch: 1,
+                    seen: Some(0),
+                    rules: Rules::default(),
+                });
                 self.next();
             }
             AgentMessage::Discovered { task, class, engines, tests } => {

@@ -4,7 +4,7 @@ use super::endings;
 use super::job::{Planned, Whose};
 use super::state::State;
 use super::workers::{Held, Life};
-use testfleet_protocol::agent::AgentMessage;
+use testfleet_protocol::agent::{AgentMessage, UnitAttempt};
 use testfleet_protocol::event::{Attempt, RunEvent};
 use testfleet_protocol::plan::{Unit, UnitId};
 use testfleet_protocol::test::{Finished, Outcome, TaskPath, TestId, TestName, Verdict};
@@ -36,6 +36,19 @@ pub enum Input {
         /// When.
         at_ms: u64,
     },
+    /// Time passes: asked at least every second.
+    Tick {
+        /// When.
+        at_ms: u64,
+        /// How much later this comes than it should have, in milliseconds: the coordinator itself was asleep, so that
+        /// nobody's silence in that time means anything.
+        late_ms: u64,
+    },
+    /// Go on with the run whose events were applied so far, after its coordinator ended. No agent is connected yet.
+    Resume {
+        /// When.
+        at_ms: u64,
+    },
     /// The user or the build wants the end.
     Cancel {
         /// When.
@@ -55,6 +68,8 @@ impl Input {
             Self::Start { at_ms }
             | Self::Message { at_ms, .. }
             | Self::WorkerEnded { at_ms, .. }
+            | Self::Tick { at_ms, .. }
+            | Self::Resume { at_ms }
             | Self::Cancel { at_ms }
             | Self::Settle { at_ms } => *at_ms,
         }
@@ -68,6 +83,8 @@ pub enum Command {
     StartWorker {
         /// Its number.
         worker: u32,
+        /// Which start of that number it is, from 1.
+        life: u32,
     },
     /// Answer its hello.
     Welcome {
@@ -82,6 +99,15 @@ pub enum Command {
         unit: Unit,
         /// Which try.
         attempt: Attempt,
+        /// Whether it wants a JVM of its own.
+        fresh_jvm: bool,
+    },
+    /// Take these tries at units from it: they are no longer wanted there.
+    Drop {
+        /// Which.
+        worker: u32,
+        /// Which.
+        units: Vec<UnitAttempt>,
     },
     /// Tell it that no more units come.
     Finish {
@@ -122,7 +148,7 @@ pub fn decide(state: &State, input: Input) -> Decision {
         Input::Message { worker, message, at_ms } => heard(state, worker, message, at_ms),
         Input::WorkerEnded { worker, failure, at_ms } => worker_ended(state, worker, failure, at_ms),
         Input::Cancel { at_ms } if !state.cancelled => (vec![RunEvent::CancelRequested { at_ms }], Vec::new()),
-        Input::Cancel { .. } => Decision::default(),
+        Input::Cancel { .. } | Input::Tick { .. } | Input::Resume { .. } => Decision::default(),
         Input::Settle { at_ms } => settle(state, at_ms),
     }
 }
@@ -176,7 +202,8 @@ fn reused(state: &State) -> Vec<RunEvent> {
 
 fn start_worker(state: &State, worker: u32, at_ms: u64, events: &mut Vec<RunEvent>, commands: &mut Vec<Command>) {
     events.push(RunEvent::WorkerStarted { worker, backend: state.job.backend.clone(), at_ms });
-    commands.push(Command::StartWorker { worker });
+    let life = state.workers.get(worker).map_or(0, |worker| worker.starts) + 1;
+    commands.push(Command::StartWorker { worker, life });
 }
 
 fn heard(state: &State, worker: u32, message: AgentMessage, at_ms: u64) -> Decision {
@@ -250,7 +277,7 @@ fn heard(state: &State, worker: u32, message: AgentMessage, at_ms: u64) -> Decis
                 endings::unit_finished(state, worker, held, failures, at_ms, &mut events);
             }
         }
-        AgentMessage::JvmDied { task, pid, unit, reason, was_ready } => {
+        AgentMessage::JvmDied { task, pid, unit, reason, was_ready, .. } => {
             let held = unit.and_then(|tried| in_hand(state, worker, &tried.unit, tried.attempt));
             // A report that repeats itself names a unit that is no longer there, and a JVM that is known to be dead.
             if held.is_some() || pid.is_some() && known.jvm == pid {
@@ -258,6 +285,7 @@ fn heard(state: &State, worker: u32, message: AgentMessage, at_ms: u64) -> Decis
                 endings::jvm_died(state, worker, held, died, at_ms, &mut events, &mut commands);
             }
         }
+        AgentMessage::Alive | AgentMessage::HandedBack { .. } | AgentMessage::FilePiece { .. } => {}
         // Nobody asks while a run is on.
         AgentMessage::Discovered { .. }
         | AgentMessage::DiscoveryFailed { .. }
@@ -357,7 +385,7 @@ fn assign(state: &State, worker: u32, index: usize, at_ms: u64) -> Decision {
     let whole_class = planned.whole_class && tests.len() == planned.tests.len();
     let unit = Unit { tests, whole_class, ..planned.clone() };
     let event = RunEvent::UnitAssigned { unit: unit.id.clone(), worker, attempt, at_ms };
-    (vec![event], vec![Command::Assign { worker, unit, attempt }])
+    (vec![event], vec![Command::Assign { worker, unit, attempt, fresh_jvm: false }])
 }
 
 fn cancelled(state: &State, at_ms: u64) -> Vec<RunEvent> {

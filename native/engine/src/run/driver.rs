@@ -5,12 +5,13 @@ use super::journal::JournalWriter;
 use super::link::{self, Arrival, Order};
 use super::state::State;
 use super::{RunInput, RunSummary};
-use crate::backend::Backend;
+use crate::backend::{Backend, WorkerLife};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use testfleet_protocol::agent::CoordinatorMessage;
 use testfleet_protocol::event::RunEvent;
+use testfleet_protocol::run_options::Rules;
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -38,6 +39,7 @@ pub async fn run(
     let (arrivals, mut arrived) = mpsc::channel(ARRIVALS);
     let mut driver = Driver {
         run: input.run,
+        rules: input.options.rules(),
         state,
         journal,
         events,
@@ -72,6 +74,7 @@ pub async fn run(
 
 struct Driver {
     run: String,
+    rules: Rules,
     state: State,
     journal: JournalWriter,
     events: mpsc::UnboundedSender<RunEvent>,
@@ -89,7 +92,9 @@ impl Driver {
         let at_ms = now_ms();
         match arrival {
             Arrival::Message { worker, seq, message } => {
-                self.seen.insert(worker, seq);
+                if seq > 0 {
+                    self.seen.insert(worker, seq);
+                }
                 Input::Message { worker, message, at_ms }
             }
             Arrival::Ended { worker, failure } => {
@@ -129,13 +134,19 @@ impl Driver {
 
     fn execute(&mut self, command: Command) {
         match command {
-            Command::StartWorker { worker } => self.start(worker),
+            Command::StartWorker { worker, life } => self.start(WorkerLife { worker, life }),
             Command::Welcome { worker } => {
-                let seen = self.seen.get(&worker).copied().unwrap_or(0);
+                let seen = Some(self.seen.get(&worker).copied().unwrap_or(0));
                 let run = self.run.clone();
-                self.say(worker, CoordinatorMessage::Welcome { protocol: VERSION, run, epoch: 1, seen });
+                self.say(
+                    worker,
+                    CoordinatorMessage::Welcome { protocol: VERSION, run, epoch: 1, seen, rules: self.rules.clone() },
+                );
             }
-            Command::Assign { worker, unit, attempt } => self.say(worker, CoordinatorMessage::Assign { unit, attempt }),
+            Command::Assign { worker, unit, attempt, fresh_jvm } => {
+                self.say(worker, CoordinatorMessage::Assign { unit, attempt, fresh_jvm });
+            }
+            Command::Drop { worker, units } => self.say(worker, CoordinatorMessage::Drop { units }),
             Command::Finish { worker } => self.say(worker, CoordinatorMessage::Finish),
             Command::Cancel { worker } => self.say(worker, CoordinatorMessage::Cancel),
             Command::Kill { worker, failure } => self.order(worker, Order::Kill(failure)),
@@ -146,11 +157,11 @@ impl Driver {
         }
     }
 
-    fn start(&mut self, worker: u32) {
+    fn start(&mut self, life: WorkerLife) {
         let (orders, received) = mpsc::unbounded_channel();
-        self.orders.insert(worker, orders);
+        self.orders.insert(life.worker, orders);
         let (backend, arrivals) = (Arc::clone(&self.backend), self.arrivals.clone());
-        self.lives.spawn(async move { link::live(worker, backend.as_ref(), received, arrivals).await });
+        self.lives.spawn(async move { link::live(life, backend.as_ref(), received, arrivals).await });
     }
 
     fn say(&self, worker: u32, message: CoordinatorMessage) {

@@ -108,7 +108,13 @@ pub(super) fn jvm_died(
 ) {
     let JvmDeath { task, pid, reason, was_ready } = died;
     let reason = with_telling_line(&reason, was_ready);
-    events.push(RunEvent::JvmDied { worker, pid: pid.unwrap_or(0), reason: reason.clone(), at_ms });
+    events.push(RunEvent::JvmDied {
+        worker,
+        pid: pid.unwrap_or(0),
+        reason: reason.clone(),
+        evidence: Vec::new(),
+        at_ms,
+    });
     let never_works = !was_ready && !state.proven.contains(&task);
     let (kind, what) = if was_ready { ("JvmDied", "died") } else { ("JvmStart", "did not start") };
     let cause = Cause { kind, reason: &format!("the test JVM {what}: {reason}") };

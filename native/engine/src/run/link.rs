@@ -1,6 +1,6 @@
 //! One life of one worker: starts it, carries messages both ways, sees to its end.
 
-use crate::backend::{Backend, Connection};
+use crate::backend::{Backend, Connection, Line, WorkerLife};
 use std::time::Duration;
 use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage, Envelope};
 use testfleet_protocol::frame::{self, Decoder};
@@ -39,12 +39,13 @@ pub(super) enum Order {
 /// Lives one life of a worker; its last act is [`Arrival::Ended`]. Dropping the future drops the agent's pipes, which
 /// tells a local agent to end.
 pub(super) async fn live(
-    worker: u32,
+    life: WorkerLife,
     backend: &dyn Backend,
     orders: mpsc::UnboundedReceiver<Order>,
     arrivals: mpsc::Sender<Arrival>,
 ) {
-    let failure = match backend.start(worker).await {
+    let worker = life.worker;
+    let failure = match backend.start(life).await {
         Ok(connection) => connected(worker, connection, orders, &arrivals).await,
         Err(failure) => failure,
     };
@@ -58,7 +59,7 @@ async fn connected(
     orders: mpsc::UnboundedReceiver<Order>,
     arrivals: &mpsc::Sender<Arrival>,
 ) -> Failure {
-    let Connection { from_agent, to_agent, mut process } = connection;
+    let Connection { line: Line { from_agent, to_agent }, mut process } = connection;
     let (outgoing, frames) = mpsc::unbounded_channel();
     // In one task, so that nothing survives it; side by side, so that a full pipe one way never stops the other.
     let known = tokio::select! {
@@ -88,7 +89,7 @@ async fn listen(worker: u32, mut agent: impl AsyncRead + Unpin, arrivals: &mpsc:
     let hello_by = Instant::now() + HELLO;
     let mut last_word = None;
     loop {
-        let read = if inbox.seen == 0 {
+        let read = if !inbox.greeted && inbox.seen == 0 {
             tokio::time::timeout_at(hello_by, agent.read(&mut chunk)).await.map_err(|_| {
                 broken(worker, &format!("its agent did not say hello within {} s", HELLO.as_secs()))
                     .hint("the machine may be overloaded; look at the agent's log")
@@ -119,7 +120,10 @@ async fn listen(worker: u32, mut agent: impl AsyncRead + Unpin, arrivals: &mpsc:
 #[derive(Debug, Default)]
 struct Inbox {
     decoder: Decoder,
+    /// Highest number that arrived.
     seen: u64,
+    /// Whether anything did.
+    greeted: bool,
 }
 
 impl Inbox {
@@ -130,6 +134,10 @@ impl Inbox {
                     .cause(&error)
                     .hint("agent and engine must come from the same Testfleet version")
             })?;
+            if envelope.seq == 0 {
+                self.greeted = true;
+                return Ok(Some(envelope));
+            }
             if envelope.seq > self.seen + 1 {
                 return Err(broken(
                     worker,
@@ -209,7 +217,7 @@ mod tests {
     fn frames(seqs: &[u64]) -> Inbox {
         let mut inbox = Inbox::default();
         for seq in seqs {
-            let message = AgentMessage::Hello { protocol: 1, version: "1".into(), host: "h".into(), pid: *seq as u32 };
+            let message = AgentMessage::first_hello(1, 1, "1", "h".into(), *seq as u32);
             let mut frame = Vec::new();
             frame::encode(&serde_json::to_vec(&Envelope { seq: *seq, message }).unwrap(), &mut frame).unwrap();
             inbox.decoder.push(&frame);

@@ -44,6 +44,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use testfleet_protocol::Failure;
 use testfleet_protocol::plan::{Plan, UnitId};
+use testfleet_protocol::run_options::RunOptions;
 use testfleet_protocol::test::Verdict;
 
 /// What to run, and where its record goes.
@@ -61,6 +62,8 @@ pub struct RunInput {
     pub workers: Vec<u32>,
     /// The file to record the run in; replaced if it exists.
     pub journal: PathBuf,
+    /// How the run deals with what fails, hangs and breaks off.
+    pub options: RunOptions,
 }
 
 /// Which units run, and in which order.

@@ -5,7 +5,6 @@ use super::decide::{Command, Input};
 use super::test_plans::{finished, input_of, plan_of};
 use super::{Queue, State};
 use std::collections::VecDeque;
-use testfleet_protocol::VERSION;
 use testfleet_protocol::agent::AgentMessage;
 use testfleet_protocol::plan::{Lock, Unit};
 use testfleet_protocol::test::{Outcome, Verdict};
@@ -34,7 +33,7 @@ fn fifty_thousand_units_on_a_thousand_workers() {
     let mut busy: VecDeque<u32> = VecDeque::new();
     let feed = |state: &mut State, input, hands: &mut Vec<VecDeque<(Unit, u32)>>, busy: &mut VecDeque<u32>| {
         for command in state.step(input).1 {
-            if let Command::Assign { worker, unit, attempt } = command {
+            if let Command::Assign { worker, unit, attempt, .. } = command {
                 if hands[worker as usize].is_empty() {
                     busy.push_back(worker);
                 }
@@ -44,7 +43,7 @@ fn fifty_thousand_units_on_a_thousand_workers() {
     };
     feed(&mut state, Input::Start { at_ms: 0 }, &mut hands, &mut busy);
     for worker in 1..=WORKERS {
-        let message = AgentMessage::Hello { protocol: VERSION, version: "1".into(), host: "h".into(), pid: worker };
+        let message = AgentMessage::first_hello(worker, 1, "1", "h".into(), worker);
         feed(&mut state, Input::Message { worker, message, at_ms: 1 }, &mut hands, &mut busy);
     }
     while let Some(worker) = busy.pop_front() {

@@ -3,7 +3,7 @@
 use super::decide::{Command, Input};
 use super::test_plans::{finished, input_of, plan_of};
 use super::{Queue, RunInput, State};
-use testfleet_protocol::agent::{AgentMessage, ClassFailure, UnitAttempt};
+use testfleet_protocol::agent::{AgentMessage, ClassFailure, DeathCause, UnitAttempt};
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::plan::UnitId;
 use testfleet_protocol::test::{Outcome, TaskPath, TestName, Thrown, Verdict};
@@ -42,7 +42,11 @@ impl Bench {
     }
 
     pub(super) fn hello(&mut self, worker: u32, protocol: u32) {
-        self.say(worker, AgentMessage::Hello { protocol, version: "9.9".into(), host: "h".into(), pid: worker });
+        let mut hello = AgentMessage::first_hello(worker, 1, "9.9", "h".into(), worker);
+        if let AgentMessage::Hello { protocol: spoken, .. } = &mut hello {
+            *spoken = protocol;
+        }
+        self.say(worker, hello);
     }
 
     fn jvm(&mut self, worker: u32, profile: u8, pid: u32) {
@@ -68,7 +72,18 @@ impl Bench {
         let unit = Some(UnitAttempt { unit: UnitId(format!("u{unit}")), attempt });
         let task = TaskPath(format!(":m{profile}:test"));
         let reason = "killed by signal 9 (SIGKILL)".to_owned();
-        self.say(worker, AgentMessage::JvmDied { task, pid, unit, reason, was_ready: pid.is_some() });
+        self.say(
+            worker,
+            AgentMessage::JvmDied {
+                task,
+                pid,
+                unit,
+                reason,
+                was_ready: pid.is_some(),
+                cause: DeathCause::Died,
+                evidence: Vec::new(),
+            },
+        );
     }
 
     pub(super) fn lose(&mut self, worker: u32) {
@@ -90,7 +105,7 @@ impl Bench {
     /// What each `Assign` said: worker, unit, try, tests, and whether it was the whole class.
     fn assigned(&self) -> Vec<(u32, String, u32, usize, bool)> {
         let assigned = self.commands.iter().filter_map(|command| match command {
-            Command::Assign { worker, unit, attempt } => {
+            Command::Assign { worker, unit, attempt, .. } => {
                 Some((*worker, unit.id.0.clone(), *attempt, unit.tests.len(), unit.whole_class))
             }
             _ => None,

@@ -6,8 +6,7 @@ use super::test_plans::{finished, input_of, name, plan_of, shapes, special_plan,
 use super::{Queue, RunInput, State};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use testfleet_protocol::VERSION;
-use testfleet_protocol::agent::{AgentMessage, UnitAttempt};
+use testfleet_protocol::agent::{AgentMessage, DeathCause, UnitAttempt};
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::plan::{Unit, UnitId};
 use testfleet_protocol::test::{Invocation, Outcome, Stream, TaskPath, TestId, Verdict};
@@ -78,13 +77,12 @@ impl World {
 
     fn execute(&mut self, command: Command) {
         match command {
-            Command::StartWorker { worker } => {
-                let hello =
-                    AgentMessage::Hello { protocol: VERSION, version: "1".into(), host: "h".into(), pid: worker };
+            Command::StartWorker { worker, .. } => {
+                let hello = AgentMessage::first_hello(worker, 1, "1", "h".into(), worker);
                 let agent = Agent { alive: true, sent: [hello].into(), ..Agent::default() };
                 self.agents.insert(worker, agent);
             }
-            Command::Assign { worker, unit, attempt } => {
+            Command::Assign { worker, unit, attempt, .. } => {
                 assert!(!unit.tests.is_empty());
                 for id in unit.test_ids() {
                     let part = (id, unit.slice.map(|slice| slice.number));
@@ -99,7 +97,7 @@ impl World {
                 self.agents.get_mut(&worker).unwrap().told_to_end = true;
             }
             Command::Kill { worker, .. } => self.kill(worker),
-            Command::Welcome { .. } | Command::Problem { .. } => {}
+            Command::Welcome { .. } | Command::Drop { .. } | Command::Problem { .. } => {}
         }
     }
 
@@ -130,7 +128,15 @@ impl World {
         (agent.done, agent.started) = (0, false);
         let unit = running.map(|(unit, attempt)| UnitAttempt { unit: unit.id, attempt });
         let reason = "killed by signal 9 (SIGKILL)".to_owned();
-        agent.sent.push_back(AgentMessage::JvmDied { task, pid: Some(pid), unit, reason, was_ready: true });
+        agent.sent.push_back(AgentMessage::JvmDied {
+            task,
+            pid: Some(pid),
+            unit,
+            reason,
+            was_ready: true,
+            cause: DeathCause::Died,
+            evidence: Vec::new(),
+        });
     }
 
     /// The agent does the next thing that an agent does. Returns whether there was one.
@@ -148,8 +154,15 @@ impl World {
                 agent.jvm = None;
                 let tried = Some(UnitAttempt { unit: unit.id, attempt });
                 let reason = "exit code 1".to_owned();
-                let message =
-                    AgentMessage::JvmDied { task: unit.task, pid: None, unit: tried, reason, was_ready: false };
+                let message = AgentMessage::JvmDied {
+                    task: unit.task,
+                    pid: None,
+                    unit: tried,
+                    reason,
+                    was_ready: false,
+                    cause: DeathCause::Died,
+                    evidence: Vec::new(),
+                };
                 agent.sent.push_back(message);
                 return true;
             }

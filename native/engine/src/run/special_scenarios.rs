@@ -101,7 +101,18 @@ fn a_jvm_that_dies_takes_one_slice_and_the_others_go_on() {
     bench.say(2, AgentMessage::JvmStarted { task: task.clone(), pid: 7 });
     bench.say(2, AgentMessage::TestStarted { unit: unit.clone(), attempt: 1, test: t0() });
     let unit = Some(UnitAttempt { unit, attempt: 1 });
-    bench.say(2, AgentMessage::JvmDied { task, unit, pid: Some(7), reason: "exit code 3".into(), was_ready: true });
+    bench.say(
+        2,
+        AgentMessage::JvmDied {
+            task,
+            unit,
+            pid: Some(7),
+            reason: "exit code 3".into(),
+            was_ready: true,
+            cause: Default::default(),
+            evidence: Vec::new(),
+        },
+    );
     assert!(bench.verdicts().is_empty());
     bench.end_slice(1, 1, Outcome::Passed);
     assert_eq!((bench.verdicts().len(), bench.reason().as_str()), (1, "slice 2 of 2: the test JVM died: exit code 3"));

@@ -176,7 +176,10 @@ impl State {
                 return;
             }
             RunEvent::TestVerdict { test, verdict, .. } => return self.judged(test, *verdict),
-            RunEvent::Output { .. } => return,
+            RunEvent::Output { .. }
+            | RunEvent::LeaseRenewed { .. }
+            | RunEvent::RunResumed { .. }
+            | RunEvent::FileStored { .. } => return,
             RunEvent::RunStarted { .. } => self.started = true,
             RunEvent::WorkerStarted { worker, .. } => self.workers.started(*worker),
             RunEvent::WorkerReady { worker, .. } => self.workers.change(*worker, |worker| worker.life = Life::Ready),

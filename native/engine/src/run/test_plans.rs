@@ -7,6 +7,7 @@ use testfleet_protocol::VERSION;
 use testfleet_protocol::plan::{
     EstimateSource, Fingerprints, Invocations, Lock, Plan, Quarantined, Reused, Slice, Unit, UnitId,
 };
+use testfleet_protocol::run_options::RunOptions;
 use testfleet_protocol::test::{Finished, Outcome, TaskPath, TestName};
 
 /// A plan with one unit for each (profile, tests, estimate).
@@ -114,6 +115,7 @@ pub(super) fn input_of(plan: Plan, queue: Queue, workers: u32) -> RunInput {
         queue,
         workers: (1..=workers).collect(),
         journal: "unused".into(),
+        options: RunOptions::default(),
     }
 }
 

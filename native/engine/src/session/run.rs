@@ -210,6 +210,7 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         queue: job.queue,
         workers: job.workers,
         journal: dir.journal(),
+        options: context.request.options.run.clone(),
     };
     let backend = LocalBackend::new(LocalConfig {
         agent: context.request.agent.clone(),

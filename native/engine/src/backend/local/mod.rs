@@ -3,7 +3,7 @@
 mod leftovers;
 mod log;
 
-use super::{Backend, BoxFuture, Connection, WorkerProcess};
+use super::{Backend, BoxFuture, Connection, Line, WorkerLife, WorkerProcess};
 use log::LogTail;
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
@@ -51,12 +51,13 @@ impl LocalBackend {
         &self.temp
     }
 
-    fn spawn(&self, worker: u32) -> Result<Connection> {
-        let config = &self.config;
+    fn spawn(&self, life: WorkerLife) -> Result<Connection> {
+        let (config, worker) = (&self.config, life.worker);
         let temp = self.temp.join(format!("w{worker}"));
         let mut command = Command::new(&config.agent);
         command.arg("--bundle").arg(&config.bundle);
         command.arg("--worker").arg(worker.to_string());
+        command.arg("--life").arg(life.life.to_string());
         command.arg("--workers").arg(config.workers_total.to_string());
         command.arg("--temp").arg(&temp);
         for (name, dir) in &config.roots {
@@ -84,8 +85,7 @@ impl LocalBackend {
             return Err(Failure::new(FailureCode::Internal, "failed to connect to an agent: it has no pipes"));
         };
         Ok(Connection {
-            from_agent: Box::new(stdout),
-            to_agent: Box::new(stdin),
+            line: Line { from_agent: Box::new(stdout), to_agent: Box::new(stdin) },
             process: Box::new(LocalProcess { child, temp, log: LogTail::follow(worker, stderr) }),
         })
     }
@@ -96,8 +96,8 @@ impl Backend for LocalBackend {
         "local"
     }
 
-    fn start(&self, worker: u32) -> BoxFuture<'_, Result<Connection>> {
-        Box::pin(async move { self.spawn(worker) })
+    fn start(&self, life: WorkerLife) -> BoxFuture<'_, Result<Connection>> {
+        Box::pin(async move { self.spawn(life) })
     }
 }
 

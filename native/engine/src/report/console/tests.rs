@@ -135,7 +135,13 @@ fn a_jvm_that_does_not_start_is_explained_once() {
     let how = "exit code 1; it last wrote: Unrecognized VM option 'Foo'\n  Error: Could not create the Java Virtual Machine.\n  Error: A fatal exception has occurred. Program will exit.";
     let mut script = Script::started(301, 2);
     for (worker, pid) in [(1, 71), (1, 71), (2, 72)] {
-        script.events.push(RunEvent::JvmDied { worker, pid, reason: how.into(), at_ms: START + 10 });
+        script.events.push(RunEvent::JvmDied {
+            worker,
+            pid,
+            reason: how.into(),
+            evidence: Vec::new(),
+            at_ms: START + 10,
+        });
     }
     let reason = format!("the test JVM did not start: {how}");
     for method in &methods {

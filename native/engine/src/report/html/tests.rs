@@ -127,6 +127,7 @@ fn run_of(text: &str) -> (Plan, Aggregate) {
         worker: 1,
         pid: 7,
         reason: text.to_owned(),
+        evidence: Vec::new(),
         at_ms: crate::report::test_support::START + 600,
     });
     let mut skipped = finished(Outcome::Skipped, 1, 1);
