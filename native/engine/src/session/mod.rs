@@ -5,6 +5,7 @@ mod history;
 mod listing;
 pub(crate) mod panic;
 mod prepare;
+mod resume;
 mod reuse;
 mod run;
 mod runs;
@@ -21,6 +22,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use testfleet_protocol::event::{Event, Level};
 use testfleet_protocol::path::Roots;
+use testfleet_protocol::plan::Plan;
 use testfleet_protocol::request::{Command, OpenRequest, RunRequest};
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
 use tokio::sync::watch;
@@ -148,6 +150,30 @@ impl Context<'_> {
 
     pub(crate) fn bundle_file(&self) -> PathBuf {
         self.output().join("bundle.json")
+    }
+
+    /// Makes the request choose the tests that a plan was made for, so that what is discovered now can be compared with it.
+    ///
+    /// # Errors
+    /// [`FailureCode::InvalidRequest`] when it chose others itself.
+    pub(crate) fn choose_as(&mut self, plan: &Plan) -> Result<()> {
+        let options = &mut self.request.options;
+        if !options.tests.is_empty() && options.tests != plan.tests {
+            let asked = options.tests.join(" --tests ");
+            return Err(Failure::new(
+                FailureCode::InvalidRequest,
+                format!("failed to run the plan with --tests {asked}"),
+            )
+            .cause_text(match plan.tests.as_slice() {
+                [] => "the plan is of all tests, and is run as it is".to_owned(),
+                tests => format!("the plan was made with --tests {}, and is run as it is", tests.join(" --tests ")),
+            })
+            .hint("plan for these tests first: `./gradlew prepare --tests PATTERN`; or leave --tests out"));
+        }
+        options.tests.clone_from(&plan.tests);
+        options.shard = plan.shard;
+        options.rerun_failed.clone_from(&plan.failed_of);
+        Ok(())
     }
 
     /// # Errors
