@@ -1,6 +1,7 @@
 //! The command line of a harness JVM.
 
 use crate::args::Args;
+use crate::coverage;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,14 @@ pub(crate) struct Launch {
     pub(crate) args: Vec<String>,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) working_dir: PathBuf,
+    /// Where a JVM that crashes tells of it; `%p` is its process id.
+    pub(crate) crash_file: PathBuf,
+    /// Where JaCoCo writes, if it is there.
+    pub(crate) coverage: Option<PathBuf>,
 }
+
+/// Option of HotSpot for the file that a crash leaves.
+const ERROR_FILE: &str = "-XX:ErrorFile=";
 
 /// Places and numbers of this worker.
 #[derive(Debug)]
@@ -71,8 +79,24 @@ impl Launch {
         environment.insert("TESTFLEET_WORKERS".to_owned(), place.args.workers.to_string());
         environment.entry("TMPDIR".to_owned()).or_insert_with(|| place.tmp.display().to_string());
         // First, so that the build's own choice wins.
-        let mut jvm_args = vec![format!("-Djava.io.tmpdir={}", place.tmp.display())];
+        let own_crash_file = place.control.join("hs_err_pid%p.log");
+        let mut jvm_args = vec![
+            format!("-Djava.io.tmpdir={}", place.tmp.display()),
+            format!("{ERROR_FILE}{}", own_crash_file.display()),
+        ];
         jvm_args.extend(profile.jvm_args.iter().map(|arg| expand(arg)));
+        let crash_file = jvm_args.iter().rev().find_map(|arg| arg.strip_prefix(ERROR_FILE)).map(|file| {
+            // The build's own may be relative.
+            working_dir.join(file)
+        });
+        let own_coverage = place.control.join("jacoco.exec");
+        let mut coverage = None;
+        for arg in &mut jvm_args {
+            if let Some(redirected) = coverage::redirected(arg, &own_coverage) {
+                *arg = redirected;
+                coverage = Some(own_coverage.clone());
+            }
+        }
         if place.args.debug_jvm {
             jvm_args.push(DEBUG.to_owned());
         }
@@ -89,7 +113,8 @@ impl Launch {
         }
         args.push(MAIN_CLASS.to_owned());
         args.extend(pipes.map(|pipe| pipe.display().to_string()));
-        Ok(Self { program, args, environment, working_dir })
+        let crash_file = crash_file.unwrap_or(own_crash_file);
+        Ok(Self { program, args, environment, working_dir, crash_file, coverage })
     }
 }
 

@@ -1,15 +1,17 @@
 //! Connects the state machine to workers, the clock and the journal.
 
 use super::decide::{Command, Input};
+use super::files::FileStore;
 use super::journal::JournalWriter;
 use super::link::{self, Arrival, Order};
 use super::state::State;
 use super::{RunInput, RunSummary};
 use crate::backend::{Backend, WorkerLife};
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use testfleet_protocol::agent::CoordinatorMessage;
+use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage};
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::run_options::Rules;
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
@@ -36,6 +38,7 @@ pub async fn run(
 ) -> Result<RunSummary> {
     let state = State::new(&input, backend.name())?;
     let journal = JournalWriter::create(&input.journal)?;
+    let files = FileStore::new(input.journal.parent().unwrap_or(Path::new(".")), &input.options.output);
     let (arrivals, mut arrived) = mpsc::channel(ARRIVALS);
     let mut driver = Driver {
         run: input.run,
@@ -48,6 +51,7 @@ pub async fn run(
         lives: JoinSet::new(),
         orders: HashMap::new(),
         seen: HashMap::new(),
+        files,
         problems: Vec::new(),
     };
     driver.take(vec![Input::Start { at_ms: now_ms() }])?;
@@ -84,6 +88,7 @@ struct Driver {
     orders: HashMap<u32, mpsc::UnboundedSender<Order>>,
     /// Highest message number of each worker's present life, until it is acknowledged.
     seen: HashMap<u32, u64>,
+    files: FileStore,
     problems: Vec<Failure>,
 }
 
@@ -99,6 +104,7 @@ impl Driver {
             }
             Arrival::Ended { worker, failure } => {
                 self.seen.remove(&worker);
+                self.files.worker_ended(worker);
                 self.orders.remove(&worker);
                 Input::WorkerEnded { worker, failure: Some(failure), at_ms }
             }
@@ -110,6 +116,14 @@ impl Driver {
         let mut happened = Vec::new();
         let mut commands = Vec::new();
         for input in inputs {
+            // Bytes are no business of the state machine; that a file is there is in the journal.
+            let input = match input {
+                Input::Message { worker, message: piece @ AgentMessage::FilePiece { .. }, .. } => {
+                    happened.extend(self.store(worker, piece)?);
+                    continue;
+                }
+                input => input,
+            };
             let (events, also) = self.state.step(input);
             // What tests write is no part of the state, and a suite can write without end.
             for event in events.iter().filter(|event| !matches!(event, RunEvent::Output { .. })) {
@@ -130,6 +144,19 @@ impl Driver {
             self.say(worker, CoordinatorMessage::Ack { seq });
         }
         Ok(())
+    }
+
+    /// Stores a piece of a file. One that can't be stored is a problem of its own, and no reason to end the run.
+    fn store(&mut self, worker: u32, piece: AgentMessage) -> Result<Option<RunEvent>> {
+        let stored = self.files.take(worker, piece).unwrap_or_else(|failure| {
+            tracing::warn!(%failure, "a file of a worker is not stored");
+            self.problems.push(failure);
+            None
+        });
+        if let Some(event) = &stored {
+            self.journal.append(event)?;
+        }
+        Ok(stored)
     }
 
     fn execute(&mut self, command: Command) {

@@ -8,6 +8,7 @@ mod chains;
 pub mod decide;
 mod driver;
 mod endings;
+mod files;
 mod job;
 mod journal;
 mod link;
@@ -31,6 +32,7 @@ mod workers;
 
 pub use asking::{AllAnswers, ask};
 pub use driver::run;
+pub use files::FileStore;
 #[cfg(any(fuzzing, test))]
 pub(crate) use journal::parse_journal;
 pub use journal::{JournalWriter, read_journal};

@@ -1,6 +1,7 @@
 //! Follows a run: every event goes to the console, the reports, the timings and whoever listens.
 
 use super::Context;
+use super::coverage::Coverage;
 use super::history::Recorder;
 use crate::backend::Backend;
 use crate::plan::Timings;
@@ -26,6 +27,7 @@ pub(crate) struct Show<'a> {
     aggregate: Aggregate,
     console: Console,
     outcomes: Outcomes,
+    coverage: Coverage,
     recorder: Recorder,
     record: Record,
     output: bool,
@@ -58,6 +60,7 @@ impl<'a> Show<'a> {
             aggregate: Aggregate::new(&plan).named(context.request.build_name.clone()),
             console: Console::new(&plan, options),
             outcomes: Outcomes::default(),
+            coverage: Coverage::default(),
             plan,
             recorder: Recorder::new(timings),
             record,
@@ -100,6 +103,7 @@ impl<'a> Show<'a> {
     fn take(&mut self, event: RunEvent) {
         self.aggregate.apply(&event);
         self.outcomes.apply(&event);
+        self.coverage.apply(&event);
         self.recorder.take(&event);
         self.context.sink.say_all(self.console.on_event(&event));
         match &event {
@@ -116,6 +120,14 @@ impl<'a> Show<'a> {
     /// How tests ended so far.
     pub(crate) fn outcomes(&self) -> &Outcomes {
         &self.outcomes
+    }
+
+    /// Puts the coverage that was measured where the build looks for it. A run stands whatever becomes of it.
+    pub(crate) fn merge_coverage(&self, run_dir: &Path) {
+        match self.coverage.merge(&self.context.request.tasks, run_dir) {
+            Ok(notices) => notices.iter().for_each(|notice| self.context.sink.say(Level::Warn, notice.as_str())),
+            Err(failure) => self.context.sink.say(Level::Warn, failure.to_string()),
+        }
     }
 
     /// Writes the reports and the timings, says how it went.

@@ -27,6 +27,7 @@ import java.io.File;
 import java.io.IOException;
 import java.nio.charset.Charset;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -158,6 +159,15 @@ public abstract class DescribeTestTask extends DefaultTask {
     @Input
     public abstract Property<Boolean> getTestFailuresIgnored();
 
+    /** Where JaCoCo's data of the task goes; absent when none is gathered. */
+    @Internal
+    public abstract Property<File> getJacocoFile();
+
+    /** How long the task may take at most. */
+    @Input
+    @Optional
+    public abstract Property<Duration> getTestTaskTimeout();
+
     /** The document. */
     @OutputFile
     public abstract RegularFileProperty getDocument();
@@ -224,6 +234,8 @@ public abstract class DescribeTestTask extends DefaultTask {
         task.put("excludeTests", getExcludeTests().get());
         task.put("declaredInputs", furtherInputs(classDirs, classpath));
         task.put("ignoreFailures", getTestFailuresIgnored().get());
+        task.put("jacocoFile", getJacocoFile().getOrNull());
+        task.put("timeoutMs", getTestTaskTimeout().map(Duration::toMillis).getOrNull());
         return task;
     }
 

@@ -35,6 +35,8 @@ final class TestTaskReader {
         connectFiles(task);
         connectJvm(task);
         connectSelection(task);
+        task.getJacocoFile().set(value(Coverage::file));
+        task.getTestTaskTimeout().set(value(test -> test.getTimeout().getOrNull()));
         task.dependsOn((Callable<Object>) test::getDependsOn);
     }
 
