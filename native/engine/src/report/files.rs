@@ -28,6 +28,28 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// The URL of `path` relative to the folder of a page, so that both can be moved together. Both are absolute, or relative to
+/// the same folder.
+pub(super) fn relative_url(folder: &Path, path: &Path) -> String {
+    let (from, to): (Vec<_>, Vec<_>) = (folder.components().collect(), path.components().collect());
+    let common = from.iter().zip(&to).take_while(|(one, other)| one == other).count();
+    let names = to[common..].iter().map(|part| percent_encoded(&part.as_os_str().to_string_lossy()));
+    std::iter::repeat_n("..".to_owned(), from.len() - common).chain(names).collect::<Vec<_>>().join("/")
+}
+
+/// All but what RFC 3986 calls unreserved.
+fn percent_encoded(name: &str) -> String {
+    let mut encoded = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
 /// Makes a folder and those above it.
 pub(super) fn make_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(|error| Failure::io("make the folder", path, &error))
@@ -36,6 +58,16 @@ pub(super) fn make_folder(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn urls_lead_from_the_page_to_the_file() {
+        let url = |folder: &str, path: &str| relative_url(Path::new(folder), Path::new(path));
+        assert_eq!(
+            url("/b/reports/testfleet", "/b/testfleet/runs/1/a#2fb ü.txt"),
+            "../../testfleet/runs/1/a%232fb%20%C3%BC.txt"
+        );
+        assert_eq!(url("/b", "/b/files/x"), "files/x");
+    }
 
     #[test]
     fn a_file_is_replaced_and_nothing_else_is_left() {

@@ -222,7 +222,7 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         debug_jvm: job.debug_jvm,
         answer_within: None,
     });
-    let mut show = Show::new(context, Arc::clone(&plan), job.timings, job.record, job.output);
+    let mut show = Show::new(context, Arc::clone(&plan), job.timings, job.record, job.output, dir.folder());
     let ended = show.follow(input, Arc::new(backend));
     // The coverage of one worker alone is not what the build's own reports are of.
     if single.is_none() {

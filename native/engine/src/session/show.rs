@@ -53,11 +53,12 @@ impl<'a> Show<'a> {
         timings: Timings,
         record: Record,
         output: bool,
+        run_dir: &Path,
     ) -> Self {
         let options = ConsoleOptions { build_name: context.request.build_name.clone(), workers: plan.workers };
         Self {
             context,
-            aggregate: Aggregate::new(&plan).named(context.request.build_name.clone()),
+            aggregate: Aggregate::new(&plan).named(context.request.build_name.clone()).of_folder(run_dir),
             console: Console::new(&plan, options),
             outcomes: Outcomes::default(),
             coverage: Coverage::default(),
