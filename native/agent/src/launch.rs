@@ -2,11 +2,13 @@
 
 use crate::args::Args;
 use crate::coverage;
+use crate::isolation::own_folders;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use testfleet_protocol::bundle::{Bundle, Profile};
 use testfleet_protocol::path::Roots;
+use testfleet_protocol::run_options::Isolation;
 use testfleet_protocol::{Failure, FailureCode, Result};
 
 const MAIN_CLASS: &str = "dev.testfleet.harness.Main";
@@ -84,6 +86,13 @@ impl Launch {
             format!("-Djava.io.tmpdir={}", place.tmp.display()),
             format!("{ERROR_FILE}{}", own_crash_file.display()),
         ];
+        if place.args.isolation != Isolation::None {
+            let own = own_folders(&place.args.temp.join("home"))?;
+            for (name, value) in own.environment {
+                environment.entry(name).or_insert(value);
+            }
+            jvm_args.extend(own.properties.iter().map(|(name, value)| format!("-D{name}={value}")));
+        }
         jvm_args.extend(profile.jvm_args.iter().map(|arg| expand(arg)));
         let crash_file = jvm_args.iter().rev().find_map(|arg| arg.strip_prefix(ERROR_FILE)).map(|file| {
             // The build's own may be relative.
