@@ -53,7 +53,8 @@ impl Supervisor {
         if let Some(collector) = &mut live.leavings.collector {
             remarks = collector.take(&mut self.outgoing);
         }
-        let coverage = live.leavings.coverage.as_deref();
+        // What was loaded to be asked about is no coverage.
+        let coverage = live.leavings.coverage.as_deref().filter(|_| !live.for_asking || live.units_run > 0);
         if let Some(file) = coverage.filter(|file| std::fs::metadata(file).is_ok_and(|about| about.len() > 0)) {
             self.outgoing.push_moved(FileOf::Jacoco { task: task() }, file);
         }

@@ -18,11 +18,22 @@ final class ExitStacks {
                 text.append('"').append(thread.getKey().getName()).append("\"\n");
                 StackTraceElement[] frames = thread.getValue();
                 for (int i = 0; i < frames.length && i < MOST_FRAMES; i++) {
-                    text.append("\tat ").append(frames[i]).append('\n');
+                    text.append("\tat ").append(describe(frames[i])).append('\n');
                 }
             }
         }
         return text.toString();
+    }
+
+    /** As Java 8 wrote it: newer ones put loader and module before the name. */
+    private static String describe(StackTraceElement frame) {
+        String place = frame.isNativeMethod() ? "Native Method" : frame.getFileName();
+        if (place == null) {
+            place = "Unknown Source";
+        } else if (frame.getLineNumber() >= 0) {
+            place += ":" + frame.getLineNumber();
+        }
+        return frame.getClassName() + "." + frame.getMethodName() + "(" + place + ")";
     }
 
     private static boolean isExiting(StackTraceElement[] frames) {

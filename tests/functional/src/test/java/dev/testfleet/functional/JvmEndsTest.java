@@ -23,7 +23,7 @@ class JvmEndsTest {
                 GradleBuild.ofOneProject(
                         Gradles.NEWEST,
                         dir,
-                        "testfleet { workers = 2 }\n"
+                        "testfleet { workers = 2; collect = ['out/**/*.txt'] }\n"
                                 + "tasks.named('test') { maxHeapSize = '96m' }\n");
         endings(build, "ExitTest", "System.exit(7);");
         endings(build, "HaltTest", "Runtime.getRuntime().halt(9);");
@@ -45,7 +45,11 @@ class JvmEndsTest {
                         + " java.util.Arrays.fill(line, (byte) 'x'); line[line.length - 1] = 10;"
                         + " for (int i = 0; i < 300; i++) {"
                         + " System.out.write(line, 0, line.length); } }\n"
-                        + "@Test void quiet() {}");
+                        + "@Test void writes() throws Exception {"
+                        + " java.nio.file.Files.createDirectories("
+                        + "java.nio.file.Path.of(\"out/deep\"));"
+                        + " java.nio.file.Files.writeString("
+                        + "java.nio.file.Path.of(\"out/deep/shot.txt\"), \"seen\"); }");
 
         build.fails("runParallel");
         Map<String, String> results = results(build);
@@ -55,7 +59,7 @@ class JvmEndsTest {
             assertEquals("passed", results.get(name + " > z()"), results::toString);
         }
         assertEquals("passed", results.get("PrintTest > prints()"), results::toString);
-        assertEquals("passed", results.get("PrintTest > quiet()"), results::toString);
+        assertEquals("passed", results.get("PrintTest > writes()"), results::toString);
         assertEquals(14, results.size(), results::toString);
         assertContains(
                 xml(build, "ExitTest"), "exit code 7: System.exit was called at ExitTest.ends(");
@@ -69,6 +73,9 @@ class JvmEndsTest {
         File crash = only(build, "files/crash/test", "hs_err_pid");
         assertContains(Files.readString(crash.toPath()), "CrashTest.ends");
         assertContains(page, "/files/crash/test/" + crash.getName());
+        // The other worker of this machine sees the file too.
+        File shot = only(build, "files/collected/test/worker-", "shot.txt");
+        assertEquals("seen", Files.readString(shot.toPath()));
         File whole = only(build, "files/output/test", "PrintTest.prints");
         assertEquals(300L << 20, whole.length());
         String printed = xml(build, "PrintTest");
@@ -84,26 +91,29 @@ class JvmEndsTest {
                 GradleBuild.ofOneProject(
                         Gradles.NEWEST,
                         dir,
-                        "testfleet { workers = 1 }\n"
-                                + "tasks.named('test') { timeout = java.time.Duration.ofSeconds(8)"
-                                + " }\n");
+                        "testfleet { workers = 1; timeouts { test ="
+                                + " java.time.Duration.ofSeconds(6) } }\n"
+                                + "tasks.named('test') { timeout ="
+                                + " java.time.Duration.ofSeconds(60) }\n");
         build.jupiterTest(
                 "LockTest",
                 "static final Object ONE = new Object(), TWO = new Object();\n"
-                        + "static void both(Object first, Object second) throws Exception {"
-                        + " synchronized (first) { Thread.sleep(500); synchronized (second) {} } }\n"
-                        + "@Test void locks() throws Exception {\n"
-                        + "  new Thread(() -> { try { both(ONE, TWO); } catch (Exception e) {} },"
-                        + " \"other\").start();\n"
-                        + "  both(TWO, ONE);\n}\n"
-                        + "@Test void other() {}");
+                    + "static void both(Object first, Object second) throws Exception {"
+                    + " synchronized (first) { Thread.sleep(500); synchronized (second) {} } }\n"
+                    + "@Test void locks() throws Exception {\n"
+                    + "  new Thread(() -> { try { both(ONE, TWO); } catch (Exception e) {} },"
+                    + " \"other\").start();\n"
+                    + "  both(TWO, ONE);\n"
+                    + "}\n"
+                    + "@Test void other() {}");
         build.fails("runParallel");
         assertEquals(
                 Map.of("LockTest > locks()", "error", "LockTest > other()", "passed"),
                 results(build));
         assertContains(
-                xml(build, "LockTest"),
-                "LockTest took longer than the limit of 8 s for a class; the JVM found a deadlock");
+                xml(build, "LockTest").replace("&gt;", ">"),
+                "LockTest > locks() took longer than the limit of 6 s for a test; the JVM found a"
+                        + " deadlock");
         String page = build.read("build/reports/testfleet/index.html");
         assertEquals(3, page.split("Full thread dump", -1).length, "two dumps are shown");
         assertContains(page, "LockTest.both(LockTest.java");

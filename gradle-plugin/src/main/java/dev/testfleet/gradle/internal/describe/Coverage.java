@@ -2,13 +2,16 @@ package dev.testfleet.gradle.internal.describe;
 
 import dev.testfleet.gradle.tasks.RunParallelTask;
 
+import org.gradle.api.Named;
 import org.gradle.api.Project;
 import org.gradle.api.tasks.TaskCollection;
 import org.gradle.api.tasks.testing.Test;
+import org.gradle.process.CommandLineArgumentProvider;
 import org.gradle.testing.jacoco.plugins.JacocoTaskExtension;
 import org.gradle.testing.jacoco.tasks.JacocoReportBase;
 
 import java.io.File;
+import java.util.List;
 
 /** What Gradle's plugin 'jacoco' adds to a Test task. */
 final class Coverage {
@@ -23,6 +26,20 @@ final class Coverage {
             return null;
         }
         return jacoco.getDestinationFile();
+    }
+
+    /** The argument that makes a JVM measure; none when it does not. */
+    static List<String> arguments(Test test) {
+        JacocoTaskExtension jacoco = test.getExtensions().findByType(JacocoTaskExtension.class);
+        return jacoco == null || !jacoco.isEnabled() ? List.of() : List.of(jacoco.getAsJvmArg());
+    }
+
+    /**
+     * Whether a provider is JaCoCo's own. It holds its Test task, which no other task may do with
+     * the configuration cache: {@link #arguments} has what it provides.
+     */
+    static boolean isProvider(CommandLineArgumentProvider provider) {
+        return provider instanceof Named && ((Named) provider).getName().equals("jacocoAgent");
     }
 
     /**

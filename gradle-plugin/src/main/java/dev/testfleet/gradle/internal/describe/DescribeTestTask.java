@@ -97,6 +97,10 @@ public abstract class DescribeTestTask extends DefaultTask {
     @Nested
     public abstract ListProperty<CommandLineArgumentProvider> getJvmArgumentProviders();
 
+    /** What makes a JVM measure coverage; it names files of this machine. */
+    @Internal
+    public abstract ListProperty<String> getCoverageArguments();
+
     /** System properties. */
     @Input
     public abstract MapProperty<String, String> getSystemProperties();
@@ -256,6 +260,7 @@ public abstract class DescribeTestTask extends DefaultTask {
                         .flatMap(it -> StreamSupport.stream(it.asArguments().spliterator(), false))
                         .collect(Collectors.toList());
         arguments.addAll(JvmArguments.distribute(provided, task, properties));
+        arguments.addAll(getCoverageArguments().get());
         task.put("jvmArgs", arguments);
         task.put("systemProperties", properties);
     }
