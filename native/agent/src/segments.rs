@@ -22,6 +22,13 @@ pub(crate) struct Place {
     length: u32,
 }
 
+impl Place {
+    /// Bytes of the message.
+    pub(crate) fn message_length(self) -> usize {
+        self.length as usize - record::HEADER
+    }
+}
+
 #[derive(Debug)]
 struct Segment {
     file: File,

@@ -91,33 +91,54 @@ impl Spool {
     /// # Errors
     /// [`FailureCode::Internal`] when it can't be encoded.
     pub(crate) fn push(&mut self, message: AgentMessage) -> Result<u64> {
-        if let AgentMessage::Output { unit, test, stream, text } = &message {
-            if !self.has_place_for_output(text.len()) {
-                self.leave_out(unit, test, *stream, text.len())?;
-                return Ok(self.last());
+        match message {
+            AgentMessage::Output { unit, test, stream, text } => self.push_output(unit, test, stream, text)?,
+            message => {
+                self.remark()?;
+                let frame = frame_of(self.last() + 1, message)?;
+                let at = if self.memory + frame.len() <= self.limits.memory {
+                    At::Memory(frame)
+                } else {
+                    self.to_disk(frame).unwrap_or_else(At::Memory)
+                };
+                self.keep(at, false);
             }
         }
-        self.remark()?;
-        self.keep(message)
+        Ok(self.last())
     }
 
-    fn has_place_for_output(&self, length: usize) -> bool {
-        let in_memory = self.memory + length <= self.limits.memory / 2;
-        self.output + length as u64 <= self.limits.output && (in_memory || !self.disk_is_full)
-    }
-
-    fn leave_out(
+    /// Output takes half of the memory at most, so that there is place for results when the disk is full.
+    fn push_output(
         &mut self,
-        unit: &Option<UnitId>,
-        test: &Option<TestName>,
+        unit: Option<UnitId>,
+        test: Option<TestName>,
         stream: Stream,
-        length: usize,
+        text: String,
     ) -> Result<()> {
-        let same = |left: &LeftOut| left.unit == *unit && left.test == *test && left.stream == stream;
+        let length = text.len();
+        let fits_memory = |spool: &Self| spool.memory + length <= spool.limits.memory / 2;
+        let too_much = self.output + length as u64 > self.limits.output;
+        if too_much || (self.disk_is_full && !fits_memory(self)) {
+            return self.leave_out(unit, test, stream, length);
+        }
+        self.remark()?;
+        let (unit_of, test_of) = (unit.clone(), test.clone());
+        let frame = frame_of(self.last() + 1, AgentMessage::Output { unit, test, stream, text })?;
+        let at = if fits_memory(self) { Some(At::Memory(frame)) } else { self.to_disk(frame).ok() };
+        match at {
+            Some(at) => {
+                self.keep(at, true);
+                Ok(())
+            }
+            None => self.leave_out(unit_of, test_of, stream, length),
+        }
+    }
+
+    fn leave_out(&mut self, unit: Option<UnitId>, test: Option<TestName>, stream: Stream, length: usize) -> Result<()> {
+        let same = |left: &LeftOut| left.unit == unit && left.test == test && left.stream == stream;
         if self.left_out.as_ref().is_some_and(|left| !same(left)) {
             self.remark()?;
         }
-        let (unit, test) = (unit.clone(), test.clone());
         self.left_out.get_or_insert(LeftOut { unit, test, stream, bytes: 0 }).bytes += length as u64;
         Ok(())
     }
@@ -127,15 +148,16 @@ impl Spool {
         let Some(LeftOut { unit, test, stream, bytes }) = self.left_out.take() else { return Ok(()) };
         let why = if self.disk_is_full { "the worker's disk is full" } else { "the coordinator was away for too long" };
         let text = format!("\n[testfleet: {bytes} bytes of output are left out here: {why}]\n");
-        self.keep(AgentMessage::Output { unit, test, stream, text }).map(|_| ())
+        let frame = frame_of(self.last() + 1, AgentMessage::Output { unit, test, stream, text })?;
+        self.keep(At::Memory(frame), true);
+        Ok(())
     }
 
-    fn keep(&mut self, message: AgentMessage) -> Result<u64> {
-        let is_output = matches!(message, AgentMessage::Output { .. });
-        let seq = self.last() + 1;
-        let frame = frame_of(seq, message)?;
-        let length = frame.len();
-        let at = if self.memory + length <= self.limits.memory { At::Memory(frame) } else { self.to_disk(seq, frame) };
+    fn keep(&mut self, at: At, is_output: bool) {
+        let length = match &at {
+            At::Memory(frame) => frame.len(),
+            At::Disk(place) => place.message_length(),
+        };
         if matches!(at, At::Memory(_)) {
             self.memory += length;
         }
@@ -144,23 +166,23 @@ impl Spool {
         }
         self.bytes += length as u64;
         self.kept.push_back(Kept { at, length, is_output });
-        Ok(seq)
     }
 
-    fn to_disk(&mut self, seq: u64, frame: Vec<u8>) -> At {
-        match self.segments.append(seq, &frame) {
+    /// The message that is to be the last goes to disk, or is given back.
+    fn to_disk(&mut self, frame: Vec<u8>) -> std::result::Result<At, Vec<u8>> {
+        match self.segments.append(self.last() + 1, &frame) {
             Ok(place) => {
                 self.disk_is_full = false;
-                At::Disk(place)
+                Ok(At::Disk(place))
             }
             Err(error) => {
                 self.disk_is_full = true;
                 if !std::mem::replace(&mut self.told, true) {
                     tracing::error!(
-                        "failed to keep results on disk: {error}; tests wait until there is space or a coordinator, output is left out"
+                        "failed to keep on disk what the coordinator has not acknowledged: {error}; output is left out, and tests wait when there is no place for results"
                     );
                 }
-                At::Memory(frame)
+                Err(frame)
             }
         }
     }
@@ -245,7 +267,9 @@ pub(crate) fn frame_of(seq: u64, message: AgentMessage) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use testfleet_protocol::test::TaskPath;
+    use testfleet_wire::Inbox;
 
     const SMALL: Limits = Limits { memory: 4_000, output: 20_000, window: 2_000 };
 
@@ -317,6 +341,7 @@ mod tests {
             spool.push(output(100)).unwrap();
         }
         spool.push(result(0)).unwrap();
+        assert!(spool.memory < SMALL.memory + 500);
         let kept: Vec<_> = (1..=spool.last()).map(|seq| message(&spool, seq)).collect();
         let results = kept.iter().filter(|message| matches!(message, AgentMessage::JvmStarted { .. }));
         assert_eq!(results.count() as u32, pid + 1);
@@ -339,6 +364,86 @@ mod tests {
         }
         assert!(spool.bytes < SMALL.window + 200 && spool.left_out.is_none());
         assert!(spool.has_room(false));
+    }
+
+    /// What happens to a line, step by step.
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// The agent says so many things.
+        Say(u8),
+        /// So many messages that are on their way arrive.
+        Arrive(u8),
+        /// What arrived is acknowledged, up to so many messages before the last.
+        Acknowledge(u8),
+        /// So many acknowledgements arrive.
+        Heard(u8),
+        /// The line breaks with what is on its way; the next begins after what was seen, or, `true`, with all that is kept.
+        Break(bool),
+        /// The agent sends so many messages again that it sent already, as a careless line might.
+        Repeat(u8),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            (1_u8..20).prop_map(Step::Say),
+            (1_u8..30).prop_map(Step::Arrive),
+            (0_u8..5).prop_map(Step::Acknowledge),
+            (1_u8..5).prop_map(Step::Heard),
+            any::<bool>().prop_map(Step::Break),
+            (1_u8..5).prop_map(Step::Repeat),
+        ];
+        prop::collection::vec(step, 1..80)
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_lines_do_everything_arrives_once_and_in_order(steps in steps(), memory in 0_usize..2_000) {
+            let folder = tempfile::tempdir().unwrap();
+            let mut spool = Spool::new(folder.path().join("spool"), Limits { memory, ..SMALL });
+            let mut inbox = Inbox::after(Some(0));
+            let (mut said, mut arrived, mut next) = (0, Vec::new(), 1);
+            let (mut line, mut back) = (VecDeque::<Vec<u8>>::new(), VecDeque::<u64>::new());
+            let arrive = |frame: Vec<u8>, inbox: &mut Inbox, arrived: &mut Vec<u32>| {
+                let envelope: Envelope = serde_json::from_slice(&frame[4..]).unwrap();
+                if inbox.take(envelope.seq).unwrap()
+                    && let AgentMessage::JvmStarted { pid, .. } = envelope.message
+                {
+                    arrived.push(pid);
+                }
+            };
+            let end = [Step::Break(false), Step::Arrive(u8::MAX)];
+            for step in steps.into_iter().chain(end) {
+                match step {
+                    Step::Say(count) => {
+                        for _ in 0..count {
+                            said += 1;
+                            spool.push(result(said)).unwrap();
+                        }
+                    }
+                    Step::Arrive(count) => {
+                        let all = count == u8::MAX;
+                        while let Some(frame) = spool.frame(next).unwrap() {
+                            line.push_back(frame);
+                            next += 1;
+                        }
+                        let count = if all { line.len() } else { usize::from(count).min(line.len()) };
+                        line.drain(..count).for_each(|frame| arrive(frame, &mut inbox, &mut arrived));
+                    }
+                    Step::Acknowledge(behind) => back.push_back(inbox.seen().unwrap().saturating_sub(behind.into())),
+                    Step::Heard(count) => {
+                        let count = usize::from(count).min(back.len());
+                        back.drain(..count).for_each(|seq| spool.acknowledge(seq).unwrap());
+                        next = next.max(spool.first());
+                    }
+                    Step::Break(unknown) => {
+                        (line, back) = (VecDeque::new(), VecDeque::new());
+                        next = if unknown { spool.first() } else { (inbox.seen().unwrap() + 1).max(spool.first()) };
+                    }
+                    Step::Repeat(count) => next = next.saturating_sub(count.into()).max(spool.first()),
+                }
+            }
+            prop_assert_eq!(arrived, (1..=said).collect::<Vec<_>>());
+        }
     }
 
     #[test]

@@ -58,8 +58,12 @@ impl Authority {
     /// # Errors
     /// [`FailureCode::Internal`] when a certificate can't be made.
     pub fn issue(&self, peer: Peer) -> Result<Credentials> {
+        self.issue_for(peer, self.validity)
+    }
+
+    pub(crate) fn issue_for(&self, peer: Peer, validity: Validity) -> Result<Credentials> {
         let key = KeyPair::generate().map_err(|error| failed(&error))?;
-        let mut params = params(&peer.to_string(), self.validity);
+        let mut params = params(&peer.to_string(), validity);
         let name = identity::name_of(&self.run, peer).try_into().map_err(|error| failed(&error))?;
         params.subject_alt_names = vec![rcgen::SanType::DnsName(name)];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

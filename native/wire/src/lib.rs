@@ -11,14 +11,18 @@ mod credentials;
 mod door;
 pub mod greeting;
 mod identity;
+mod inbox;
 mod meet;
 pub mod record;
+#[cfg(test)]
+mod tests;
 
 pub use authority::{Authority, Validity};
 pub use backoff::Backoff;
 pub use credentials::{Credentials, Reach};
 pub use door::{Admission, Arrived, Door};
 pub use identity::Identity;
+pub use inbox::Inbox;
 pub use meet::{HANDSHAKE, Refusal, Stream, accept, dial};
 
 use serde::{Deserialize, Serialize};

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 /// How long it may take until the other side is known.
-pub const HANDSHAKE: Duration = Duration::from_secs(10);
+pub const HANDSHAKE: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 10 });
 
 /// How long the system waits for the other side's machine before a connection counts as broken.
 const SILENT_MACHINE: Duration = Duration::from_secs(30);

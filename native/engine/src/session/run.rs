@@ -221,6 +221,7 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         run: dir.id.clone(),
         debug_jvm: job.debug_jvm,
         answer_within: None,
+        connection: context.request.options.run.connection,
     });
     let mut show = Show::new(context, Arc::clone(&plan), job.timings, job.record, job.output);
     let ended = show.follow(input, Arc::new(backend));
