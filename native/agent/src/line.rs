@@ -2,6 +2,7 @@
 
 use crate::coordinator::Shared;
 use crate::spool::frame_of;
+use std::io::ErrorKind;
 use std::time::Duration;
 use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage};
 use testfleet_protocol::{Failure, FailureCode, Result, frame};
@@ -179,9 +180,10 @@ async fn next(
             });
         }
         match from.read(chunk).await {
-            Ok(0) => return Err(Failure::new(FailureCode::WorkerBroken, "failed to hear more: the line has ended")),
-            Ok(count) => decoder.push(&chunk[..count]),
-            Err(error) => return Err(broken(&error)),
+            Ok(count) if count > 0 => decoder.push(&chunk[..count]),
+            // Over TLS an end without a farewell is an error of its own. Here it is the end: frames have lengths.
+            Err(error) if error.kind() != ErrorKind::UnexpectedEof => return Err(broken(&error)),
+            _ => return Err(Failure::new(FailureCode::WorkerBroken, "failed to hear more: the line has ended")),
         }
     }
 }

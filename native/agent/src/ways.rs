@@ -152,6 +152,6 @@ impl Alone {
 
 fn orphaned(shared: &Shared) {
     let orphan_after = shared.lock().orphan_after;
-    tracing::error!("there was no coordinator for {} s: the agent ends", orphan_after.as_secs());
+    tracing::error!("there was no coordinator for {orphan_after:?}: the agent ends");
     shared.is_gone(None);
 }

@@ -9,6 +9,8 @@ mod authority;
 mod backoff;
 mod credentials;
 mod door;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod greeting;
 mod identity;
 mod inbox;
