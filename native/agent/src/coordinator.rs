@@ -163,7 +163,10 @@ impl Shared {
                 return Ok(true);
             }
             CoordinatorMessage::Assign { unit, attempt, .. } => {
-                state.hand.add(UnitAttempt { unit: unit.id.clone(), attempt: *attempt });
+                // Said over one line, and again over the next, whose hello came before the first arrived.
+                if !state.hand.add(UnitAttempt { unit: unit.id.clone(), attempt: *attempt }) {
+                    return Ok(true);
+                }
             }
             CoordinatorMessage::Drop { units } => state.hand.drop_all(units),
             _ => {}
@@ -194,10 +197,13 @@ struct Hand {
 }
 
 impl Hand {
-    fn add(&mut self, unit: UnitAttempt) {
-        if !self.assigned.contains(&unit) {
+    /// `false`: it is there already.
+    fn add(&mut self, unit: UnitAttempt) -> bool {
+        let is_new = !self.assigned.contains(&unit);
+        if is_new {
             self.assigned.push(unit);
         }
+        is_new
     }
 
     fn drop_all(&mut self, units: &[UnitAttempt]) {
@@ -239,9 +245,8 @@ mod tests {
     #[test]
     fn a_unit_is_in_hand_until_its_end_is_acknowledged() {
         let mut hand = Hand::default();
-        hand.add(unit("a"));
-        hand.add(unit("b"));
-        hand.add(unit("a"));
+        assert!(hand.add(unit("a")) && hand.add(unit("b")));
+        assert!(!hand.add(unit("a")), "it is not run twice");
         hand.end(7, vec![unit("a")]);
         hand.acknowledged(6);
         assert_eq!(hand.assigned, [unit("a"), unit("b")]);

@@ -116,6 +116,11 @@ impl Talk {
         self.stream.flush().await
     }
 
+    pub(crate) async fn say_bytes(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
+        self.stream.flush().await.unwrap();
+    }
+
     /// Gives it all units of the world.
     pub(crate) async fn assign(&mut self, world: &World) {
         let attempt: Attempt = serde_json::from_str("1").unwrap();

@@ -206,6 +206,11 @@ async fn an_older_coordinator_is_refused_and_a_newer_one_takes_over() {
     let (mut eager, _) = agent.connect().await;
     eager.say(CoordinatorMessage::Cancel).await;
     assert!(eager.hear().await.is_none());
+    // Nor is one whose frames have no end.
+    let (mut odd, _) = agent.connect().await;
+    odd.say_bytes(&[0xff; 64]).await;
+    assert!(odd.hear().await.is_none());
+    second.assign(&world).await;
     second.assign(&world).await;
     assert!(second.until(&mut heard, end_of("u1")).await, "it is still listened to");
     let known = heard.last;
