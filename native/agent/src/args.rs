@@ -1,9 +1,12 @@
 //! The agent's command line.
 
 use clap::Parser;
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
 use std::path::PathBuf;
 use std::time::Duration;
 use testfleet_protocol::path::Roots;
+use testfleet_protocol::run_options::Isolation;
 
 /// Main process of a Testfleet worker; started by a backend, speaks on its standard streams or over TCP.
 #[derive(Debug, Clone, Parser)]
@@ -33,6 +36,12 @@ pub(crate) struct Args {
     /// Let the coordinator dial; credentials come on standard input, the address goes to standard output
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<String>,
+    /// What the worker shares with others of its host: `none`, `directory` or `namespace`
+    #[arg(long, value_name = "KIND", default_value = "none", value_parser = parse_isolation)]
+    pub(crate) isolation: Isolation,
+    /// The process is the first of its namespaces
+    #[arg(long, hide = true)]
+    pub(crate) inside_namespaces: bool,
     /// Suspend each harness JVM until a debugger attaches to port 5005
     #[arg(long)]
     pub(crate) debug_jvm: bool,
@@ -49,6 +58,10 @@ impl Args {
     pub(crate) fn roots(&self) -> Roots {
         Roots::new(self.roots.clone())
     }
+}
+
+fn parse_isolation(text: &str) -> Result<Isolation, String> {
+    Isolation::deserialize(text.into_deserializer()).map_err(|error: serde::de::value::Error| error.to_string())
 }
 
 fn parse_root(text: &str) -> Result<(String, PathBuf), String> {

@@ -1,11 +1,13 @@
 //! The command line of a harness JVM.
 
 use crate::args::Args;
+use crate::isolation::own_folders;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use testfleet_protocol::bundle::{Bundle, Profile};
 use testfleet_protocol::path::Roots;
+use testfleet_protocol::run_options::Isolation;
 use testfleet_protocol::{Failure, FailureCode, Result};
 
 const MAIN_CLASS: &str = "dev.testfleet.harness.Main";
@@ -72,6 +74,13 @@ impl Launch {
         environment.entry("TMPDIR".to_owned()).or_insert_with(|| place.tmp.display().to_string());
         // First, so that the build's own choice wins.
         let mut jvm_args = vec![format!("-Djava.io.tmpdir={}", place.tmp.display())];
+        if place.args.isolation != Isolation::None {
+            let own = own_folders(&place.args.temp.join("home"))?;
+            for (name, value) in own.environment {
+                environment.entry(name).or_insert(value);
+            }
+            jvm_args.extend(own.properties.iter().map(|(name, value)| format!("-D{name}={value}")));
+        }
         jvm_args.extend(profile.jvm_args.iter().map(|arg| expand(arg)));
         if place.args.debug_jvm {
             jvm_args.push(DEBUG.to_owned());

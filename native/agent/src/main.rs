@@ -7,6 +7,7 @@ mod args;
 mod asking;
 mod connect;
 mod coordinator;
+mod isolation;
 mod jvm;
 mod launch;
 mod leftovers;
@@ -21,6 +22,7 @@ mod ways;
 use args::Args;
 use clap::Parser;
 use coordinator::Coordinator;
+use isolation::Role;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -39,11 +41,18 @@ fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     let args = Args::parse();
+    let isolated = match isolation::enter(&args) {
+        Ok(Role::Agent) => Ok(()),
+        Ok(Role::Ended(code)) => return code,
+        Err(failure) => Err(failure),
+    };
     connect::hide_memory();
     leftovers::adopt_orphans();
     let temp = args.temp.clone();
-    let made = leftovers::make_folder(&temp);
-    let is_ours = made.is_ok();
+    // In namespaces of its own, the first process made it and removes it.
+    let is_first = !args.inside_namespaces;
+    let made = isolated.and_then(|()| if is_first { leftovers::make_folder(&temp) } else { Ok(()) });
+    let is_ours = is_first && made.is_ok();
     let ended = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => {
             let ended = runtime.block_on(work(args, made));

@@ -25,6 +25,7 @@ pub fn class_file(bytes: &[u8]) {
 /// Reads the cache's tables, past their checksums.
 pub fn cache(bytes: &[u8]) {
     crate::content::read_tables(bytes);
+    super::cache_kept::read(bytes);
 }
 
 /// Reads a jar: its index, every class in it, and then its tests by the rules of each framework.

@@ -1,12 +1,12 @@
 //! Connects the state machine to workers, the clock and the journal.
 
 use super::decide::{Command, Input};
-use super::journal::JournalWriter;
+use super::journal::{JournalOf, JournalWriter, OutputLog};
 use super::link::{self, Arrival, Order};
 use super::state::State;
 use super::{RunInput, RunSummary};
 use crate::backend::{Backend, WorkerLife};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use testfleet_protocol::agent::CoordinatorMessage;
@@ -34,28 +34,47 @@ pub async fn run(
     events: mpsc::UnboundedSender<RunEvent>,
     mut cancel: watch::Receiver<bool>,
 ) -> Result<RunSummary> {
-    let state = State::new(&input, backend.name())?;
-    let journal = JournalWriter::create(&input.journal)?;
+    let mut state = State::new(&input, backend.name())?;
+    let (journal, first) = match &input.resumed {
+        Some(recorded) => {
+            recorded.events.iter().for_each(|event| state.apply(event));
+            (JournalWriter::go_on(&input.journal, recorded)?, Input::Resume { at_ms: now_ms() })
+        }
+        None => {
+            let (run, plan) = (input.run.clone(), input.plan_sha256.clone());
+            let of = JournalOf { run, plan, bundle: input.bundle_sha256.clone() };
+            (JournalWriter::create(&input.journal, &of)?, Input::Start { at_ms: now_ms() })
+        }
+    };
+    let mut on_disk = journal.on_disk();
+    let output = OutputLog::open(&input.journal, input.resumed.is_some())?;
     let (arrivals, mut arrived) = mpsc::channel(ARRIVALS);
     let mut driver = Driver {
         run: input.run,
         rules: input.options.rules(),
         state,
         journal,
+        output,
         events,
         backend,
         arrivals,
         lives: JoinSet::new(),
         orders: HashMap::new(),
         seen: HashMap::new(),
+        unacknowledged: VecDeque::new(),
         problems: Vec::new(),
     };
-    driver.take(vec![Input::Start { at_ms: now_ms() }])?;
+    driver.take(vec![first])?;
     let mut batch = Vec::new();
     while !driver.state.is_finished() {
         let cancelled = driver.state.cancelled;
         let inputs = tokio::select! {
             _ = arrived.recv_many(&mut batch, ARRIVALS) => batch.drain(..).map(|arrival| driver.input(arrival)).collect(),
+            Ok(()) = on_disk.changed() => {
+                let lines = *on_disk.borrow_and_update();
+                driver.acknowledge(lines);
+                continue;
+            }
             () = wanted(&mut cancel), if !cancelled => vec![Input::Cancel { at_ms: now_ms() }],
             Some(Err(error)) = driver.lives.join_next(), if !driver.lives.is_empty() => {
                 return Err(Failure::new(FailureCode::Internal, "failed to look after a worker").cause(&error));
@@ -77,13 +96,17 @@ struct Driver {
     rules: Rules,
     state: State,
     journal: JournalWriter,
+    output: OutputLog,
     events: mpsc::UnboundedSender<RunEvent>,
     backend: Arc<dyn Backend>,
     arrivals: mpsc::Sender<Arrival>,
     lives: JoinSet<()>,
     orders: HashMap<u32, mpsc::UnboundedSender<Order>>,
-    /// Highest message number of each worker's present life, until it is acknowledged.
+    /// Highest message number of each worker's present life since the last batch.
     seen: HashMap<u32, u64>,
+    /// What is acknowledged once so many lines of the journal are on the disk, with the worker and its number: an agent
+    /// keeps what it said until a power cut can't take it away any more.
+    unacknowledged: VecDeque<(u64, u32, u64)>,
     problems: Vec<Failure>,
 }
 
@@ -99,6 +122,7 @@ impl Driver {
             }
             Arrival::Ended { worker, failure } => {
                 self.seen.remove(&worker);
+                self.unacknowledged.retain(|(_, of, _)| *of != worker);
                 self.orders.remove(&worker);
                 Input::WorkerEnded { worker, failure: Some(failure), at_ms }
             }
@@ -112,13 +136,17 @@ impl Driver {
         for input in inputs {
             let (events, also) = self.state.step(input);
             // What tests write is no part of the state, and a suite can write without end.
-            for event in events.iter().filter(|event| !matches!(event, RunEvent::Output { .. })) {
-                self.journal.append(event)?;
+            for event in &events {
+                match event {
+                    RunEvent::Output { .. } => self.output.append(event),
+                    _ => self.journal.append(event)?,
+                }
             }
             happened.extend(events);
             commands.extend(also);
         }
-        self.journal.flush()?;
+        self.output.flush()?;
+        let lines = self.journal.flush()?;
         for event in happened {
             // Without a listener the run goes on: the journal has it all.
             let _ = self.events.send(event);
@@ -126,10 +154,18 @@ impl Driver {
         for command in commands {
             self.execute(command);
         }
-        for (worker, seq) in std::mem::take(&mut self.seen) {
+        let seen = std::mem::take(&mut self.seen);
+        self.unacknowledged.extend(seen.into_iter().map(|(worker, seq)| (lines, worker, seq)));
+        let on_disk = *self.journal.on_disk().borrow();
+        self.acknowledge(on_disk);
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, on_disk: u64) {
+        let durable = self.unacknowledged.partition_point(|(lines, ..)| *lines <= on_disk);
+        for (_, worker, seq) in self.unacknowledged.drain(..durable).collect::<Vec<_>>() {
             self.say(worker, CoordinatorMessage::Ack { seq });
         }
-        Ok(())
     }
 
     fn execute(&mut self, command: Command) {

@@ -2,12 +2,14 @@
 
 use super::Context;
 use super::history::Recorder;
+use super::runs::RunDir;
 use crate::backend::Backend;
 use crate::plan::Timings;
-use crate::report::words::{counted, verdict_word};
+use crate::report::words::{counted, thousands, verdict_word};
 use crate::report::{Aggregate, Console, ConsoleOptions, ReportDirs, Summary, write_all};
 use crate::reuse::Outcomes;
-use crate::run::{RunInput, RunSummary, run};
+use crate::run::{Recorded, RunInput, RunSummary, read_output, run};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -63,6 +65,28 @@ impl<'a> Show<'a> {
             record,
             output,
         }
+    }
+
+    /// Takes in what happened before another coordinator left the run.
+    pub(crate) fn replay(&mut self, dir: &RunDir, recorded: &Recorded) {
+        let output = read_output(&dir.journal());
+        for event in output.iter().chain(&recorded.events) {
+            self.aggregate.apply(event);
+            self.outcomes.apply(event);
+            self.recorder.take(event);
+            // It was said when it happened.
+            let _ = self.console.on_event(event);
+        }
+        if recorded.torn_bytes > 0 {
+            let bytes = counted(recorded.torn_bytes, "byte", "bytes");
+            let text = format!("The record of run {} ended in the middle of a line: {bytes} were cut off", dir.id);
+            self.context.sink.say(Level::Lifecycle, text);
+        }
+        let done = recorded.events.iter().filter(|event| matches!(event, RunEvent::TestVerdict { .. })).count() as u64;
+        let planned: BTreeSet<_> = self.plan.units.iter().flat_map(|unit| unit.test_ids()).collect();
+        let all = counted(planned.len() as u64, "test has its verdict", "tests have their verdict");
+        let text = format!("Going on with run {}: {} of {all}", dir.id, thousands(done));
+        self.context.sink.say(Level::Lifecycle, text);
     }
 
     /// Runs to the end, showing each event as it comes.

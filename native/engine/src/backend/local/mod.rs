@@ -11,7 +11,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use tcp::{Tcp, Tether};
-use testfleet_protocol::run_options::{ConnectionOptions, LocalConnection};
+use testfleet_protocol::run_options::{ConnectionOptions, Isolation, LocalConnection};
 use testfleet_protocol::{Failure, FailureCode, Result};
 use tokio::process::{Child, Command};
 
@@ -29,6 +29,8 @@ pub struct LocalConfig {
     pub environment: BTreeMap<String, String>,
     /// Names the run; part of the temp folders' names.
     pub run: String,
+    /// How far workers are kept apart.
+    pub isolation: Isolation,
     /// Suspend each test JVM until a debugger attaches to port 5005.
     pub debug_jvm: bool,
     /// For how many seconds a JVM that is asked about classes may say nothing; `None` leaves it to the agent.
@@ -72,6 +74,7 @@ impl LocalBackend {
             root.push(dir);
             command.arg("--root").arg(root);
         }
+        command.arg("--isolation").arg(isolation_word(config.isolation));
         if config.debug_jvm {
             command.arg("--debug-jvm");
         }
@@ -88,6 +91,14 @@ impl LocalBackend {
     async fn spawn(&self, life: WorkerLife) -> Result<Connection> {
         let temp = self.temp.join(format!("w{}", life.worker));
         let mut command = self.command(life, &temp);
+        if self.tcp.is_some() && self.config.isolation == Isolation::Namespace {
+            // A network of its own has a loopback of its own, where nobody else is.
+            return Err(Failure::new(
+                FailureCode::InvalidRequest,
+                "failed to start a worker: in a network of its own it can't be reached over TCP",
+            )
+            .hint("choose isolation = 'directory', or reach local agents over pipes"));
+        }
         let way = match &self.tcp {
             Some(tcp) => Some(tcp.prepare(life, &mut command).await?),
             None => None,
@@ -108,6 +119,15 @@ impl LocalBackend {
             Some(way) => (None, Some(way.hand_over(stdin, stdout).await)),
         };
         Ok(Connection { line, process: Box::new(LocalProcess { child, temp, log, _tether: tether }) })
+    }
+}
+
+/// As the agent's command line has it.
+fn isolation_word(isolation: Isolation) -> &'static str {
+    match isolation {
+        Isolation::None => "none",
+        Isolation::Directory => "directory",
+        Isolation::Namespace => "namespace",
     }
 }
 

@@ -3,11 +3,10 @@ package dev.testfleet.harness;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.testfleet.harness.Frameworks.EveryJUnit4;
 import dev.testfleet.harness.wire.StreamKind;
 
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
 
 import java.util.List;
 
@@ -16,8 +15,7 @@ class JUnit4Test {
         return HarnessRun.of("junit4", "junit4", options);
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"junit4", "junit412"})
+    @EveryJUnit4
     void runsLegacyTests(String classpath) throws Exception {
         assertEquals(
                 LegacyExpectations.plain(),
