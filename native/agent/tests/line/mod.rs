@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use testfleet_engine::backend::local::LocalBackend;
 use testfleet_engine::backend::{Backend, BoxFuture, Connection, Line, WorkerLife};
 use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage};
-use testfleet_protocol::run_options::LocalConnection;
+use testfleet_protocol::run_options::{Isolation, LocalConnection};
 use testfleet_protocol::test::Verdict;
 use testfleet_wire::Reach;
 use tokio::io::{AsyncRead, ReadBuf};
@@ -51,6 +51,15 @@ async fn over_tcp_everything_is_as_over_pipes() {
         let open = ended.finished("descriptors").reason.clone().unwrap();
         assert!(open.contains("pipe:") && !open.contains("socket:"), "{open}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_of_its_own_is_not_reached_over_tcp() {
+    let mut world = world(LocalConnection::Dial, &[(":test", "A", &["passes"])]);
+    world.options.isolation = Isolation::Namespace;
+    let ended = world.run(1).await;
+    assert!(ended.lost("passes").contains("can't be reached over TCP"), "{}", ended.lost("passes"));
+    assert!(ended.summary.problems.iter().all(|problem| problem.hint.is_some()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
