@@ -11,6 +11,8 @@ use tokio::sync::{mpsc, watch};
 
 /// How long an agent works on without a coordinator that never said how long.
 const ORPHAN: Duration = Duration::from_secs(600);
+/// Bytes that may wait for an acknowledgement before files have to wait.
+const ROOM_FOR_FILES: u64 = 1 << 20;
 
 /// The agent's side of the line.
 pub(crate) struct Coordinator {
@@ -94,6 +96,18 @@ impl Coordinator {
     /// Waits while too much is on its way. The returned future borrows nothing of the coordinator.
     pub(crate) fn room(&self) -> impl Future<Output = ()> + use<> {
         self.until(|state| state.spool.has_room(state.connected))
+    }
+
+    /// Whether [`Coordinator::room`] would not wait.
+    pub(crate) fn has_room(&self) -> bool {
+        let state = self.shared.lock();
+        state.spool.has_room(state.connected)
+    }
+
+    /// Waits until there is so little on its way that a piece of a file delays nothing. Without a coordinator files wait
+    /// where they are.
+    pub(crate) fn room_for_files(&self) -> impl Future<Output = ()> + use<> {
+        self.until(|state| state.spool.bytes() < ROOM_FOR_FILES)
     }
 
     /// Waits until everything was acknowledged.

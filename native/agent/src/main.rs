@@ -3,16 +3,25 @@
 //! Whatever ends the agent (it was told to finish, the coordinator is gone, SIGTERM), the JVM, what tests
 //! started and the worker's temporary folder go with it.
 
+mod aftermath;
 mod args;
 mod asking;
+mod collect;
 mod connect;
 mod coordinator;
+mod coverage;
+mod deadlines;
+mod dumps;
+mod ending;
 mod isolation;
 mod jvm;
 mod launch;
 mod leftovers;
 mod line;
 mod live;
+mod memory;
+mod outgoing;
+mod output;
 mod segments;
 mod spool;
 mod supervisor;
@@ -23,6 +32,7 @@ use args::Args;
 use clap::Parser;
 use coordinator::Coordinator;
 use isolation::Role;
+use outgoing::Outgoing;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -110,7 +120,8 @@ async fn supervise(args: Args, folder: Result<()>, coordinator: &mut Coordinator
     let host = nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned());
     let version = env!("CARGO_PKG_VERSION");
     coordinator.greet(AgentMessage::first_hello(args.worker, args.life, version, host, std::process::id()));
-    Supervisor::new(args, bundle, tmp).work(coordinator).await
+    let outgoing = Outgoing::new(&args.temp)?;
+    Supervisor::new(args, bundle, tmp, outgoing).work(coordinator).await
 }
 
 fn read_bundle(path: &Path) -> Result<Bundle> {
