@@ -176,11 +176,11 @@ impl Shared {
                 self.tell();
                 return Ok(true);
             }
-            CoordinatorMessage::Assign { unit, attempt, .. } => {
-                // Said over one line, and again over the next, whose hello came before the first arrived.
-                if !state.hand.add(UnitAttempt { unit: unit.id.clone(), attempt: *attempt }) {
-                    return Ok(true);
-                }
+            // Said over one line, and again over the next, whose hello came before the first arrived.
+            CoordinatorMessage::Assign { unit, attempt, .. }
+                if !state.hand.add(UnitAttempt { unit: unit.id.clone(), attempt: *attempt }) =>
+            {
+                return Ok(true);
             }
             CoordinatorMessage::Drop { units } => state.hand.drop_all(units),
             _ => {}
