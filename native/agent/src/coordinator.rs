@@ -9,11 +9,10 @@ use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage, UnitAttempt};
 use testfleet_protocol::{Failure, Result};
 use tokio::sync::{mpsc, watch};
 
-/// Bytes that may wait for an acknowledgement before files have to wait.
-const ROOM_FOR_FILES: u64 = 1 << 20;
-
 /// How long an agent works on without a coordinator that never said how long.
 const ORPHAN: Duration = Duration::from_secs(600);
+/// Bytes that may wait for an acknowledgement before files have to wait.
+const ROOM_FOR_FILES: u64 = 1 << 20;
 
 /// The agent's side of the line.
 pub(crate) struct Coordinator {
@@ -105,7 +104,8 @@ impl Coordinator {
         state.spool.has_room(state.connected)
     }
 
-    /// Waits until there is so little on its way that a piece of a file delays nothing.
+    /// Waits until there is so little on its way that a piece of a file delays nothing. Without a coordinator files wait
+    /// where they are.
     pub(crate) fn room_for_files(&self) -> impl Future<Output = ()> + use<> {
         self.until(|state| state.spool.bytes() < ROOM_FOR_FILES)
     }
@@ -176,11 +176,11 @@ impl Shared {
                 self.tell();
                 return Ok(true);
             }
-            CoordinatorMessage::Assign { unit, attempt, .. } => {
-                // Said over one line, and again over the next, whose hello came before the first arrived.
-                if !state.hand.add(UnitAttempt { unit: unit.id.clone(), attempt: *attempt }) {
-                    return Ok(true);
-                }
+            // Said over one line, and again over the next, whose hello came before the first arrived.
+            CoordinatorMessage::Assign { unit, attempt, .. }
+                if !state.hand.add(UnitAttempt { unit: unit.id.clone(), attempt: *attempt }) =>
+            {
+                return Ok(true);
             }
             CoordinatorMessage::Drop { units } => state.hand.drop_all(units),
             _ => {}

@@ -99,7 +99,7 @@ impl Spool {
                 let at = if self.memory + frame.len() <= self.limits.memory {
                     At::Memory(frame)
                 } else {
-                    self.to_disk(frame).unwrap_or_else(At::Memory)
+                    self.write(frame).unwrap_or_else(At::Memory)
                 };
                 self.keep(at, false);
             }
@@ -124,7 +124,7 @@ impl Spool {
         self.remark()?;
         let (unit_of, test_of) = (unit.clone(), test.clone());
         let frame = frame_of(self.last() + 1, AgentMessage::Output { unit, test, stream, text })?;
-        let at = if fits_memory(self) { Some(At::Memory(frame)) } else { self.to_disk(frame).ok() };
+        let at = if fits_memory(self) { Some(At::Memory(frame)) } else { self.write(frame).ok() };
         match at {
             Some(at) => {
                 self.keep(at, true);
@@ -169,7 +169,7 @@ impl Spool {
     }
 
     /// The message that is to be the last goes to disk, or is given back.
-    fn to_disk(&mut self, frame: Vec<u8>) -> std::result::Result<At, Vec<u8>> {
+    fn write(&mut self, frame: Vec<u8>) -> std::result::Result<At, Vec<u8>> {
         match self.segments.append(self.last() + 1, &frame) {
             Ok(place) => {
                 self.disk_is_full = false;
@@ -240,6 +240,11 @@ impl Spool {
         self.acknowledged + 1
     }
 
+    /// Bytes that are not acknowledged.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Whether everything was acknowledged.
     pub(crate) fn is_empty(&self) -> bool {
         self.kept.is_empty() && self.left_out.is_none()
@@ -253,7 +258,7 @@ impl Spool {
     /// Whether the JVM may go on saying something.
     pub(crate) fn has_room(&self, connected: bool) -> bool {
         let full = self.disk_is_full && self.memory >= self.limits.memory;
-        !full && !(connected && self.bytes >= self.limits.window)
+        !(full || connected && self.bytes >= self.limits.window)
     }
 }
 

@@ -38,19 +38,20 @@ pub(crate) struct Heard {
     pub(crate) messages: BTreeMap<u64, AgentMessage>,
     /// Bytes of output.
     pub(crate) output: u64,
+    /// Characters of pieces of files.
+    pub(crate) pieces: u64,
     pub(crate) last: u64,
 }
 
 impl Direct {
     /// Starts an agent; `wrapper` are the words before its own command line.
     pub(crate) async fn start(world: &World, wrapper: &[&str], reach: Reach) -> Self {
-        drop(world.backend(1, None));
         let authority = Authority::new("r1", Validity::of_a_run()).unwrap();
         let temp = world.temp().join("tf-direct/w1");
         let agent = world.agent.to_str().unwrap();
         let mut words = wrapper.iter().copied().chain([agent]);
         let mut command = Command::new(words.next().unwrap());
-        command.args(words).arg("--bundle").arg(world.dir.path().join("bundle.json"));
+        command.args(words).arg("--bundle").arg(world.bundle_file());
         command.args(["--worker", "1", "--workers", "1", "--listen", "127.0.0.1:0", "--temp"]).arg(&temp);
         command.arg("--root").arg(format!("project={}", world.dir.path().join("project").display()));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
@@ -147,7 +148,7 @@ impl Talk {
         .expect("in time")
     }
 
-    /// Takes and acknowledges what comes until `last` is among it, or the line ends. Output is counted, not kept.
+    /// Takes and acknowledges what comes until `last` is among it, or the line ends. Output and files are counted, not kept.
     pub(crate) async fn until(&mut self, heard: &mut Heard, last: impl Fn(&AgentMessage) -> bool) -> bool {
         while let Some(Envelope { seq, message }) = self.hear().await {
             if seq == 0 {
@@ -163,6 +164,7 @@ impl Talk {
             let is_last = last(&message);
             match message {
                 AgentMessage::Output { text, .. } => heard.output += text.len() as u64,
+                AgentMessage::FilePiece { data, .. } => heard.pieces += data.len() as u64,
                 message => {
                     heard.messages.insert(seq, message);
                 }
@@ -191,7 +193,7 @@ pub(crate) fn end_of(unit: &str) -> impl Fn(&AgentMessage) -> bool {
     move |message| matches!(message, AgentMessage::UnitFinished { unit: id, .. } if id.0 == unit)
 }
 
-/// Rules with these time-outs in milliseconds, under which all output travels.
+/// Rules with these time-outs in milliseconds, under which all output travels as such.
 pub(crate) fn rules(lease_ms: u64, orphan_timeout_ms: u64) -> Rules {
     let output = OutputLimits { head_bytes: u64::MAX / 4, tail_bytes: 0, file_bytes: 0 };
     Rules { lease_ms, orphan_timeout_ms, output, ..Rules::default() }

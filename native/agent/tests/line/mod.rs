@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use testfleet_engine::backend::local::LocalBackend;
 use testfleet_engine::backend::{Backend, BoxFuture, Connection, Line, WorkerLife};
 use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage};
-use testfleet_protocol::run_options::LocalConnection;
+use testfleet_protocol::run_options::{Isolation, LocalConnection, OutputLimits, Rules};
 use testfleet_protocol::test::Verdict;
 use testfleet_wire::Reach;
 use tokio::io::{AsyncRead, ReadBuf};
@@ -51,6 +51,15 @@ async fn over_tcp_everything_is_as_over_pipes() {
         let open = ended.finished("descriptors").reason.clone().unwrap();
         assert!(open.contains("pipe:") && !open.contains("socket:"), "{open}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_of_its_own_is_not_reached_over_tcp() {
+    let mut world = world(LocalConnection::Dial, &[(":test", "A", &["passes"])]);
+    world.options.isolation = Isolation::Namespace;
+    let ended = world.run(1).await;
+    assert!(ended.lost("passes").contains("can't be reached over TCP"), "{}", ended.lost("passes"));
+    assert!(ended.summary.problems.iter().all(|problem| problem.hint.is_some()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -230,11 +239,18 @@ async fn two_gigabytes_of_output_fill_no_memory_and_results_arrive() {
     let world = World::new(&[(":test", "A", &["passes", "floods", "passes1"])]);
     let mut agent = Direct::start(&world, &[], Reach::default()).await;
     let mut heard = Heard::default();
-    let mut talk = agent.welcome(1, Some(0), rules(30_000, 60_000)).await;
+    let limits = OutputLimits { file_bytes: 256 << 20, ..OutputLimits::default() };
+    let mut talk = agent.welcome(1, Some(0), Rules { output: limits, ..rules(30_000, 60_000) }).await;
     talk.assign(&world).await;
     assert!(talk.until(&mut heard, end_of("u1")).await);
-    assert_eq!(heard.output, 2 << 30);
     assert_eq!(heard.finished(), ["passes()", "floods()", "passes1()"]);
+    assert!(heard.output >= limits.head_bytes + limits.tail_bytes && heard.output < 1 << 20, "{}", heard.output);
+    // Results did not wait for the file, which is far longer than what may be on its way.
+    assert!(heard.pieces < 128 << 20, "{}", heard.pieces);
+    let last_piece = |message: &AgentMessage| matches!(message, AgentMessage::FilePiece { last: true, .. });
+    assert!(talk.until(&mut heard, last_piece).await);
+    // In Base64.
+    assert!(heard.pieces / 4 * 3 >= limits.file_bytes, "{}", heard.pieces);
     let memory = agent.memory();
     assert!(memory < 150 << 20, "{} MiB", memory >> 20);
     talk.say(CoordinatorMessage::Cancel).await;
@@ -266,7 +282,6 @@ async fn an_agent_without_the_right_credentials_says_so() {
     use std::process::Stdio;
     use tokio::io::AsyncWriteExt;
     let world = World::new(&[(":test", "A", &["passes"])]);
-    drop(world.backend(1, None));
     for (input, words) in [
         (&b""[..], "standard input ended before them"),
         (b"GET / HTTP/1.1", "it can't have 1195725856 bytes"),
@@ -275,7 +290,7 @@ async fn an_agent_without_the_right_credentials_says_so() {
     ] {
         let mut child = tokio::process::Command::new(&world.agent)
             .arg("--bundle")
-            .arg(world.dir.path().join("bundle.json"))
+            .arg(world.bundle_file())
             .args(["--worker", "1", "--workers", "1", "--dial", "127.0.0.1:9", "--temp"])
             .arg(world.temp().join("tf-x/w1"))
             .stdin(Stdio::piped())
