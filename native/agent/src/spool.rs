@@ -240,11 +240,6 @@ impl Spool {
         self.acknowledged + 1
     }
 
-    /// Bytes that are not acknowledged.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     /// Whether everything was acknowledged.
     pub(crate) fn is_empty(&self) -> bool {
         self.kept.is_empty() && self.left_out.is_none()
