@@ -9,10 +9,11 @@ use crate::discover::{ANSWERS, Kept};
 use crate::plan::{Past, TIMINGS, Timings, plan as make_plan};
 use crate::report::{Aggregate, Console, ConsoleOptions, ReportDirs, write_all};
 use crate::reuse::Store;
-use crate::run::{Queue, RunInput, State, parse_journal, reseal, units_run_by};
+use crate::run::{FileStore, Queue, RunInput, State, parse_journal, reseal, units_run_by};
 use crate::{bundle as bundles, document, plan as plans, select, session};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use testfleet_protocol::agent::AgentMessage;
 use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::plan::Plan;
@@ -83,6 +84,27 @@ pub fn passed(bytes: &[u8]) {
     store.merge(&copy);
     assert_eq!(store, copy);
     store.expire(1 << 50, 30);
+}
+
+/// Reads JaCoCo's data up to where it is torn.
+pub fn coverage(bytes: &[u8]) {
+    let whole = session::coverage::whole_blocks(bytes);
+    assert_eq!(session::coverage::whole_blocks(&bytes[..whole]), whole);
+}
+
+/// Takes pieces of files as an agent sends them: nothing is written outside of the run's folder.
+pub fn file_pieces(bytes: &[u8]) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut store = FileStore::new(&folder.path().join("run"), &Default::default());
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let Ok(piece) = serde_json::from_slice::<AgentMessage>(line) else { continue };
+        if let Ok(Some(RunEvent::FileStored { path, .. })) = store.take(1, piece) {
+            assert!(folder.path().join("run").join(&path).is_file(), "{path} is not there");
+        }
+    }
+    store.worker_ended(1);
+    let outside = std::fs::read_dir(folder.path()).expect("the folder is there").count();
+    assert!(outside <= 1, "a file was written outside of the run's folder");
 }
 
 /// Reads what a class file mentions.
@@ -192,7 +214,9 @@ mod tests {
     #[test]
     fn all_seeds_are_read_or_refused() {
         let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds");
-        let targets: [(&str, Reader); 13] = [
+        let targets: [(&str, Reader); 15] = [
+            ("coverage", coverage),
+            ("file_pieces", file_pieces),
             ("passed", passed),
             ("references", references),
             ("class_file", references),

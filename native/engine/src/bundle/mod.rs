@@ -132,6 +132,7 @@ fn profile(task: &TestTask, roots: &Roots, files: &mut Files) -> Result<Profile>
             .collect(),
         working_dir: roots.relativize(&task.working_dir)?,
         fork_every: task.fork_every,
+        class_timeout_ms: task.timeout_ms,
         framework: task.framework.clone(),
     })
 }

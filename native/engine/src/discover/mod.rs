@@ -4,7 +4,6 @@
 //! the frameworks that the Test tasks name; docs/discovery.md says what class files can't tell.
 
 mod annotation;
-mod ant_pattern;
 mod ask;
 mod ask_cache;
 mod ask_runners;

@@ -1,6 +1,5 @@
 //! Discovery of one Test task.
 
-use super::ant_pattern::FileFilter;
 use super::ask::{Answer, Answers, Question, Reason, only_known};
 use super::ask_verify::BothSides;
 use super::class_file::{ClassFile, Nesting};
@@ -21,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use testfleet_protocol::Result;
+use testfleet_protocol::ant_pattern::FileFilter;
 use testfleet_protocol::request::{Framework, TestTask};
 use testfleet_protocol::test::{TaskPath, TestName};
 

@@ -277,11 +277,11 @@ fn heard(state: &State, worker: u32, message: AgentMessage, at_ms: u64) -> Decis
                 endings::unit_finished(state, worker, held, failures, at_ms, &mut events);
             }
         }
-        AgentMessage::JvmDied { task, pid, unit, reason, was_ready, .. } => {
+        AgentMessage::JvmDied { task, pid, unit, reason, was_ready, evidence, .. } => {
             let held = unit.and_then(|tried| in_hand(state, worker, &tried.unit, tried.attempt));
             // A report that repeats itself names a unit that is no longer there, and a JVM that is known to be dead.
             if held.is_some() || pid.is_some() && known.jvm == pid {
-                let died = endings::JvmDeath { task, pid, reason, was_ready };
+                let died = endings::JvmDeath { task, pid, reason, was_ready, evidence };
                 endings::jvm_died(state, worker, held, died, at_ms, &mut events, &mut commands);
             }
         }

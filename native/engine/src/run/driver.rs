@@ -1,15 +1,17 @@
 //! Connects the state machine to workers, the clock and the journal.
 
 use super::decide::{Command, Input};
+use super::files::FileStore;
 use super::journal::{JournalOf, JournalWriter, OutputLog};
 use super::link::{self, Arrival, Order};
 use super::state::State;
 use super::{RunInput, RunSummary};
 use crate::backend::{Backend, WorkerLife};
 use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use testfleet_protocol::agent::CoordinatorMessage;
+use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage};
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::run_options::Rules;
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
@@ -35,9 +37,13 @@ pub async fn run(
     mut cancel: watch::Receiver<bool>,
 ) -> Result<RunSummary> {
     let mut state = State::new(&input, backend.name())?;
+    let mut files = FileStore::new(input.journal.parent().unwrap_or(Path::new(".")), &input.options.output);
     let (journal, first) = match &input.resumed {
         Some(recorded) => {
-            recorded.events.iter().for_each(|event| state.apply(event));
+            recorded.events.iter().for_each(|event| {
+                state.apply(event);
+                files.apply(event);
+            });
             (JournalWriter::go_on(&input.journal, recorded)?, Input::Resume { at_ms: now_ms() })
         }
         None => {
@@ -61,6 +67,7 @@ pub async fn run(
         lives: JoinSet::new(),
         orders: HashMap::new(),
         seen: HashMap::new(),
+        files,
         unacknowledged: VecDeque::new(),
         problems: Vec::new(),
     };
@@ -104,6 +111,7 @@ struct Driver {
     orders: HashMap<u32, mpsc::UnboundedSender<Order>>,
     /// Highest message number of each worker's present life since the last batch.
     seen: HashMap<u32, u64>,
+    files: FileStore,
     /// What is acknowledged once so many lines of the journal are on the disk, with the worker and its number: an agent
     /// keeps what it said until a power cut can't take it away any more.
     unacknowledged: VecDeque<(u64, u32, u64)>,
@@ -122,6 +130,7 @@ impl Driver {
             }
             Arrival::Ended { worker, failure } => {
                 self.seen.remove(&worker);
+                self.files.worker_ended(worker);
                 self.unacknowledged.retain(|(_, of, _)| *of != worker);
                 self.orders.remove(&worker);
                 Input::WorkerEnded { worker, failure: Some(failure), at_ms }
@@ -134,6 +143,14 @@ impl Driver {
         let mut happened = Vec::new();
         let mut commands = Vec::new();
         for input in inputs {
+            // Bytes are no business of the state machine; that a file is there is in the journal.
+            let input = match input {
+                Input::Message { worker, message: piece @ AgentMessage::FilePiece { .. }, .. } => {
+                    happened.extend(self.store(worker, piece)?);
+                    continue;
+                }
+                input => input,
+            };
             let (events, also) = self.state.step(input);
             // What tests write is no part of the state, and a suite can write without end.
             for event in &events {
@@ -166,6 +183,19 @@ impl Driver {
         for (_, worker, seq) in self.unacknowledged.drain(..durable).collect::<Vec<_>>() {
             self.say(worker, CoordinatorMessage::Ack { seq });
         }
+    }
+
+    /// Stores a piece of a file. One that can't be stored is a problem of its own, and no reason to end the run.
+    fn store(&mut self, worker: u32, piece: AgentMessage) -> Result<Option<RunEvent>> {
+        let stored = self.files.take(worker, piece).unwrap_or_else(|failure| {
+            tracing::warn!(%failure, "a file of a worker is not stored");
+            self.problems.push(failure);
+            None
+        });
+        if let Some(event) = &stored {
+            self.journal.append(event)?;
+        }
+        Ok(stored)
     }
 
     fn execute(&mut self, command: Command) {

@@ -4,7 +4,7 @@ use super::decide::{Command, lost, test_ended};
 use super::state::State;
 use super::workers::Held;
 use std::collections::{BTreeMap, VecDeque};
-use testfleet_protocol::agent::ClassFailure;
+use testfleet_protocol::agent::{ClassFailure, Evidence};
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::test::{Finished, Outcome, TaskPath, TestId, TestName, Thrown};
 use testfleet_protocol::{Failure, FailureCode};
@@ -35,6 +35,8 @@ pub(super) struct JvmDeath {
     pub(super) reason: String,
     /// Whether it had worked.
     pub(super) was_ready: bool,
+    /// What tells more.
+    pub(super) evidence: Vec<Evidence>,
 }
 
 /// Why tests could not be completed: the word and the sentence.
@@ -106,15 +108,9 @@ pub(super) fn jvm_died(
     events: &mut Vec<RunEvent>,
     commands: &mut Vec<Command>,
 ) {
-    let JvmDeath { task, pid, reason, was_ready } = died;
+    let JvmDeath { task, pid, reason, was_ready, evidence } = died;
     let reason = with_telling_line(&reason, was_ready);
-    events.push(RunEvent::JvmDied {
-        worker,
-        pid: pid.unwrap_or(0),
-        reason: reason.clone(),
-        evidence: Vec::new(),
-        at_ms,
-    });
+    events.push(RunEvent::JvmDied { worker, pid: pid.unwrap_or(0), reason: reason.clone(), evidence, at_ms });
     let never_works = !was_ready && !state.proven.contains(&task);
     let (kind, what) = if was_ready { ("JvmDied", "died") } else { ("JvmStart", "did not start") };
     let cause = Cause { kind, reason: &format!("the test JVM {what}: {reason}") };

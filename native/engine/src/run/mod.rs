@@ -8,6 +8,7 @@ mod chains;
 pub mod decide;
 mod driver;
 mod endings;
+mod files;
 mod job;
 mod journal;
 mod link;
@@ -31,6 +32,7 @@ mod workers;
 
 pub use asking::{AllAnswers, ask};
 pub use driver::run;
+pub use files::FileStore;
 pub(crate) use journal::read_output;
 pub use journal::{JournalOf, JournalWriter, Recorded, read_events, read_journal};
 #[cfg(any(fuzzing, test))]

@@ -82,6 +82,7 @@ impl Bench {
                 was_ready: pid.is_some(),
                 cause: DeathCause::Died,
                 evidence: Vec::new(),
+                blamed: Vec::new(),
             },
         );
     }

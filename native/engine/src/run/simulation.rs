@@ -136,6 +136,7 @@ impl World {
             was_ready: true,
             cause: DeathCause::Died,
             evidence: Vec::new(),
+            blamed: Vec::new(),
         });
     }
 
@@ -162,6 +163,7 @@ impl World {
                     was_ready: false,
                     cause: DeathCause::Died,
                     evidence: Vec::new(),
+                    blamed: Vec::new(),
                 };
                 agent.sent.push_back(message);
                 return true;

@@ -1,6 +1,7 @@
 //! One command, one stream of events: what JNI and the command line use.
 
 mod ask;
+pub(crate) mod coverage;
 mod history;
 mod listing;
 pub(crate) mod panic;

@@ -219,7 +219,7 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         }
     };
     let plan = Arc::new(job.plan);
-    let mut show = Show::new(context, Arc::clone(&plan), job.timings, job.record, job.output);
+    let mut show = Show::new(context, Arc::clone(&plan), job.timings, job.record, job.output, dir.folder());
     if let Some(recorded) = &resumed {
         show.replay(&dir, recorded);
     }
@@ -244,8 +244,13 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         isolation: context.request.options.run.isolation,
         debug_jvm: job.debug_jvm,
         answer_within: None,
+        connection: context.request.options.run.connection,
     });
     let ended = show.follow(input, Arc::new(backend));
+    // The coverage of one worker alone is not what the build's own reports are of.
+    if single.is_none() {
+        show.merge_coverage(dir.folder());
+    }
     // Whatever ended the run, what came before is reported.
     let summary = show.finish(&job.dirs, &dir.journal());
     if job.record != Record::Nothing {

@@ -96,6 +96,10 @@ impl RunDir {
         self.dir.join("plan.json")
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        &self.dir
+    }
+
     pub(crate) fn journal(&self) -> PathBuf {
         self.dir.join("journal.jsonl")
     }

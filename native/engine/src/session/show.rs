@@ -1,6 +1,7 @@
 //! Follows a run: every event goes to the console, the reports, the timings and whoever listens.
 
 use super::Context;
+use super::coverage::Coverage;
 use super::history::Recorder;
 use super::runs::RunDir;
 use crate::backend::Backend;
@@ -28,6 +29,7 @@ pub(crate) struct Show<'a> {
     aggregate: Aggregate,
     console: Console,
     outcomes: Outcomes,
+    coverage: Coverage,
     recorder: Recorder,
     record: Record,
     output: bool,
@@ -53,13 +55,15 @@ impl<'a> Show<'a> {
         timings: Timings,
         record: Record,
         output: bool,
+        run_dir: &Path,
     ) -> Self {
         let options = ConsoleOptions { build_name: context.request.build_name.clone(), workers: plan.workers };
         Self {
             context,
-            aggregate: Aggregate::new(&plan).named(context.request.build_name.clone()),
+            aggregate: Aggregate::new(&plan).named(context.request.build_name.clone()).of_folder(run_dir),
             console: Console::new(&plan, options),
             outcomes: Outcomes::default(),
+            coverage: Coverage::default(),
             plan,
             recorder: Recorder::new(timings),
             record,
@@ -73,6 +77,7 @@ impl<'a> Show<'a> {
         for event in output.iter().chain(&recorded.events) {
             self.aggregate.apply(event);
             self.outcomes.apply(event);
+            self.coverage.apply(event);
             self.recorder.take(event);
             // It was said when it happened.
             let _ = self.console.on_event(event);
@@ -124,6 +129,7 @@ impl<'a> Show<'a> {
     fn take(&mut self, event: RunEvent) {
         self.aggregate.apply(&event);
         self.outcomes.apply(&event);
+        self.coverage.apply(&event);
         self.recorder.take(&event);
         self.context.sink.say_all(self.console.on_event(&event));
         match &event {
@@ -140,6 +146,14 @@ impl<'a> Show<'a> {
     /// How tests ended so far.
     pub(crate) fn outcomes(&self) -> &Outcomes {
         &self.outcomes
+    }
+
+    /// Puts the coverage that was measured where the build looks for it. A run stands whatever becomes of it.
+    pub(crate) fn merge_coverage(&self, run_dir: &Path) {
+        match self.coverage.merge(&self.context.request.tasks, run_dir) {
+            Ok(notices) => notices.iter().for_each(|notice| self.context.sink.say(Level::Warn, notice.as_str())),
+            Err(failure) => self.context.sink.say(Level::Warn, failure.to_string()),
+        }
     }
 
     /// Writes the reports and the timings, says how it went.

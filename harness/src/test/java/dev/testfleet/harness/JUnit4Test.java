@@ -33,6 +33,38 @@ class JUnit4Test {
     }
 
     @Test
+    void whatRunsBetweenTheInvocationsOfATestIsNotItsTime() throws Exception {
+        assertEquals(
+                List.of(
+                        "start FourParameterized.one()",
+                        "pause FourParameterized.one()",
+                        "start FourParameterized.other()",
+                        "pause FourParameterized.other()",
+                        "resume FourParameterized.one()",
+                        "pause FourParameterized.one()",
+                        "resume FourParameterized.other()",
+                        "pause FourParameterized.other()"),
+                junit4()
+                        .whole("legacy.FourParameterized", "one()", "other()")
+                        .run()
+                        .times()
+                        .stream()
+                        .filter(line -> !line.contains("ED"))
+                        .toList());
+    }
+
+    @Test
+    void aTestThatRunsOutOfMemoryFailsAlone() throws Exception {
+        List<String> results =
+                junit4().whole("legacy.FourOutOfMemory", "all()", "one()").run().results();
+        assertEquals(2, results.size(), results::toString);
+        assertTrue(
+                results.get(0).startsWith("FourOutOfMemory.all() FAILED OutOfMemoryError"),
+                results::toString);
+        assertEquals("FourOutOfMemory.one() PASSED", results.get(1));
+    }
+
+    @Test
     void aClassThatJUnitRefusesErrsItsTests() throws Exception {
         List<String> results = junit4().part("legacy.FourBroken", "one()").run().results();
         assertEquals(2, results.size(), results::toString);
