@@ -1,23 +1,23 @@
 // Runs a prepared request quietly once and then under each fault, and shows a table. Started by tests/fault-drill.
 //
-//   node drill.mjs REQUEST PROGRAMS [--backend B] [--seconds-between N] [--short] [--seed N] [--fault WORD]
+//   node drill.mjs REQUEST PROGRAMS [EXPECTED] [--backend B] [--seconds-between N] [--short] [--seed N] [--fault WORD]
+//
+// EXPECTED is a table of tests whose verdict in the quiet run is known; all others pass there.
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { FAULTS, killCoordinator } from './faults.mjs';
-import { judge, verdictsOf } from './judge.mjs';
-import { random, table } from './figures.mjs';
-import { Run } from './run.mjs';
+import { random, seconds, table } from './figures.mjs';
+import { Ground } from './ground.mjs';
+import { judge, thrownOf } from './judge.mjs';
 
 /** Faults of the short form. */
-const SHORT = ['JVM killed', 'agent killed', 'coordinator killed, resumed', 'agent paused for longer than its lease'];
+const SHORT = ['JVM killed', 'coordinator killed, resumed', 'agent killed'];
 /** How many broken promises are shown of each row. */
 const SHOWN = 10;
 
-const { values: options, positionals: [requestFile, programsFolder] } = parseArgs({
+const { values: options, positionals: [request, programs, expected] } = parseArgs({
   allowPositionals: true,
   options: {
     backend: { type: 'string', default: 'local' },
@@ -33,47 +33,40 @@ if (!(between > 0) || !Number.isInteger(seed)) {
   console.error('fault-drill: --seconds-between is a number above 0, --seed a whole one');
   process.exit(2);
 }
-const programs = resolve(programsFolder);
-const base = JSON.parse(readFileSync(requestFile, 'utf8'));
-const work = mkdtempSync(join(tmpdir(), 'fault-drill-'));
-const cleanUps = new Set();
+/** What the short form asks of tests that take long on purpose. */
+const environment = options.short ? { DRILL_PRINT_BYTES: '50000000' } : {};
+const ground = new Ground({
+  name: 'fault-drill', request, programs,
+  choose: (chosen) => {
+    chosen.backend = options.backend;
+    if (options.short && chosen.run.timeouts.testMs) chosen.run.timeouts.testMs = 15_000;
+  },
+});
 
-function cleanUp() {
-  for (const step of cleanUps) step();
-  cleanUps.clear();
-  rmSync(work, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
-}
-for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-  process.on(name, () => {
-    cleanUp();
-    process.exit(130);
-  });
-}
-
-const runOf = (name, extra = {}) =>
-  new Run({ folder: join(work, name), base, programs, shared: join(work, 'shared'), options: (chosen) => { chosen.backend = options.backend; }, ...extra });
-
-async function quietRun() {
-  const run = runOf('quiet');
-  cleanUps.add(() => run.remove());
-  const from = Date.now();
-  run.start();
-  const exit = await run.ended;
-  const events = run.journal();
-  if (!events.some(({ type }) => type === 'runFinished')) {
-    throw new Error(`the quiet run did not come to its end (exit ${exit}):\n${run.log()}`);
+/** How the quiet run differs from what its tests are made for. */
+function unexpected({ verdicts, events }) {
+  if (!expected || !existsSync(expected)) return [];
+  const [, ...rows] = readFileSync(expected, 'utf8').trim().split('\n').map((line) => line.split('\t'));
+  const wanted = new Map(rows.map(([test, verdict, kind]) => [test, { verdict, kind }]));
+  const thrown = thrownOf(events);
+  const differences = [];
+  for (const [key, verdict] of verdicts) {
+    const test = key.slice(key.indexOf(' ') + 1);
+    const want = wanted.get(test) ?? { verdict: 'passed', kind: '' };
+    wanted.delete(test);
+    const { kind, message } = thrown.get(key) ?? { kind: '', message: '' };
+    if (verdict !== want.verdict || kind !== want.kind) {
+      differences.push(`${test}: ${verdict} (${kind || 'nothing thrown'} ${message.split('\n')[0]}), expected ${want.verdict} (${want.kind || 'nothing thrown'})`);
+    }
   }
-  const quiet = verdictsOf(events);
-  const { broken } = judge({ quiet, run, named: () => false });
-  const left = await run.left();
-  return { quiet, wall: Date.now() - from, broken: [...broken, ...left.map((what) => `left behind: ${what}`)] };
+  return [...differences, ...[...wanted.keys()].map((test) => `${test} did not run`)];
 }
 
 /** Strikes again and again until the run ends; says how often, and how many tests were in flight when coordinators died. */
 async function strikeUntilEnd(run, fault, chance) {
   let strikes = 0;
   let flying = 0;
-  let forgotten = []; // what a killed coordinator left 5 s later
+  const left = []; // what a killed coordinator left 5 s later
   // The first strike comes somewhere in the first half, so that the shortest run is met, too.
   const share = 0.05 + chance() * 0.45;
   const met = await run.until((events) =>
@@ -84,60 +77,58 @@ async function strikeUntilEnd(run, fault, chance) {
       if (running === undefined) break;
       flying += running;
       strikes += 1;
-      forgotten.push(...await run.left());
+      left.push(...await run.left());
       run.start('--resume', ...(fault.args ?? []));
     } else if (await fault.strike(run, chance)) {
       strikes += 1;
     }
     await Promise.race([run.ended, sleep((0.5 + chance()) * between * 1_000)]);
   }
-  return { strikes, flying, forgotten };
+  return { strikes, flying, left };
 }
 
 async function underFault(fault, quiet, number) {
-  const folder = join(work, `fault-${number}`);
+  const name = `fault-${number}`;
+  const folder = ground.folder(name);
   const chance = random(seed + number);
-  const tidy = () => fault.tidy?.(folder);
-  cleanUps.add(tidy);
-  const run = runOf(`fault-${number}`, fault.prepare && { temp: fault.prepare(folder) });
-  const remove = () => run.remove();
-  cleanUps.delete(tidy);
-  cleanUps.add(remove).add(tidy); // processes first, then their disk
+  if (fault.tidy) ground.atEnd(() => fault.tidy(folder));
+  const run = ground.run(name, { environment, ...(fault.prepare && { temp: fault.prepare(folder) }) });
   const from = Date.now();
   run.start(...(fault.args ?? []));
-  const { strikes, flying, forgotten } = await strikeUntilEnd(run, fault, chance);
-  await run.ended;
+  const { strikes, flying, left } = await strikeUntilEnd(run, fault, chance);
+  const came = await ground.awaitEnd(run, quiet.wall);
   const wall = Date.now() - from;
-  const judged = judge({ quiet, run, named: fault.named });
-  const broken = [...judged.broken, ...[...forgotten, ...await run.left()].map((what) => `left behind: ${what}`)];
+  const judged = judge({ quiet: quiet.verdicts, run, named: fault.named });
+  const broken = [...judged.broken, ...[...left, ...await run.left()].map((what) => `left behind: ${what}`)];
+  if (!came) broken.unshift('the run did not end');
   if (strikes === 0) broken.push('the fault never struck: the run was over before');
+  // Tests that run are struck with their worker, or with the coordinator.
   const most = fault.kills === 'coordinator' ? flying : judged.struck;
   if (judged.again > most) broken.push(`${judged.again} tests were started twice, ${most} were in flight`);
   if (broken.length > 0) console.log(run.log().split('\n').slice(-30).join('\n'));
-  remove();
-  tidy();
-  cleanUps.delete(remove);
-  cleanUps.delete(tidy);
+  run.remove();
   return { strikes, wall, ...judged, flying: most, broken };
 }
 
 let status = 1;
 try {
   console.log(`seed ${seed}`);
-  const { quiet, wall, broken } = await quietRun();
-  const rows = [['none', '-', seconds(wall), `${quiet.size} of ${quiet.size}`, '-', '-', '-', broken.length === 0 ? 'holds' : 'BROKEN']];
-  const problems = broken.map((what) => ['none', what]);
-  const wanted = FAULTS.filter(({ name }) => (!options.short || SHORT.includes(name)) && name.includes(options.fault));
-  for (const [number, fault] of wanted.entries()) {
+  const quiet = await ground.quiet({ environment });
+  quiet.broken.push(...unexpected(quiet));
+  const all = quiet.verdicts.size;
+  const rows = [['none', '-', seconds(quiet.wall), `${all} of ${all}`, '-', '-', '-', quiet.broken.length === 0 ? 'holds' : 'BROKEN']];
+  const problems = quiet.broken.map((what) => ['none', what]);
+  for (const [number, fault] of FAULTS.entries()) {
+    if ((options.short && !SHORT.includes(fault.name)) || !fault.name.includes(options.fault)) continue;
     const refused = fault.refused?.();
     if (refused) {
       rows.push([fault.name, '-', '-', '-', '-', '-', '-', 'not done']);
       console.log(`${fault.name}: not done: ${refused}`);
       continue;
     }
-    console.log(`${fault.name} ...`);
     const row = await underFault(fault, quiet, number);
-    rows.push([fault.name, row.strikes, seconds(row.wall), `${row.equal} of ${quiet.size}`, row.faults.length, row.again, row.flying, row.broken.length === 0 ? 'holds' : 'BROKEN']);
+    rows.push([fault.name, row.strikes, seconds(row.wall), `${row.equal} of ${all}`, row.faults.length, row.again, row.flying, row.broken.length === 0 ? 'holds' : 'BROKEN']);
+    console.log(`${fault.name}: ${rows.at(-1).at(-1)}`);
     problems.push(...row.broken.slice(0, SHOWN).map((what) => [fault.name, what]));
     if (row.broken.length > SHOWN) problems.push([fault.name, `and ${row.broken.length - SHOWN} more`]);
   }
@@ -148,10 +139,6 @@ try {
 } catch (error) {
   console.error(`fault-drill: ${error.stack}`);
 } finally {
-  cleanUp();
+  ground.cleanUp();
 }
 process.exit(status);
-
-function seconds(milliseconds) {
-  return (milliseconds / 1_000).toFixed(1);
-}

@@ -21,3 +21,6 @@ export function table(header, rows) {
   const [first, ...others] = all.map(line);
   return [first, `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`, ...others].join('\n');
 }
+
+/** Milliseconds in words of a table. */
+export const seconds = (milliseconds) => (milliseconds / 1_000).toFixed(1);

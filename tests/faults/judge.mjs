@@ -13,7 +13,7 @@ export const verdictsOf = (events) =>
   new Map(events.filter(({ type }) => type === 'testVerdict').map(({ test, verdict }) => [testKey(test), verdict]));
 
 /** What the last try of each test threw: kind and message. */
-function thrownOf(events) {
+export function thrownOf(events) {
   const finished = events.filter(({ type }) => type === 'testFinished');
   return new Map(finished.map(({ test, finished: { thrown, reason } }) =>
     [testKey(test), { kind: thrown?.[0]?.kind ?? '', message: thrown?.[0]?.message ?? reason ?? '' }]));
