@@ -162,11 +162,7 @@ final class PlatformSource implements Oracle.Source {
             className = ((ClassSource) source).getClassName();
         }
         listed.add(
-                Listed.legacy(
-                                "junit-vintage",
-                                containers,
-                                className,
-                                node.getLegacyReportingName())
+                Listed.legacy("junit-vintage", containers, className, node.getLegacyReportingName())
                         .in(suites));
     }
 

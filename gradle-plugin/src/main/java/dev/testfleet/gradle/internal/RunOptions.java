@@ -54,7 +54,10 @@ public final class RunOptions {
         described.put("collect", extension.getCollect().get());
         String resume = extension.getResume().get();
         example = "testfleet { resume = 'auto' }";
-        described.put("resume", Map.of("mode", Choices.oneOf("resume", resume, RESUMES, example)));
+        // The configuration cache of Gradle 8.8 can't read back what Map.of makes.
+        Map<String, Object> resumed = new LinkedHashMap<>();
+        resumed.put("mode", Choices.oneOf("resume", resume, RESUMES, example));
+        described.put("resume", resumed);
         return described;
     }
 
