@@ -32,6 +32,8 @@ pub(super) enum Arrival {
 pub(super) enum Order {
     /// Send this. After `Finish` and `Cancel` the agent has a limited time to end.
     Say(CoordinatorMessage),
+    /// It sends files: the time that it has to end after `Finish` begins anew.
+    Sending,
     /// End the worker by force.
     Kill(Failure),
 }
@@ -175,6 +177,11 @@ async fn obey(
         let message = match order {
             Some(Order::Kill(failure)) => return failure,
             Some(Order::Say(message)) => message,
+            Some(Order::Sending) => {
+                let finishing = deadline.filter(|(_, grace)| *grace == FINISH);
+                deadline = finishing.map(|_| (Instant::now() + FINISH, FINISH)).or(deadline);
+                continue;
+            }
             None => std::future::pending().await,
         };
         let grace = match &message {
