@@ -204,6 +204,20 @@ impl Harness {
                     self.send(FromHarness::Output { unit, test: Some(test.clone()), stream: Stream::Stdout, bytes });
                 }
             }
+            "naps" => std::thread::sleep(Duration::from_millis(150)),
+            "floods" => {
+                for _ in 0..65_536 {
+                    let bytes = vec![b'x'; 32 << 10];
+                    let unit = unit.to_owned();
+                    self.send(FromHarness::Output { unit, test: Some(test.clone()), stream: Stream::Stdout, bytes });
+                }
+            }
+            "descriptors" => {
+                let entries = std::fs::read_dir("/proc/self/fd").expect("a list of descriptors").flatten();
+                let open = entries.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+                let lines: Vec<_> = open.map(|target| target.display().to_string()).collect();
+                finished.reason = Some(lines.join("\n"));
+            }
             "stops" => {
                 let _ = kill(getpid(), Signal::SIGSTOP);
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use testfleet_protocol::path::Roots;
 use testfleet_protocol::run_options::Isolation;
 
-/// Main process of a Testfleet worker; started by a backend, speaks on its standard streams.
+/// Main process of a Testfleet worker; started by a backend, speaks on its standard streams or over TCP.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "testfleet-agent", version)]
 pub(crate) struct Args {
@@ -30,6 +30,12 @@ pub(crate) struct Args {
     /// This worker's own folder: made by the agent, removed at its end
     #[arg(long, value_name = "DIR")]
     pub(crate) temp: PathBuf,
+    /// Dial the coordinator there; credentials come on standard input
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "listen")]
+    pub(crate) dial: Option<String>,
+    /// Let the coordinator dial; credentials come on standard input, the address goes to standard output
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<String>,
     /// What the worker shares with others of its host: `none`, `directory` or `namespace`
     #[arg(long, value_name = "KIND", default_value = "none", value_parser = parse_isolation)]
     pub(crate) isolation: Isolation,

@@ -7,6 +7,7 @@ mod aftermath;
 mod args;
 mod asking;
 mod collect;
+mod connect;
 mod coordinator;
 mod coverage;
 mod deadlines;
@@ -16,13 +17,16 @@ mod isolation;
 mod jvm;
 mod launch;
 mod leftovers;
+mod line;
 mod live;
 mod memory;
 mod outgoing;
 mod output;
+mod segments;
 mod spool;
 mod supervisor;
 mod text;
+mod ways;
 
 use args::Args;
 use clap::Parser;
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         Ok(Role::Ended(code)) => return code,
         Err(failure) => Err(failure),
     };
+    connect::hide_memory();
     leftovers::adopt_orphans();
     let temp = args.temp.clone();
     // In namespaces of its own, the first process made it and removes it.
@@ -86,16 +91,23 @@ async fn work(args: Args, folder: Result<()>) -> Result<Ending> {
     let mut terminated = signal(SignalKind::terminate()).map_err(signals)?;
     // Ctrl-C in a terminal reaches the agents too; what it means is the coordinator's to say.
     let _interrupted = signal(SignalKind::interrupt()).map_err(signals)?;
-    let mut coordinator = Coordinator::new(tokio::io::stdin(), tokio::io::stdout());
+    // Writing beyond a limit of file sizes is an error then, not the end.
+    let _too_long = signal(SignalKind::from_raw(nix::sys::signal::Signal::SIGXFSZ as i32)).map_err(signals)?;
+    let mut coordinator = Coordinator::new(args.temp.join("spool"));
+    let mut line = connect::keep_line(&args, &coordinator).await?;
     let ended = tokio::select! {
         ended = supervise(args, folder, &mut coordinator) => ended,
         _ = terminated.recv() => Ok(Ending::Stopped),
     };
+    if let Some(failure) = coordinator.failure() {
+        return Err(failure);
+    }
     if let Err(failure) = &ended {
         coordinator.send(AgentMessage::Failed { failure: failure.clone() })?;
         // Too late is told by the end of the agent itself.
         let _ = tokio::time::timeout(LAST_MESSAGE, coordinator.all_acknowledged()).await;
     }
+    line.abort_all();
     ended
 }
 
@@ -107,7 +119,7 @@ async fn supervise(args: Args, folder: Result<()>, coordinator: &mut Coordinator
     let bundle = read_bundle(&args.bundle)?;
     let host = nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned());
     let version = env!("CARGO_PKG_VERSION");
-    coordinator.greet(AgentMessage::first_hello(args.worker, args.life, version, host, std::process::id()))?;
+    coordinator.greet(AgentMessage::first_hello(args.worker, args.life, version, host, std::process::id()));
     let outgoing = Outgoing::new(&args.temp)?;
     Supervisor::new(args, bundle, tmp, outgoing).work(coordinator).await
 }

@@ -131,7 +131,9 @@ impl Kept {
         self.total += bytes.len() as u64;
         self.passed += now.len() as u64;
         if self.fits(limits) {
-            self.head.extend_from_slice(now);
+            if limits.file_bytes > 0 {
+                self.head.extend_from_slice(now);
+            }
             self.tail.extend_from_slice(later);
             return now;
         }

@@ -2,6 +2,7 @@
 
 mod asking;
 mod fixture;
+mod line;
 
 use fixture::World;
 use nix::sys::signal::Signal;

@@ -21,8 +21,8 @@ pub trait Backend: Send + Sync {
     /// Whatever kept the worker from starting.
     fn start(&self, life: WorkerLife) -> BoxFuture<'_, Result<Connection>>;
 
-    /// Another line to an agent after the former one broke; `None` where agents end with their line. It is tried until the
-    /// worker's lease is over.
+    /// Another line to an agent after the former one broke; `None` where agents end with their line. It is tried, also
+    /// within the future, until the worker's lease is over; an error says that it will never work.
     fn reconnect(&self, _life: WorkerLife) -> Option<BoxFuture<'_, Result<Line>>> {
         None
     }
@@ -44,8 +44,9 @@ pub struct WorkerLife {
 
 /// A worker that was started.
 pub struct Connection {
-    /// The first line to its agent.
-    pub line: Line,
+    /// The first line to its agent; `None` where [`Backend::reconnect`] brings the first as well, so that a start does not
+    /// wait for the agent.
+    pub line: Option<Line>,
     /// The worker itself.
     pub process: Box<dyn WorkerProcess>,
 }

@@ -1,22 +1,29 @@
-//! One life of one worker: starts it, carries messages both ways, sees to its end.
+//! One life of one worker: starts it, carries messages both ways over lines that may break and come again, sees to its end.
 
-use crate::backend::{Backend, Connection, Line, WorkerLife};
+mod conversation;
+
+use crate::backend::{Backend, Connection, Line, WorkerLife, WorkerProcess};
+use conversation::Talk;
 use std::time::Duration;
 use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage, Envelope};
-use testfleet_protocol::frame::{self, Decoder};
-use testfleet_protocol::{Failure, FailureCode, Result};
+use testfleet_protocol::frame::Decoder;
+use testfleet_protocol::test::Stream;
+use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 /// How long an agent may take until it says hello.
-const HELLO: Duration = Duration::from_secs(60);
+const HELLO: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 60 });
 
 /// How long an agent may take to end after it was told to, its JVM's own end included.
 const FINISH: Duration = Duration::from_secs(20);
 
 /// How long an agent may take to end after a cancel.
-const CANCEL: Duration = Duration::from_secs(5);
+const CANCEL: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
+
+/// How long a worker is out of reach before the user is told.
+const OUT_OF_REACH: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
 
 /// What a life brings to the run.
 #[derive(Debug)]
@@ -48,26 +55,42 @@ pub(super) async fn live(
 ) {
     let worker = life.worker;
     let failure = match backend.start(life).await {
-        Ok(connection) => connected(worker, connection, orders, &arrivals).await,
+        Ok(connection) => connected(life, backend, connection, orders, &arrivals).await,
         Err(failure) => failure,
     };
     // The run no longer listens when it has failed itself; there is nobody left to tell.
     let _ = arrivals.send(Arrival::Ended { worker, failure }).await;
 }
 
+/// How a life came to its end.
+enum End {
+    /// By this failure: the agent's own last word, a breach of the protocol, or the run's order.
+    Known(Failure),
+    /// The worker's process ended, in these words.
+    Process(String),
+    /// Its line did, or the run did.
+    Line,
+}
+
 async fn connected(
-    worker: u32,
+    life: WorkerLife,
+    backend: &dyn Backend,
     connection: Connection,
     orders: mpsc::UnboundedReceiver<Order>,
     arrivals: &mpsc::Sender<Arrival>,
 ) -> Failure {
-    let Connection { line: Line { from_agent, to_agent }, mut process } = connection;
-    let (outgoing, frames) = mpsc::unbounded_channel();
+    let worker = life.worker;
+    let Connection { line, mut process } = connection;
+    let talk = Talk::default();
     // In one task, so that nothing survives it; side by side, so that a full pipe one way never stops the other.
-    let known = tokio::select! {
-        end = listen(worker, from_agent, arrivals) => end.err(),
-        failure = obey(worker, orders, outgoing) => Some(failure),
-        () = write(to_agent, frames) => None,
+    let end = tokio::select! {
+        end = lines(life, backend, line, process.as_mut(), &talk, arrivals) => end,
+        failure = obey(worker, orders, &talk) => End::Known(failure),
+    };
+    let known = match end {
+        End::Known(failure) => Some(failure),
+        End::Process(how) => return ended(worker, &how),
+        End::Line => None,
     };
     if known.is_some() {
         process.kill();
@@ -79,80 +102,157 @@ async fn connected(
             process.wait().await
         }
     };
-    known.unwrap_or_else(|| {
-        Failure::new(FailureCode::WorkerBroken, format!("failed to keep worker {worker}: its agent {how}"))
-    })
+    known.unwrap_or_else(|| ended(worker, &how))
 }
 
-/// Reads until the agent's end; a failure is the agent's own last word or a breach of the protocol.
-async fn listen(worker: u32, mut agent: impl AsyncRead + Unpin, arrivals: &mpsc::Sender<Arrival>) -> Result<()> {
-    let mut inbox = Inbox::default();
-    let mut chunk = vec![0; 64 << 10];
+fn ended(worker: u32, how: &str) -> Failure {
+    broken(worker, &format!("its agent {how}"))
+}
+
+/// One line after another, until there will be none.
+async fn lines(
+    life: WorkerLife,
+    backend: &dyn Backend,
+    first: Option<Line>,
+    process: &mut dyn WorkerProcess,
+    talk: &Talk,
+    arrivals: &mpsc::Sender<Arrival>,
+) -> End {
     let hello_by = Instant::now() + HELLO;
-    let mut last_word = None;
+    let mut line = first;
     loop {
-        let read = if !inbox.greeted && inbox.seen == 0 {
-            tokio::time::timeout_at(hello_by, agent.read(&mut chunk)).await.map_err(|_| {
-                broken(worker, &format!("its agent did not say hello within {} s", HELLO.as_secs()))
-                    .hint("the machine may be overloaded; look at the agent's log")
-            })?
-        } else {
+        if let Some(line) = line.take() {
+            let Line { from_agent, to_agent } = line;
+            let heard = tokio::select! {
+                heard = listen(life, from_agent, talk, hello_by, arrivals) => heard,
+                never = write(to_agent, talk) => match never {},
+            };
+            match heard {
+                Ok(Heard::LineEnded) => talk.lock().line_broke(),
+                Ok(Heard::RunEnded) => return End::Line,
+                Err(failure) => return End::Known(failure),
+            }
+        }
+        let Some(another) = backend.reconnect(life) else { return End::Line };
+        let greeted = talk.lock().greeted;
+        let is_ending = talk.lock().is_ending();
+        tokio::select! {
+            another = another => match another {
+                Ok(another) => line = Some(another),
+                Err(failure) => return End::Known(failure),
+            },
+            how = process.wait() => return End::Process(how),
+            () = sleep_until(hello_by), if !greeted => return End::Known(no_hello(life.worker)),
+            never = tell_when_it_lasts(life.worker, arrivals), if greeted && !is_ending => match never {},
+        }
+    }
+}
+
+/// Tells the user of a worker that is out of reach for long, once.
+async fn tell_when_it_lasts(worker: u32, arrivals: &mpsc::Sender<Arrival>) -> std::convert::Infallible {
+    tokio::time::sleep(OUT_OF_REACH).await;
+    let seconds = OUT_OF_REACH.as_secs();
+    let text =
+        format!("[testfleet: worker {worker} is out of reach for {seconds} s; it works on, and is tried again]\n");
+    tracing::warn!("{}", text.trim());
+    let message = AgentMessage::Output { unit: None, test: None, stream: Stream::Stderr, text };
+    // Who no longer listens need not know.
+    let _ = arrivals.send(Arrival::Message { worker, seq: 0, message }).await;
+    std::future::pending().await
+}
+
+/// Why reading a line came to its end.
+enum Heard {
+    LineEnded,
+    /// Nobody wants to know more.
+    RunEnded,
+}
+
+/// Reads until the line's end; a failure is the agent's own last word or a breach of the protocol.
+async fn listen(
+    life: WorkerLife,
+    mut agent: impl AsyncRead + Unpin,
+    talk: &Talk,
+    hello_by: Instant,
+    arrivals: &mpsc::Sender<Arrival>,
+) -> Result<Heard> {
+    let worker = life.worker;
+    let known_before = {
+        let mut conversation = talk.lock();
+        conversation.line_begins()?;
+        conversation.greeted
+    };
+    // The first line has until the worker's deadline, any other as long from its beginning.
+    let hello_by = if known_before { Instant::now() + HELLO } else { hello_by };
+    let mut decoder = Decoder::default();
+    let mut chunk = vec![0; 64 << 10];
+    let mut last_word = None;
+    let mut introduced = false;
+    loop {
+        let read = if introduced {
             agent.read(&mut chunk).await
+        } else {
+            let read = tokio::time::timeout_at(hello_by, agent.read(&mut chunk)).await;
+            read.map_err(|_| no_hello(worker))?
         };
-        // A pipe that breaks is an agent that died: the exit status says more than the error.
+        // A line that breaks may be an agent that died: the exit status says more than the error.
         let Ok(count) = read else { break };
         if count == 0 {
             break;
         }
-        inbox.decoder.push(&chunk[..count]);
-        while let Some(envelope) = inbox.next(worker)? {
+        decoder.push(&chunk[..count]);
+        while let Some(payload) = decoder.next_frame()? {
+            let mut envelope = decode(worker, &payload)?;
+            if let AgentMessage::Hello { hand, .. } = &envelope.message {
+                check_hello(life, &envelope)?;
+                if known_before && !introduced {
+                    talk.hello_again(hand)?;
+                    envelope.message = AgentMessage::Alive;
+                }
+            } else if known_before && !introduced {
+                return Err(broken(worker, "its agent did not begin its connection with a hello"));
+            }
+            introduced = true;
+            let is_new = talk.lock().hears(&envelope).map_err(|failure| broken(worker, &failure.message))?;
+            if !is_new {
+                continue;
+            }
             if let AgentMessage::Failed { failure } = &envelope.message {
                 last_word = Some(failure.clone());
             }
             let arrival = Arrival::Message { worker, seq: envelope.seq, message: envelope.message };
             if arrivals.send(arrival).await.is_err() {
-                return Ok(());
+                return Ok(Heard::RunEnded);
             }
         }
     }
-    last_word.map_or(Ok(()), Err)
+    last_word.map_or(Ok(Heard::LineEnded), Err)
 }
 
-/// Frames to messages, each number once.
-#[derive(Debug, Default)]
-struct Inbox {
-    decoder: Decoder,
-    /// Highest number that arrived.
-    seen: u64,
-    /// Whether anything did.
-    greeted: bool,
+fn decode(worker: u32, payload: &[u8]) -> Result<Envelope> {
+    serde_json::from_slice(payload).map_err(|error| {
+        broken(worker, "its agent sent a message that makes no sense")
+            .cause(&error)
+            .hint("agent and engine must come from the same Testfleet version")
+    })
 }
 
-impl Inbox {
-    fn next(&mut self, worker: u32) -> Result<Option<Envelope>> {
-        while let Some(payload) = self.decoder.next_frame()? {
-            let envelope: Envelope = serde_json::from_slice(&payload).map_err(|error| {
-                broken(worker, "its agent sent a message that makes no sense")
-                    .cause(&error)
-                    .hint("agent and engine must come from the same Testfleet version")
-            })?;
-            if envelope.seq == 0 {
-                self.greeted = true;
-                return Ok(Some(envelope));
-            }
-            if envelope.seq > self.seen + 1 {
-                return Err(broken(
-                    worker,
-                    &format!("message {} followed message {}; something in between was lost", envelope.seq, self.seen),
-                ));
-            }
-            if envelope.seq == self.seen + 1 {
-                self.seen = envelope.seq;
-                return Ok(Some(envelope));
-            }
+/// An agent of this version is the one that was started. What another one says is for the run to refuse.
+fn check_hello(life: WorkerLife, envelope: &Envelope) -> Result<()> {
+    match &envelope.message {
+        AgentMessage::Hello { protocol, worker, life: of, .. }
+            if *protocol == VERSION && (*worker, *of) != (life.worker, life.life) =>
+        {
+            let text = format!("its agent says that it is worker {worker}, life {of}, not life {}", life.life);
+            Err(broken(life.worker, &text))
         }
-        Ok(None)
+        _ => Ok(()),
     }
+}
+
+fn no_hello(worker: u32) -> Failure {
+    broken(worker, &format!("its agent did not say hello within {} s", HELLO.as_secs()))
+        .hint("the machine may be overloaded; look at the agent's log")
 }
 
 fn broken(worker: u32, why: &str) -> Failure {
@@ -160,11 +260,7 @@ fn broken(worker: u32, why: &str) -> Failure {
 }
 
 /// Passes messages on to the writer; returns when the worker is to be ended by force.
-async fn obey(
-    worker: u32,
-    mut orders: mpsc::UnboundedReceiver<Order>,
-    outgoing: mpsc::UnboundedSender<Vec<u8>>,
-) -> Failure {
+async fn obey(worker: u32, mut orders: mpsc::UnboundedReceiver<Order>, talk: &Talk) -> Failure {
     let mut deadline: Option<(Instant, Duration)> = None;
     loop {
         let order = tokio::select! {
@@ -195,63 +291,21 @@ async fn obey(
                 deadline = Some((by, grace));
             }
         }
-        let mut frame = Vec::new();
-        let encoded = serde_json::to_vec(&message)
-            .map_err(|error| broken(worker, "a message could not be written").cause(&error))
-            .and_then(|payload| frame::encode(&payload, &mut frame));
-        if let Err(failure) = encoded {
-            return failure;
+        if let Err(failure) = talk.say(message) {
+            return broken(worker, "a message could not be written").cause(&failure);
         }
-        // The writer ends when the agent's pipe breaks; the reader then sees its end.
-        let _ = outgoing.send(frame);
     }
 }
 
-/// Writes until the end of the life. A pipe that breaks is left to the reader, which gets what was said before.
-async fn write(mut agent: impl AsyncWrite + Unpin, mut frames: mpsc::UnboundedReceiver<Vec<u8>>) {
-    while let Some(frame) = frames.recv().await {
-        if agent.write_all(&frame).await.is_err() || agent.flush().await.is_err() {
-            break;
+/// Writes until the end of the line, which is left to the reader: it gets what was said before.
+async fn write(mut agent: impl AsyncWrite + Unpin, talk: &Talk) -> std::convert::Infallible {
+    loop {
+        let bytes = talk.next_bytes().await;
+        if agent.write_all(&bytes).await.is_err() || agent.flush().await.is_err() {
+            return std::future::pending().await;
         }
     }
-    std::future::pending().await
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn frames(seqs: &[u64]) -> Inbox {
-        let mut inbox = Inbox::default();
-        for seq in seqs {
-            let message = AgentMessage::first_hello(1, 1, "1", "h".into(), *seq as u32);
-            let mut frame = Vec::new();
-            frame::encode(&serde_json::to_vec(&Envelope { seq: *seq, message }).unwrap(), &mut frame).unwrap();
-            inbox.decoder.push(&frame);
-        }
-        inbox
-    }
-
-    #[test]
-    fn repeated_numbers_count_once() {
-        let mut inbox = frames(&[1, 2, 1, 2, 3]);
-        let seqs: Vec<_> = std::iter::from_fn(|| inbox.next(1).unwrap()).map(|envelope| envelope.seq).collect();
-        assert_eq!(seqs, [1, 2, 3]);
-    }
-
-    #[test]
-    fn a_gap_is_an_error() {
-        let mut inbox = frames(&[1, 3]);
-        inbox.next(1).unwrap();
-        assert!(inbox.next(1).unwrap_err().message.contains("message 3 followed message 1"));
-    }
-
-    #[test]
-    fn a_message_that_makes_no_sense_is_an_error() {
-        let mut inbox = Inbox::default();
-        let mut frame = Vec::new();
-        frame::encode(b"{\"seq\":1,\"message\":{\"type\":\"song\"}}", &mut frame).unwrap();
-        inbox.decoder.push(&frame);
-        assert_eq!(inbox.next(4).unwrap_err().code, FailureCode::WorkerBroken);
-    }
-}
+mod tests;

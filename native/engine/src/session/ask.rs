@@ -105,6 +105,8 @@ impl LocalHarness<'_> {
             isolation: Default::default(),
             debug_jvm: false,
             answer_within: None,
+            // Questions end with their line; over a pipe it ends only with one of its sides.
+            connection: Default::default(),
         });
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)

@@ -244,6 +244,7 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         isolation: context.request.options.run.isolation,
         debug_jvm: job.debug_jvm,
         answer_within: None,
+        connection: context.request.options.run.connection,
     });
     let ended = show.follow(input, Arc::new(backend));
     // The coverage of one worker alone is not what the build's own reports are of.

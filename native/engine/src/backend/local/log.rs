@@ -43,7 +43,10 @@ impl LogTail {
 
     /// The last lines, once the log is read to its end or something else keeps it open.
     pub(super) async fn lines(&mut self) -> Vec<String> {
-        let _ = tokio::time::timeout(Duration::from_secs(1), &mut self.reader).await;
+        // A task whose end was seen must not be asked again.
+        if !self.reader.is_finished() {
+            let _ = tokio::time::timeout(Duration::from_secs(1), &mut self.reader).await;
+        }
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }

@@ -2,6 +2,7 @@
 
 mod leftovers;
 mod log;
+mod tcp;
 
 use super::{Backend, BoxFuture, Connection, Line, WorkerLife, WorkerProcess};
 use log::LogTail;
@@ -9,7 +10,8 @@ use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use testfleet_protocol::run_options::Isolation;
+use tcp::{Tcp, Tether};
+use testfleet_protocol::run_options::{ConnectionOptions, Isolation, LocalConnection};
 use testfleet_protocol::{Failure, FailureCode, Result};
 use tokio::process::{Child, Command};
 
@@ -33,12 +35,16 @@ pub struct LocalConfig {
     pub debug_jvm: bool,
     /// For how many seconds a JVM that is asked about classes may say nothing; `None` leaves it to the agent.
     pub answer_within: Option<u32>,
+    /// How agents are reached.
+    pub connection: ConnectionOptions,
 }
 
-/// Starts agents as processes of this machine. They end with their coordinator: at the end of the pipe.
+/// Starts agents as processes of this machine. They end with their coordinator: at the end of a pipe, also where they
+/// speak over TCP.
 pub struct LocalBackend {
     config: LocalConfig,
     temp: PathBuf,
+    tcp: Option<Tcp>,
 }
 
 impl LocalBackend {
@@ -46,7 +52,8 @@ impl LocalBackend {
     pub fn new(config: LocalConfig) -> Self {
         let base = config.environment.get("TMPDIR").filter(|dir| Path::new(dir).is_absolute());
         let temp = Path::new(base.map_or("/tmp", String::as_str)).join(format!("tf-{}", config.run));
-        Self { config, temp }
+        let tcp = (config.connection.local != LocalConnection::Pipe).then(|| Tcp::new(&config.run, config.connection));
+        Self { config, temp, tcp }
     }
 
     /// The folder that holds the workers' own temp folders; gone when the last of them is.
@@ -54,15 +61,14 @@ impl LocalBackend {
         &self.temp
     }
 
-    fn spawn(&self, life: WorkerLife) -> Result<Connection> {
-        let (config, worker) = (&self.config, life.worker);
-        let temp = self.temp.join(format!("w{worker}"));
+    fn command(&self, life: WorkerLife, temp: &Path) -> Command {
+        let config = &self.config;
         let mut command = Command::new(&config.agent);
         command.arg("--bundle").arg(&config.bundle);
-        command.arg("--worker").arg(worker.to_string());
+        command.arg("--worker").arg(life.worker.to_string());
         command.arg("--life").arg(life.life.to_string());
         command.arg("--workers").arg(config.workers_total.to_string());
-        command.arg("--temp").arg(&temp);
+        command.arg("--temp").arg(temp);
         for (name, dir) in &config.roots {
             let mut root = std::ffi::OsString::from(format!("{name}="));
             root.push(dir);
@@ -79,8 +85,27 @@ impl LocalBackend {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Of its own group, so that Ctrl-C in the terminal reaches the coordinator alone, which ends its agents in order.
         command.process_group(0);
+        command
+    }
+
+    async fn spawn(&self, life: WorkerLife) -> Result<Connection> {
+        let temp = self.temp.join(format!("w{}", life.worker));
+        let mut command = self.command(life, &temp);
+        if self.tcp.is_some() && self.config.isolation == Isolation::Namespace {
+            // A network of its own has a loopback of its own, where nobody else is.
+            return Err(Failure::new(
+                FailureCode::InvalidRequest,
+                "failed to start a worker: in a network of its own it can't be reached over TCP",
+            )
+            .hint("choose isolation = 'directory', or reach local agents over pipes"));
+        }
+        let way = match &self.tcp {
+            Some(tcp) => Some(tcp.prepare(life, &mut command).await?),
+            None => None,
+        };
         let mut child = command.spawn().map_err(|error| {
-            Failure::new(FailureCode::WorkerBroken, format!("failed to start the agent {}", config.agent.display()))
+            let agent = self.config.agent.display();
+            Failure::new(FailureCode::WorkerBroken, format!("failed to start the agent {agent}"))
                 .cause(&error)
                 .hint("it comes with the plugin; it must be executable on this machine")
         })?;
@@ -88,10 +113,12 @@ impl LocalBackend {
         else {
             return Err(Failure::new(FailureCode::Internal, "failed to connect to an agent: it has no pipes"));
         };
-        Ok(Connection {
-            line: Line { from_agent: Box::new(stdout), to_agent: Box::new(stdin) },
-            process: Box::new(LocalProcess { child, temp, log: LogTail::follow(worker, stderr) }),
-        })
+        let log = LogTail::follow(life.worker, stderr);
+        let (line, tether) = match way {
+            None => (Some(Line { from_agent: Box::new(stdout), to_agent: Box::new(stdin) }), None),
+            Some(way) => (None, Some(way.hand_over(stdin, stdout).await)),
+        };
+        Ok(Connection { line, process: Box::new(LocalProcess { child, temp, log, _tether: tether }) })
     }
 }
 
@@ -110,7 +137,11 @@ impl Backend for LocalBackend {
     }
 
     fn start(&self, life: WorkerLife) -> BoxFuture<'_, Result<Connection>> {
-        Box::pin(async move { self.spawn(life) })
+        Box::pin(self.spawn(life))
+    }
+
+    fn reconnect(&self, life: WorkerLife) -> Option<BoxFuture<'_, Result<Line>>> {
+        self.tcp.as_ref().map(|tcp| -> BoxFuture<'_, Result<Line>> { Box::pin(tcp.line(life)) })
     }
 }
 
@@ -118,6 +149,8 @@ struct LocalProcess {
     child: Child,
     temp: PathBuf,
     log: LogTail,
+    /// Over TCP, the pipe whose end is the agent's.
+    _tether: Option<Tether>,
 }
 
 impl WorkerProcess for LocalProcess {
