@@ -43,7 +43,7 @@ impl Doom {
             let (first, stack) = message.split_once('\n').unwrap_or((message, ""));
             let evidence =
                 (!stack.is_empty()).then(|| Evidence { name: "stack".to_owned(), text: shortened(message, EVIDENCE) });
-            let verdict = format!("the harness could not go on after {first}");
+            let verdict = format!("it ran out of memory ({first})");
             return Self {
                 verdict,
                 cause: DeathCause::OutOfMemory,
@@ -105,7 +105,11 @@ impl Traces {
                 death.reason = format!("{}{deadlock}", doom.verdict);
                 return death;
             }
-            death.reason = format!("{}; {}", doom.verdict, end.how);
+            // Here too the agent killed it.
+            death.reason = match doom.cause {
+                DeathCause::OutOfMemory => doom.verdict,
+                _ => format!("{}; {}", doom.verdict, end.how),
+            };
         } else {
             let no_memory = no_memory(&end.last_lines, crash.as_deref());
             let crashed = crash.as_deref().and_then(headline);
@@ -229,7 +233,7 @@ mod tests {
     fn a_fault_of_memory_has_that_cause() {
         let doom = Doom::fault("java.lang.OutOfMemoryError: Java heap space\n\tat X", "");
         assert_eq!((doom.cause, doom.evidence.len()), (DeathCause::OutOfMemory, 1));
-        assert!(doom.verdict.ends_with("OutOfMemoryError: Java heap space"), "{}", doom.verdict);
+        assert_eq!(doom.verdict, "it ran out of memory (java.lang.OutOfMemoryError: Java heap space)");
         let doom = Doom::fault("no JUnit", "add it");
         assert_eq!((doom.cause, doom.verdict.as_str()), (DeathCause::Died, "no JUnit (hint: add it)"));
     }

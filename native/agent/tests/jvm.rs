@@ -14,8 +14,11 @@ fn limits(test_ms: Option<u64>, class_ms: Option<u64>) -> Rules {
     Rules { timeouts: Timeouts { test_ms, class_ms, run_ms: None }, ..Rules::default() }
 }
 
-/// Cause, reason, names of those to blame, and evidence, of each JVM that died.
-fn deaths(said: &[AgentMessage]) -> Vec<(DeathCause, String, Vec<String>, Vec<(String, String)>)> {
+/// Cause, reason, names of those to blame, and evidence: name and text.
+type Death = (DeathCause, String, Vec<String>, Vec<(String, String)>);
+
+/// Each JVM that died.
+fn deaths(said: &[AgentMessage]) -> Vec<Death> {
     let deaths = said.iter().filter_map(|message| match message {
         AgentMessage::JvmDied { cause, reason, blamed, evidence, .. } => {
             let evidence = evidence.iter().map(|one| (one.name.clone(), one.text.clone())).collect();

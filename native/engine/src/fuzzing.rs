@@ -87,7 +87,7 @@ pub fn passed(bytes: &[u8]) {
 }
 
 /// Reads JaCoCo's data up to where it is torn.
-pub fn coverage(bytes: &[u8]) {
+pub fn jacoco(bytes: &[u8]) {
     let whole = session::coverage::whole_blocks(bytes);
     assert_eq!(session::coverage::whole_blocks(&bytes[..whole]), whole);
 }
@@ -215,7 +215,7 @@ mod tests {
     fn all_seeds_are_read_or_refused() {
         let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds");
         let targets: [(&str, Reader); 15] = [
-            ("coverage", coverage),
+            ("jacoco", jacoco),
             ("file_pieces", file_pieces),
             ("passed", passed),
             ("references", references),

@@ -130,7 +130,9 @@ impl Driver {
             }
             Arrival::Ended { worker, failure } => {
                 self.seen.remove(&worker);
-                self.files.worker_ended(worker);
+                if let Some(failure) = self.files.worker_ended(worker).filter(|_| !self.state.cancelled) {
+                    self.problems.push(failure);
+                }
                 self.unacknowledged.retain(|(_, of, _)| *of != worker);
                 self.orders.remove(&worker);
                 Input::WorkerEnded { worker, failure: Some(failure), at_ms }
@@ -146,6 +148,7 @@ impl Driver {
             // Bytes are no business of the state machine; that a file is there is in the journal.
             let input = match input {
                 Input::Message { worker, message: piece @ AgentMessage::FilePiece { .. }, .. } => {
+                    self.order(worker, Order::Sending);
                     happened.extend(self.store(worker, piece)?);
                     continue;
                 }

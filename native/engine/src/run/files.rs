@@ -100,10 +100,12 @@ impl FileStore {
         }
     }
 
-    /// A worker is gone: what it did not finish is not wanted.
-    pub fn worker_ended(&mut self, worker: u32) {
+    /// A worker is gone: what it did not finish is not kept, which the failure says.
+    pub fn worker_ended(&mut self, worker: u32) -> Option<Failure> {
         let begun: Vec<_> = self.open.keys().filter(|(of, _)| *of == worker).copied().collect();
+        let unfinished = begun.iter().filter(|key| matches!(self.open[key], Partial::Written { .. })).count();
         begun.into_iter().for_each(|key| self.remove(key));
+        (unfinished > 0).then(|| refused(worker, "it ended before it had sent the whole file"))
     }
 
     fn remove(&mut self, key: (u32, u64)) {
@@ -235,7 +237,7 @@ pub(crate) fn collected_path(path: &str) -> Option<PathBuf> {
 fn refused(worker: u32, why: &str) -> Failure {
     Failure::new(FailureCode::WorkerBroken, format!("failed to store a file of worker {worker}"))
         .cause_text(why.to_owned())
-        .hint("its other files and all results are kept; choose other `collect` patterns or limits if it is wanted")
+        .hint("results and all other files are kept; docs/jvm.md has the limits")
 }
 
 /// Whether two files have the same content. One that can't be read is like no other.
@@ -381,8 +383,10 @@ mod tests {
         }
         assert!(bench.piece((1, 99), &shot("a"), 0, "x", false).is_err());
         bench.piece((2, 1), &shot("a"), 0, "x", false).unwrap();
-        bench.store.worker_ended(1);
+        let failure = bench.store.worker_ended(1).unwrap();
+        assert!(failure.to_string().contains("before it had sent the whole file"), "{failure}");
         assert_eq!(bench.unfinished(), 1);
+        assert!(bench.store.worker_ended(1).is_none());
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub(super) enum Arrival {
 pub(super) enum Order {
     /// Send this. After `Finish` and `Cancel` the agent has a limited time to end.
     Say(CoordinatorMessage),
+    /// It sends files: the time that it has to end after `Finish` begins anew.
+    Sending,
     /// End the worker by force.
     Kill(Failure),
 }
@@ -271,6 +273,11 @@ async fn obey(worker: u32, mut orders: mpsc::UnboundedReceiver<Order>, talk: &Ta
         let message = match order {
             Some(Order::Kill(failure)) => return failure,
             Some(Order::Say(message)) => message,
+            Some(Order::Sending) => {
+                let finishing = deadline.filter(|(_, grace)| *grace == FINISH);
+                deadline = finishing.map(|_| (Instant::now() + FINISH, FINISH)).or(deadline);
+                continue;
+            }
             None => std::future::pending().await,
         };
         let grace = match &message {

@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| testfleet_engine::fuzzing::coverage(bytes));
+fuzz_target!(|bytes: &[u8]| testfleet_engine::fuzzing::jacoco(bytes));
