@@ -81,6 +81,9 @@ async function strikeUntilEnd(run, fault, chance) {
       run.start('--resume', ...(fault.args ?? []));
     } else if (await fault.strike(run, chance)) {
       strikes += 1;
+    } else {
+      await Promise.race([run.ended, sleep(50)]); // nobody to strike at the moment
+      continue;
     }
     await Promise.race([run.ended, sleep((0.5 + chance()) * between * 1_000)]);
   }

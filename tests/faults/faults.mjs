@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { inFlight, warmJvms } from './journal.mjs';
+import { inFlight, warmProcesses } from './journal.mjs';
 import { signal } from './run.mjs';
 
 /** Seconds of silence after which a worker is given up in these runs. */
@@ -25,8 +25,14 @@ function mayRun(command, args) {
   return tried.status === 0 ? undefined : `${command} is not permitted here: ${(tried.stderr || tried.error?.message || '').trim()}`;
 }
 
+// Those whose JVM has finished a test: a unit that loses its JVM or worker again and again before its first result is given up
+// as a whole, on purpose, and that is not what is looked for here.
+const warmJvm = (run, random) => pick(random, run.jvms().filter((pid) => warmProcesses(run.journal()).jvms.has(pid)));
+const warmAgent = (run, random) => pick(random, run.agents().filter((pid) => warmProcesses(run.journal()).agents.has(pid)));
+const kill = (pid) => pid !== undefined && signal(pid, 'SIGKILL');
+
 async function pause(run, random, seconds) {
-  const agent = pick(random, run.agents());
+  const agent = warmAgent(run, random);
   if (agent === undefined || !signal(agent, 'SIGSTOP')) return false;
   try {
     await sleep(seconds * 1_000);
@@ -52,18 +58,13 @@ function sockets(run) {
 export const FAULTS = [
   {
     name: 'JVM killed',
-    // One that has finished a test: a unit whose JVMs die twice before its first result is given up as a whole, on purpose.
-    strike: (run, random) => {
-      const warm = warmJvms(run.journal());
-      const pid = pick(random, run.jvms().filter((jvm) => warm.has(jvm)));
-      return pid !== undefined && signal(pid, 'SIGKILL');
-    },
+    strike: (run, random) => kill(warmJvm(run, random)),
     named: byJvm,
     most: 10,
   },
   {
     name: 'agent killed',
-    strike: (run, random) => { const pid = pick(random, run.agents()); return pid !== undefined && signal(pid, 'SIGKILL'); },
+    strike: (run, random) => kill(warmAgent(run, random)),
     named: byWorker,
     most: 3, // a worker is started again three times
   },

@@ -99,13 +99,16 @@ export function struckTests(events) {
   return ends;
 }
 
-/** Process ids of JVMs that have finished a test and are not known to have ended. */
-export function warmJvms(events) {
-  const live = new Map(); // by worker
+/** Process ids, of JVMs and of the agents above them, of workers whose live JVM has finished a test. */
+export function warmProcesses(events) {
+  const agents = new Map(); // by worker
+  const live = new Map();
   for (const { type, worker, pid } of events) {
-    if (type === 'jvmStarted') live.set(worker, { pid, warm: false });
-    if (type === 'jvmDied' || type === 'workerEnded') live.delete(worker);
+    if (type === 'workerReady') agents.set(worker, pid);
+    if (type === 'jvmStarted') live.set(worker, { jvm: pid, warm: false });
+    if (type === 'jvmDied' || type === 'workerEnded' || type === 'runResumed') live.delete(worker);
     if (type === 'testFinished' && live.has(worker)) live.get(worker).warm = true;
   }
-  return new Set([...live.values()].filter(({ warm }) => warm).map(({ pid }) => pid));
+  const warm = [...live].filter(([, { warm: isWarm }]) => isWarm);
+  return { jvms: new Set(warm.map(([, { jvm }]) => jvm)), agents: new Set(warm.map(([worker]) => agents.get(worker))) };
 }
