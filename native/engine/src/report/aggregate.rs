@@ -184,7 +184,11 @@ impl Aggregate {
             RunEvent::Output { test, class, task, worker, stream, text } => {
                 self.output(test.as_ref(), class, task, *worker, *stream, text);
             }
-            RunEvent::LeaseRenewed { .. } | RunEvent::RunResumed { .. } | RunEvent::FileStored { .. } => {}
+            RunEvent::LeaseRenewed { .. }
+            | RunEvent::RunResumed { .. }
+            | RunEvent::WorkerLeaving { .. }
+            | RunEvent::RunTimedOut { .. }
+            | RunEvent::FileStored { .. } => {}
             RunEvent::CancelRequested { .. } => self.run.cancelled = true,
             RunEvent::RunFinished { verdict, cancelled, counts: _, at_ms: _ } => {
                 self.run.verdict = Some(*verdict);
@@ -227,6 +231,8 @@ impl Aggregate {
             | RunEvent::TestStarted { at_ms, .. }
             | RunEvent::UnitFinished { at_ms, .. }
             | RunEvent::CancelRequested { at_ms }
+            | RunEvent::WorkerLeaving { at_ms, .. }
+            | RunEvent::RunTimedOut { at_ms, .. }
             | RunEvent::LeaseRenewed { at_ms, .. }
             | RunEvent::RunResumed { at_ms, .. }
             | RunEvent::RunFinished { at_ms, .. } => *at_ms,
