@@ -391,7 +391,8 @@ impl Console {
             self.done_us = self.done_us.saturating_add(estimate_us.saturating_sub(ended_us));
         }
         if verdict == Verdict::Flaky {
-            let text = format!("{} FLAKY: it failed and passed in different attempts", title(test, self.several_tasks));
+            let how = reason.unwrap_or("it failed and passed in different attempts");
+            let text = format!("{} FLAKY: {}", title(test, self.several_tasks), printable(how));
             return vec![(Level::Warn, text)];
         }
         if !verdict.is_bad() {

@@ -24,6 +24,8 @@ mod promises;
 mod queue;
 mod replay;
 #[cfg(test)]
+mod retry_scenarios;
+#[cfg(test)]
 mod scale;
 #[cfg(test)]
 mod scenarios;
@@ -53,7 +55,7 @@ pub use driver::run;
 #[cfg(any(fuzzing, test))]
 pub(crate) use journal::parse_journal;
 pub use journal::{JournalWriter, read_journal};
-pub use replay::{RanUnit, units_run_by};
+pub use replay::{RanUnit, to_go_on_from, units_run_by};
 pub use state::State;
 
 #[cfg(doc)]

@@ -50,26 +50,26 @@ impl Bench {
         self.say(worker, hello);
     }
 
-    fn jvm(&mut self, worker: u32, profile: u8, pid: u32) {
+    pub(super) fn jvm(&mut self, worker: u32, profile: u8, pid: u32) {
         self.say(worker, AgentMessage::JvmStarted { task: TaskPath(format!(":m{profile}:test")), pid });
     }
 
-    fn start(&mut self, worker: u32, unit: u32, attempt: u32, method: &str) {
+    pub(super) fn start(&mut self, worker: u32, unit: u32, attempt: u32, method: &str) {
         let test = TestName { class: format!("C{unit}"), method: method.into() };
         self.say(worker, AgentMessage::TestStarted { unit: UnitId(format!("u{unit}")), attempt, test });
     }
 
-    fn pass(&mut self, worker: u32, unit: u32, attempt: u32, method: &str) {
+    pub(super) fn pass(&mut self, worker: u32, unit: u32, attempt: u32, method: &str) {
         let test = TestName { class: format!("C{unit}"), method: method.into() };
         let finished = finished(Outcome::Passed);
         self.say(worker, AgentMessage::TestFinished { unit: UnitId(format!("u{unit}")), attempt, test, finished });
     }
 
-    fn unit_finished(&mut self, worker: u32, unit: u32, attempt: u32, failures: Vec<ClassFailure>) {
+    pub(super) fn unit_finished(&mut self, worker: u32, unit: u32, attempt: u32, failures: Vec<ClassFailure>) {
         self.say(worker, AgentMessage::UnitFinished { unit: UnitId(format!("u{unit}")), attempt, failures });
     }
 
-    fn jvm_died(&mut self, worker: u32, profile: u8, pid: Option<u32>, unit: u32, attempt: u32) {
+    pub(super) fn jvm_died(&mut self, worker: u32, profile: u8, pid: Option<u32>, unit: u32, attempt: u32) {
         let unit = Some(UnitAttempt { unit: UnitId(format!("u{unit}")), attempt });
         let task = TaskPath(format!(":m{profile}:test"));
         let reason = "killed by signal 9 (SIGKILL)".to_owned();
@@ -104,7 +104,7 @@ impl Bench {
     }
 
     /// What each `Assign` said: worker, unit, try, tests, and whether it was the whole class.
-    fn assigned(&self) -> Vec<(u32, String, u32, usize, bool)> {
+    pub(super) fn assigned(&self) -> Vec<(u32, String, u32, usize, bool)> {
         let assigned = self.commands.iter().filter_map(|command| match command {
             Command::Assign { worker, unit, attempt, .. } => {
                 Some((*worker, unit.id.0.clone(), *attempt, unit.tests.len(), unit.whole_class))
@@ -114,7 +114,7 @@ impl Bench {
         assigned.collect()
     }
 
-    fn reason_of(&self, method: &str) -> String {
+    pub(super) fn reason_of(&self, method: &str) -> String {
         let reason = self.events.iter().find_map(|event| match event {
             RunEvent::TestVerdict { test, reason, .. } if test.name.method == method => reason.clone(),
             _ => None,

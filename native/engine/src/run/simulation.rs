@@ -275,12 +275,16 @@ impl World {
         self.now_ms += self.dice.below(5_000);
         self.tick_ms = self.now_ms + 1_000;
         self.state = self.replayed();
+        let before = self.state.epoch();
         if self.dice.chance(300) {
             // Its last line may be torn, and whoever reads it takes what is whole.
             let line = serde_json::to_string(&self.events).unwrap();
             assert_eq!(serde_json::from_str::<Vec<RunEvent>>(&line).unwrap(), self.events);
         }
-        self.feed(Input::Resume { at_ms: self.now_ms });
+        if self.feed(Input::Resume { at_ms: self.now_ms }) {
+            let (started, now) = (before > 0, self.state.epoch());
+            assert!(now == before + 1 || !started && now == 1, "epoch {now} follows {before}");
+        }
     }
 
     fn work(&mut self, index: usize) -> bool {
@@ -443,6 +447,8 @@ impl World {
     fn run_to_the_end(&mut self) {
         self.crashes = 0;
         self.agents.iter_mut().for_each(|agent| agent.cut_until_ms = 0);
+        let mut still = 0;
+        let mut told = 0;
         for _ in 0..60_000_u32 {
             if self.state.is_finished() {
                 return;
@@ -457,6 +463,11 @@ impl World {
             }
             while self.end_is_noticed() {}
             self.pass(if moved { 10 } else { 1_000 });
+            // That somebody is still there is no news.
+            let news = |event: &&RunEvent| !matches!(event, RunEvent::LeaseRenewed { .. });
+            still = if self.events[told..].iter().any(|event| news(&event)) { 0 } else { still + 1 };
+            told = self.events.len();
+            assert!(still < 500, "nothing moves: {:?}", self.events.last());
         }
         panic!("the queue does not drain: {:?}", self.events.last());
     }
