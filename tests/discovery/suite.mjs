@@ -1,12 +1,15 @@
 // A folder with pom.xml and manifest.json, made ready: its jars, its class names, what the engine and the framework are asked.
 
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const here = dirname(fileURLToPath(import.meta.url));
+const root = resolve(here, '../..');
+/** Where `cargo build` leaves testfleet and its agent. */
+const programs = resolve(process.env.TESTFLEET_PROGRAMS ?? join(root, 'target/checked'));
 /** Resolves a classpath; pinned, as everything that is downloaded is. */
 const MAVEN_GOAL = 'org.apache.maven.plugins:maven-dependency-plugin:3.6.1:build-classpath';
 
@@ -14,6 +17,21 @@ export class Problem extends Error {}
 
 export function javaTool(name) {
   return process.env.JAVA_HOME ? join(process.env.JAVA_HOME, 'bin', name) : name;
+}
+
+function javaHome() {
+  if (process.env.JAVA_HOME) return process.env.JAVA_HOME;
+  const { stderr } = spawnSync('java', ['-XshowSettings:properties', '-version'], { encoding: 'utf8' });
+  const home = /^ *java\.home = (.+)$/m.exec(stderr ?? '');
+  if (!home) throw new Problem('there is no java to be found: set JAVA_HOME');
+  return home[1];
+}
+
+/** The deepest folder that holds all these files. */
+function commonFolder(files) {
+  const [first, ...others] = files.map((file) => dirname(file).split(sep));
+  const end = first.findIndex((part, index) => others.some((other) => other[index] !== part));
+  return first.slice(0, end < 0 ? first.length : end).join(sep) || sep;
 }
 
 function read(folder, name) {
@@ -106,24 +124,27 @@ function frameworkOf(manifest, jars) {
   return use;
 }
 
-function request(out, jars, framework, classes, manifest, java) {
+/** What the Gradle plugin would write. */
+function request(out, jars, framework, classes, manifest) {
   const filtered = (manifest.include_class_regex ?? []).some((one) => one !== '.*') || (manifest.exclude_class_regex ?? []).length > 0;
+  const version = /^version=(.+)$/m.exec(read(root, 'gradle.properties'))[1];
   return {
     protocol: manifest.protocol ?? 1,
     buildName: manifest.name,
-    roots: { project: out, build: out, gradleHome: out },
+    roots: { project: out, build: out, gradleHome: commonFolder(jars.filter((jar) => !jar.startsWith(out))), testfleet: root, programs },
     resultsDir: join(out, 'results'),
     reportsDir: join(out, 'reports'),
     timingsFile: join(out, 'timings.json'),
     stateDir: join(out, 'state'),
-    harnessJar: join(out, 'harness.jar'),
-    agent: join(out, 'agent'),
+    harnessJar: join(root, 'harness/build/libs', `harness-${version}.jar`),
+    agent: join(programs, 'testfleet-agent'),
     tasks: [
       {
         path: ':test',
         classDirs: [jars[0]],
         classpath: jars,
-        java,
+        java: { home: javaHome(), version: 17 },
+        jvmArgs: manifest.jvm_args ?? [],
         workingDir: out,
         enableAssertions: true,
         framework: { name: framework },
@@ -134,7 +155,6 @@ function request(out, jars, framework, classes, manifest, java) {
     options: { backend: 'local', workers: 1, split: 'class' },
   };
 }
-
 
 /** Everything about a folder: `{ name, out, jars, classesFile, framework, requestFile, jvmArgs }`. */
 export function prepare(folder) {
@@ -152,8 +172,7 @@ export function prepare(folder) {
   const classesFile = join(out, 'classes.txt');
   writeFileSync(classesFile, classes.map((name) => `${name}\n`).join(''));
   const requestFile = join(out, 'request.json');
-  const java = { home: process.env.JAVA_HOME ?? '/', version: 17 };
-  writeFileSync(requestFile, JSON.stringify(request(out, jars, framework, classes, manifest, java), null, 1));
+  writeFileSync(requestFile, JSON.stringify(request(out, jars, framework, classes, manifest), null, 1));
   return { name: manifest.name, from, out, jars, classesFile, framework, requestFile, jvmArgs: manifest.jvm_args ?? [] };
 }
 

@@ -35,6 +35,11 @@ fn main() {
     }
     let mut harness = Harness {
         out: File::create(output).expect("the results pipe opens"),
+        error_file: jvm_args
+            .iter()
+            .find_map(|arg| arg.strip_prefix("-XX:ErrorFile="))
+            .expect("every JVM is told where to write of its crash")
+            .to_owned(),
         properties: properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
     };
     let inbox =
@@ -59,7 +64,10 @@ fn main() {
                 classes.into_iter().for_each(|class| harness.discover(class));
                 harness.send(FromHarness::DiscoveryFinished);
             }
-            ToHarness::Shutdown => exit(0),
+            ToHarness::Shutdown => {
+                harness.write_coverage(&jvm_args);
+                exit(0)
+            }
             ToHarness::Configure { .. } => panic!("configured twice"),
         }
     }
@@ -94,6 +102,8 @@ fn read_inbox(mut input: File, stubborn: bool) -> mpsc::Receiver<ToHarness> {
 struct Harness {
     out: File,
     properties: HashMap<String, String>,
+    /// Where a JVM tells of its crash.
+    error_file: String,
 }
 
 impl Harness {
@@ -128,7 +138,32 @@ impl Harness {
         }
     }
 
+    /// As JaCoCo does it, at the end of a JVM that is told to end.
+    fn write_coverage(&self, jvm_args: &[String]) {
+        let agents = jvm_args.iter().filter_map(|arg| arg.strip_prefix("-javaagent:"));
+        if let Some(file) = agents.filter_map(|agent| agent.split_once("destfile=")).map(|(_, file)| file).next() {
+            std::fs::write(file, format!("coverage of {}", Pid::this())).expect("the file can be written");
+        }
+    }
+
+    /// Runs all tests at once: they start half a second apart, and the last one ends the others' waiting, if it ends.
+    fn run_together(&mut self, unit: &str, tests: &[TestName]) {
+        for test in tests {
+            self.send(FromHarness::TestStarted { unit: unit.to_owned(), test: test.clone() });
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        for test in tests {
+            let word = test.method.trim_end_matches("()");
+            let finished = self.act(unit, test, word, false);
+            self.send(FromHarness::TestFinished { unit: unit.to_owned(), test: test.clone(), finished });
+        }
+    }
+
     fn run(&mut self, unit: &str, class: &str, whole_class: bool, tests: Vec<TestName>) {
+        if class == "Together" {
+            self.run_together(unit, &tests);
+            return self.send(FromHarness::UnitFinished { unit: unit.to_owned() });
+        }
         for test in tests {
             let name = test.method.trim_end_matches("()").to_owned();
             let word = name.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
@@ -168,6 +203,40 @@ impl Harness {
                     let unit = unit.to_owned();
                     self.send(FromHarness::Output { unit, test: Some(test.clone()), stream: Stream::Stdout, bytes });
                 }
+            }
+            "stops" => {
+                let _ = kill(getpid(), Signal::SIGSTOP);
+            }
+            "writes" => {
+                std::fs::create_dir_all("out").expect("a folder");
+                std::fs::write("out/shot.txt", format!("shot of {}", test.class)).expect("a file");
+            }
+            "crashes" => {
+                let file = self.error_file.replace("%p", &Pid::this().to_string());
+                let head = "#\n# A fatal error has been detected:\n#\n#  SIGSEGV (0xb) at pc=0x1, pid=2, tid=3\n#\n";
+                std::fs::write(file, head.to_owned() + &"x".repeat(300 << 10)).expect("the file can be written");
+                let _ = kill(getpid(), Signal::SIGABRT);
+            }
+            "throws" => {
+                let kind = "java.lang.OutOfMemoryError".to_owned();
+                finished.outcome = Outcome::Failed;
+                finished.thrown = vec![Thrown { stack: format!("{kind}: no room"), message: "no room".into(), kind }];
+            }
+            "exhausts" => {
+                let message = "java.lang.OutOfMemoryError: Java heap space\n\tat A.exhausts".to_owned();
+                self.send(FromHarness::Fault { message, hint: String::new() });
+                std::thread::sleep(Duration::from_secs(600));
+            }
+            "leaves" => {
+                let stacks = "\"main\"\n\tat java.lang.Runtime.exit(Runtime.java:1)\n\tat A.leaves(A.java:7)\n";
+                self.send(FromHarness::ExitCalled { stacks: stacks.to_owned() });
+                exit(3);
+            }
+            "pauses" => {
+                let (unit, test) = (unit.to_owned(), test.clone());
+                self.send(FromHarness::TestPaused { unit: unit.clone(), test: test.clone() });
+                std::thread::sleep(Duration::from_secs(4));
+                self.send(FromHarness::TestResumed { unit, test });
             }
             "prints" => {
                 let mut raw = std::io::stdout();

@@ -1,9 +1,12 @@
 //! The agent's command line.
 
 use clap::Parser;
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
 use std::path::PathBuf;
 use std::time::Duration;
 use testfleet_protocol::path::Roots;
+use testfleet_protocol::run_options::Isolation;
 
 /// Main process of a Testfleet worker; started by a backend, speaks on its standard streams.
 #[derive(Debug, Clone, Parser)]
@@ -27,6 +30,12 @@ pub(crate) struct Args {
     /// This worker's own folder: made by the agent, removed at its end
     #[arg(long, value_name = "DIR")]
     pub(crate) temp: PathBuf,
+    /// What the worker shares with others of its host: `none`, `directory` or `namespace`
+    #[arg(long, value_name = "KIND", default_value = "none", value_parser = parse_isolation)]
+    pub(crate) isolation: Isolation,
+    /// The process is the first of its namespaces
+    #[arg(long, hide = true)]
+    pub(crate) inside_namespaces: bool,
     /// Suspend each harness JVM until a debugger attaches to port 5005
     #[arg(long)]
     pub(crate) debug_jvm: bool,
@@ -43,6 +52,10 @@ impl Args {
     pub(crate) fn roots(&self) -> Roots {
         Roots::new(self.roots.clone())
     }
+}
+
+fn parse_isolation(text: &str) -> Result<Isolation, String> {
+    Isolation::deserialize(text.into_deserializer()).map_err(|error: serde::de::value::Error| error.to_string())
 }
 
 fn parse_root(text: &str) -> Result<(String, PathBuf), String> {

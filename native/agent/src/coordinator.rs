@@ -9,6 +9,8 @@ use tokio::sync::{mpsc, watch};
 
 /// Bytes that may wait for an acknowledgement before the JVM has to wait.
 const ROOM: usize = 8 << 20;
+/// Bytes that may wait for an acknowledgement before files have to wait.
+const ROOM_FOR_FILES: usize = 1 << 20;
 
 /// The agent's side of the line.
 pub(crate) struct Coordinator {
@@ -60,6 +62,16 @@ impl Coordinator {
     /// Waits while too much is on its way. The returned future borrows nothing of the coordinator.
     pub(crate) fn room(&self) -> impl Future<Output = ()> + use<> {
         self.until(|spool| spool.bytes() < ROOM)
+    }
+
+    /// Whether [`Coordinator::room`] would not wait.
+    pub(crate) fn has_room(&self) -> bool {
+        lock(&self.spool).bytes() < ROOM
+    }
+
+    /// Waits until there is so little on its way that a piece of a file delays nothing.
+    pub(crate) fn room_for_files(&self) -> impl Future<Output = ()> + use<> {
+        self.until(|spool| spool.bytes() < ROOM_FOR_FILES)
     }
 
     /// Waits until everything was acknowledged or the coordinator is gone.

@@ -40,8 +40,33 @@ pub(crate) enum JvmEvent {
     Message(FromHarness),
     /// The JVM process itself wrote something; at most [`LONGEST`] bytes.
     Raw(Stream, String),
-    /// It ended; everything it said came before. In words, with its last lines.
-    Ended(String),
+    /// It ended; everything it said came before.
+    Ended(JvmEnd),
+}
+
+/// How a JVM ended.
+#[derive(Debug, Default)]
+pub(crate) struct JvmEnd {
+    /// Exit code or signal, in words.
+    pub(crate) how: String,
+    /// The signal that ended it.
+    pub(crate) signal: Option<i32>,
+    /// The last lines of its own output, indented.
+    pub(crate) last_lines: String,
+}
+
+impl JvmEnd {
+    /// Of a JVM whose end was not seen.
+    pub(crate) fn unknown(how: String) -> Self {
+        Self { how, ..Self::default() }
+    }
+
+    fn of(status: io::Result<ExitStatus>, last_lines: String) -> Self {
+        match status {
+            Ok(status) => Self { how: in_words(status), signal: status.signal(), last_lines },
+            Err(error) => Self { last_lines, ..Self::unknown(format!("its end could not be observed: {error}")) },
+        }
+    }
 }
 
 /// A JVM that was started. Dropping it kills it with its process group.
@@ -108,6 +133,11 @@ impl Jvm {
     /// What comes next; `None` after [`JvmEvent::Ended`]. May be dropped and asked again.
     pub(crate) async fn next(&mut self) -> Option<JvmEvent> {
         self.events.recv().await
+    }
+
+    /// What has come already.
+    pub(crate) fn next_at_hand(&mut self) -> Option<JvmEvent> {
+        self.events.try_recv().ok()
     }
 
     /// Kills the JVM and what it started in its process group.
@@ -285,11 +315,9 @@ async fn await_end(
     kill_group(pid);
     ended.send_replace(true);
     while readers.join_next().await.is_some() {}
-    let how = status.map_or_else(|error| format!("its end could not be observed: {error}"), in_words);
-    let text = tail.lock().unwrap_or_else(PoisonError::into_inner).text();
-    let reason = if text.is_empty() { how } else { format!("{how}; it last wrote:\n{text}") };
+    let last_lines = tail.lock().unwrap_or_else(PoisonError::into_inner).text();
     // Nobody listens when the agent itself ends.
-    let _ = events.send(JvmEvent::Ended(reason)).await;
+    let _ = events.send(JvmEvent::Ended(JvmEnd::of(status, last_lines))).await;
 }
 
 /// `exit code 3`, `killed by signal 9 (SIGKILL)`

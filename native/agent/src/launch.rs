@@ -1,11 +1,14 @@
 //! The command line of a harness JVM.
 
 use crate::args::Args;
+use crate::coverage;
+use crate::isolation::own_folders;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use testfleet_protocol::bundle::{Bundle, Profile};
 use testfleet_protocol::path::Roots;
+use testfleet_protocol::run_options::Isolation;
 use testfleet_protocol::{Failure, FailureCode, Result};
 
 const MAIN_CLASS: &str = "dev.testfleet.harness.Main";
@@ -19,7 +22,14 @@ pub(crate) struct Launch {
     pub(crate) args: Vec<String>,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) working_dir: PathBuf,
+    /// Where a JVM that crashes tells of it; `%p` is its process id.
+    pub(crate) crash_file: PathBuf,
+    /// Where JaCoCo writes, if it is there.
+    pub(crate) coverage: Option<PathBuf>,
 }
+
+/// Option of HotSpot for the file that a crash leaves.
+const ERROR_FILE: &str = "-XX:ErrorFile=";
 
 /// Places and numbers of this worker.
 #[derive(Debug)]
@@ -71,8 +81,31 @@ impl Launch {
         environment.insert("TESTFLEET_WORKERS".to_owned(), place.args.workers.to_string());
         environment.entry("TMPDIR".to_owned()).or_insert_with(|| place.tmp.display().to_string());
         // First, so that the build's own choice wins.
-        let mut jvm_args = vec![format!("-Djava.io.tmpdir={}", place.tmp.display())];
+        let own_crash_file = place.control.join("hs_err_pid%p.log");
+        let mut jvm_args = vec![
+            format!("-Djava.io.tmpdir={}", place.tmp.display()),
+            format!("{ERROR_FILE}{}", own_crash_file.display()),
+        ];
+        if place.args.isolation != Isolation::None {
+            let own = own_folders(&place.args.temp.join("home"))?;
+            for (name, value) in own.environment {
+                environment.entry(name).or_insert(value);
+            }
+            jvm_args.extend(own.properties.iter().map(|(name, value)| format!("-D{name}={value}")));
+        }
         jvm_args.extend(profile.jvm_args.iter().map(|arg| expand(arg)));
+        let crash_file = jvm_args.iter().rev().find_map(|arg| arg.strip_prefix(ERROR_FILE)).map(|file| {
+            // The build's own may be relative.
+            working_dir.join(file)
+        });
+        let own_coverage = place.control.join("jacoco.exec");
+        let mut coverage = None;
+        for arg in &mut jvm_args {
+            if let Some(redirected) = coverage::redirected(arg, &own_coverage) {
+                *arg = redirected;
+                coverage = Some(own_coverage.clone());
+            }
+        }
         if place.args.debug_jvm {
             jvm_args.push(DEBUG.to_owned());
         }
@@ -89,7 +122,8 @@ impl Launch {
         }
         args.push(MAIN_CLASS.to_owned());
         args.extend(pipes.map(|pipe| pipe.display().to_string()));
-        Ok(Self { program, args, environment, working_dir })
+        let crash_file = crash_file.unwrap_or(own_crash_file);
+        Ok(Self { program, args, environment, working_dir, crash_file, coverage })
     }
 }
 

@@ -3,13 +3,23 @@
 //! Whatever ends the agent (it was told to finish, the coordinator is gone, SIGTERM), the JVM, what tests
 //! started and the worker's temporary folder go with it.
 
+mod aftermath;
 mod args;
 mod asking;
+mod collect;
 mod coordinator;
+mod coverage;
+mod deadlines;
+mod dumps;
+mod ending;
+mod isolation;
 mod jvm;
 mod launch;
 mod leftovers;
 mod live;
+mod memory;
+mod outgoing;
+mod output;
 mod spool;
 mod supervisor;
 mod text;
@@ -17,6 +27,8 @@ mod text;
 use args::Args;
 use clap::Parser;
 use coordinator::Coordinator;
+use isolation::Role;
+use outgoing::Outgoing;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -35,10 +47,17 @@ fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
     let args = Args::parse();
+    let isolated = match isolation::enter(&args) {
+        Ok(Role::Agent) => Ok(()),
+        Ok(Role::Ended(code)) => return code,
+        Err(failure) => Err(failure),
+    };
     leftovers::adopt_orphans();
     let temp = args.temp.clone();
-    let made = leftovers::make_folder(&temp);
-    let is_ours = made.is_ok();
+    // In namespaces of its own, the first process made it and removes it.
+    let is_first = !args.inside_namespaces;
+    let made = isolated.and_then(|()| if is_first { leftovers::make_folder(&temp) } else { Ok(()) });
+    let is_ours = is_first && made.is_ok();
     let ended = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => {
             let ended = runtime.block_on(work(args, made));
@@ -89,7 +108,8 @@ async fn supervise(args: Args, folder: Result<()>, coordinator: &mut Coordinator
     let host = nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned());
     let version = env!("CARGO_PKG_VERSION");
     coordinator.greet(AgentMessage::first_hello(args.worker, args.life, version, host, std::process::id()))?;
-    Supervisor::new(args, bundle, tmp).work(coordinator).await
+    let outgoing = Outgoing::new(&args.temp)?;
+    Supervisor::new(args, bundle, tmp, outgoing).work(coordinator).await
 }
 
 fn read_bundle(path: &Path) -> Result<Bundle> {

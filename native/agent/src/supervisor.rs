@@ -2,23 +2,33 @@
 
 use crate::args::Args;
 use crate::asking::Asking;
+use crate::collect::Collector;
 use crate::coordinator::Coordinator;
-use crate::jvm::{Jvm, JvmEvent, make_pipes};
+use crate::deadlines::Deadlines;
+use crate::ending::{Death, Doom};
+use crate::jvm::{Jvm, JvmEnd, JvmEvent, make_pipes};
 use crate::launch::{Launch, Place};
-use crate::live::{Assigned, Live, framework};
+use crate::live::{Assigned, Leavings, Live, Started, framework};
+use crate::memory::oom_kills;
+use crate::outgoing::Outgoing;
+use crate::output::Outputs;
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
-use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage, DeathCause};
+use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage, UnitAttempt};
 use testfleet_protocol::bundle::{Bundle, Profile};
 use testfleet_protocol::harness::{FromHarness, ToHarness};
-use testfleet_protocol::test::TaskPath;
+use testfleet_protocol::run_options::{Rules, Timeouts};
+use testfleet_protocol::test::{Stream, TaskPath};
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
 use tokio::time::{Instant, sleep_until};
 
 /// How long a JVM may take until its harness is ready.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// Bytes of files that may always wait on the disk to be sent, before the JVM has to wait.
+const HELD_ON_DISK: u64 = 64 << 20;
 
 /// Name of the file in the worker's folder that holds the process id of its JVM, so that the local backend can end the
 /// JVM of an agent that was killed.
@@ -37,21 +47,38 @@ pub(crate) struct Supervisor {
     args: Args,
     bundle: Bundle,
     tmp: PathBuf,
-    queue: VecDeque<Assigned>,
+    /// Known from the first welcome on.
+    rules: Rules,
+    pub(crate) queue: VecDeque<Assigned>,
     /// What is asked about; goes before the queue.
-    asks: VecDeque<Asking>,
+    pub(crate) asks: VecDeque<Asking>,
     finishing: bool,
-    live: Option<Live>,
+    pub(crate) live: Option<Live>,
+    pub(crate) outgoing: Outgoing,
+    /// Since when the JVM is not listened to, because too much waits to be sent.
+    stalled: Option<Instant>,
     /// How many JVMs were started; names their folders.
     started: u32,
     /// Profiles of which a JVM was ready here.
-    proven: BTreeSet<TaskPath>,
+    pub(crate) proven: BTreeSet<TaskPath>,
 }
 
 impl Supervisor {
-    pub(crate) fn new(args: Args, bundle: Bundle, tmp: PathBuf) -> Self {
-        let (queue, asks) = (VecDeque::new(), VecDeque::new());
-        Self { args, bundle, tmp, queue, asks, finishing: false, live: None, started: 0, proven: BTreeSet::new() }
+    pub(crate) fn new(args: Args, bundle: Bundle, tmp: PathBuf, outgoing: Outgoing) -> Self {
+        Self {
+            args,
+            bundle,
+            tmp,
+            rules: Rules::default(),
+            queue: VecDeque::new(),
+            asks: VecDeque::new(),
+            finishing: false,
+            live: None,
+            outgoing,
+            stalled: None,
+            started: 0,
+            proven: BTreeSet::new(),
+        }
     }
 
     /// Works until it is told to end.
@@ -70,28 +97,54 @@ impl Supervisor {
     async fn turns(&mut self, coordinator: &mut Coordinator) -> Result<Ending> {
         loop {
             self.advance(coordinator)?;
-            if self.finishing && self.queue.is_empty() && self.asks.is_empty() && self.live.is_none() {
+            let idle = self.queue.is_empty() && self.asks.is_empty() && self.live.is_none();
+            if self.finishing && idle && self.outgoing.is_empty() {
                 coordinator.all_acknowledged().await;
                 return Ok(Ending::Finished);
             }
-            let deadline = self.live.as_ref().and_then(|live| live.deadline);
-            let room = coordinator.room();
+            self.note_stall(coordinator);
+            let due = self.live.as_ref().and_then(Live::due);
+            let (stalled, no_room) = (self.stalled.is_some(), !coordinator.has_room());
+            let (room, room_for_files) = (coordinator.room(), coordinator.room_for_files());
+            let files = !self.outgoing.is_empty();
             tokio::select! {
+                // What was said goes before what happens, and results before files.
                 biased;
                 message = coordinator.inbox.recv() => {
                     if let Some(ending) = self.hear(message)? {
                         return Ok(ending);
                     }
                 }
-                event = next_event(&mut self.live, room) => self.take(event, coordinator)?,
-                () = reached(deadline) => self.overdue(),
+                event = next_event(&mut self.live), if !stalled => self.take(event, coordinator)?,
+                () = reached(due), if !stalled => self.time_is_up(coordinator)?,
+                () = room_for_files, if files => {
+                    if let Some(piece) = self.outgoing.next_piece() {
+                        coordinator.send(piece)?;
+                    }
+                }
+                () = room, if no_room => {}
             }
+        }
+    }
+
+    /// While too much waits for the coordinator or on the disk, the JVM is not listened to, and no time counts for it.
+    fn note_stall(&mut self, coordinator: &Coordinator) {
+        let may_go_on =
+            coordinator.has_room() && self.outgoing.bytes() <= self.rules.output.file_bytes.max(HELD_ON_DISK);
+        if !may_go_on {
+            self.stalled.get_or_insert_with(Instant::now);
+        } else if let Some(since) = self.stalled.take()
+            && let Some(live) = &mut self.live
+        {
+            live.postpone(since.elapsed());
         }
     }
 
     fn hear(&mut self, message: Option<CoordinatorMessage>) -> Result<Option<Ending>> {
         match message {
-            Some(CoordinatorMessage::Assign { unit, attempt, .. }) => self.queue.push_back(Assigned { unit, attempt }),
+            Some(CoordinatorMessage::Assign { unit, attempt, fresh_jvm }) => {
+                self.queue.push_back(Assigned { unit, attempt, fresh_jvm });
+            }
             Some(CoordinatorMessage::Ask { task, classes }) => self.asks.push_back(Asking::new(task, classes)),
             Some(CoordinatorMessage::Finish) => self.finishing = true,
             Some(CoordinatorMessage::Cancel) | None => return Ok(Some(Ending::Stopped)),
@@ -102,13 +155,19 @@ impl Supervisor {
                 )
                 .hint("use agent and engine of one Testfleet release"));
             }
-            Some(CoordinatorMessage::Drop { units }) => {
-                self.queue
-                    .retain(|held| !units.iter().any(|unit| unit.unit == held.unit.id && unit.attempt == held.attempt));
-            }
-            Some(CoordinatorMessage::Welcome { .. } | CoordinatorMessage::Ack { .. }) => {}
+            Some(CoordinatorMessage::Drop { units }) => self.give_up(&units),
+            Some(CoordinatorMessage::Welcome { rules, .. }) => self.rules = rules,
+            Some(CoordinatorMessage::Ack { .. }) => {}
         }
         Ok(None)
+    }
+
+    /// Forgets units that another has now, and stops the one of them that runs.
+    fn give_up(&mut self, units: &[UnitAttempt]) {
+        self.queue.retain(|held| !units.iter().any(|unit| held.is(unit)));
+        if let Some(live) = self.live.as_mut().filter(|live| units.iter().any(|unit| live.runs(unit))) {
+            live.drop_unit();
+        }
     }
 
     /// Does what can be done now: asks the JVM, gives it its next unit, starts one, or tells one to end.
@@ -132,7 +191,7 @@ impl Supervisor {
         if self.asks.is_empty() && self.queue.is_empty() && !self.finishing {
             return Ok(());
         }
-        let fits = self.asks.is_empty() && self.queue.front().is_some_and(|next| next.unit.task == live.task && !worn);
+        let fits = self.asks.is_empty() && !worn && self.queue.front().is_some_and(|next| live.suits(next));
         match fits.then(|| self.queue.pop_front()).flatten() {
             Some(next) => live.run(next),
             None => live.end(),
@@ -147,7 +206,10 @@ impl Supervisor {
         let Some(task) = asked.or_else(next) else { return Ok(()) };
         match self.launch(&task, for_asking) {
             Ok(live) => self.live = Some(live),
-            Err(failure) => self.not_started(for_asking, &task, None, &failure.to_string(), coordinator)?,
+            Err(failure) => {
+                let death = Death::for_reason(failure.to_string());
+                self.not_started(for_asking, &task, None, &death, coordinator)?;
+            }
         }
         Ok(())
     }
@@ -164,17 +226,59 @@ impl Supervisor {
         let pipes = [pipes[0].as_path(), pipes[1].as_path()];
         let place = Place { args: &self.args, tmp: &self.tmp, control: &control };
         let launch = Launch::new(&self.bundle, profile, &place, pipes)?;
+        let leavings = Leavings {
+            crash_file: launch.crash_file.clone(),
+            coverage: launch.coverage.clone(),
+            collector: Collector::new(&self.rules.collect, task, &launch.working_dir),
+            oom_kills: oom_kills(),
+        };
         let jvm = Jvm::start(&launch, &control, pipes)?;
         let note = self.args.temp.join(JVM_PID);
         fs::write(&note, jvm.pid.to_string()).map_err(|error| Failure::io("write", &note, &error))?;
         let (framework, options) = framework(&profile.framework);
         jvm.send(&ToHarness::Configure { protocol: VERSION, framework, options })?;
-        // A JVM that waits for a debugger is not late.
+        // A JVM that waits for a debugger is not late, and neither is who debugs.
         let ready_by = (!self.args.debug_jvm).then(|| Instant::now() + READY_WITHIN);
-        Ok(Live::new(jvm, task.clone(), ready_by, for_asking))
+        let mut timeouts = if self.args.debug_jvm { Timeouts::default() } else { self.rules.timeouts };
+        if let Some(limit) = profile.class_timeout_ms.filter(|_| !self.args.debug_jvm) {
+            timeouts.class_ms = Some(timeouts.class_ms.map_or(limit, |class| class.min(limit)));
+        }
+        Ok(Live::new(Started {
+            jvm,
+            task: task.clone(),
+            leavings,
+            ready_by,
+            for_asking,
+            deadlines: Deadlines::new(timeouts),
+            outputs: Outputs::new(self.rules.output, task.clone(), self.outgoing.folder(), self.started),
+        }))
     }
 
-    fn overdue(&mut self) {
+    fn time_is_up(&mut self, coordinator: &Coordinator) -> Result<()> {
+        let now = Instant::now();
+        let Some(live) = &mut self.live else { return Ok(()) };
+        if live.dumps.is_some() {
+            return live.go_on_dumping(now).into_iter().try_for_each(|message| coordinator.send(message));
+        }
+        if live.overdue(now).is_some() {
+            // What it has said already counts: a test may have come to its end in time.
+            while let Some(event) = self.live.as_mut().and_then(|live| live.jvm.next_at_hand()) {
+                self.take(Some(event), coordinator)?;
+            }
+            if let Some(live) = &mut self.live
+                && let Some(overdue) = live.overdue(now)
+            {
+                live.condemn(overdue, now);
+            }
+            return Ok(());
+        }
+        if live.deadline.is_some_and(|deadline| deadline <= now) {
+            self.too_slow();
+        }
+        Ok(())
+    }
+
+    fn too_slow(&mut self) {
         let Some(live) = &mut self.live else { return };
         if live.ending {
             tracing::warn!("the test JVM of {} did not end by itself and is killed", live.task);
@@ -182,10 +286,11 @@ impl Supervisor {
             live.jvm.kill();
         } else if live.asking {
             let limit = self.args.answer_within().as_secs();
-            live.doom(format!("it gave no answer within {limit} s"));
+            live.doom(Doom::for_reason(format!("it gave no answer within {limit} s")));
             live.hung = true;
         } else {
-            live.doom(format!("its harness was not ready within {} s", READY_WITHIN.as_secs()));
+            let limit = READY_WITHIN.as_secs();
+            live.doom(Doom::for_reason(format!("its harness was not ready within {limit} s")));
         }
     }
 
@@ -197,94 +302,26 @@ impl Supervisor {
                     live.answer_by(Instant::now() + self.args.answer_within());
                     return answers.into_iter().try_for_each(|answer| coordinator.send(answer));
                 }
+                let unit_ends = matches!(message, FromHarness::UnitFinished { .. });
                 for message in live.translate(message) {
                     coordinator.send(message)?;
+                }
+                for (of, path) in live.files.drain(..) {
+                    self.outgoing.push(of, path);
                 }
                 if live.ready {
                     self.proven.insert(live.task.clone());
                 }
-                Ok(())
+                let collector = live.leavings.collector.as_mut().filter(|_| unit_ends);
+                let remarks = collector.map(|collector| collector.after_unit(&mut self.outgoing)).unwrap_or_default();
+                remark(remarks, coordinator)
             }
-            Some(JvmEvent::Raw(stream, text)) => coordinator.send(live.raw(stream, text)),
-            Some(JvmEvent::Ended(how)) => self.ended(how, coordinator),
-            None => self.ended("its end was not seen".to_owned(), coordinator),
+            Some(JvmEvent::Raw(stream, text)) => {
+                live.raw(stream, &text).into_iter().try_for_each(|message| coordinator.send(message))
+            }
+            Some(JvmEvent::Ended(end)) => self.ended(end, coordinator),
+            None => self.ended(JvmEnd::unknown("its end was not seen".to_owned()), coordinator),
         }
-    }
-
-    fn ended(&mut self, how: String, coordinator: &Coordinator) -> Result<()> {
-        let Some(live) = self.live.take() else { return Ok(()) };
-        let (task, pid, ready, for_asking) = (live.task.clone(), Some(live.jvm.pid), live.ready, live.for_asking);
-        let (asking, kind) = (live.asking, if live.hung { "NoAnswer" } else { "JvmDied" });
-        let (running, reason) = live.into_end(how);
-        let Some(reason) = reason else { return Ok(()) };
-        if !ready {
-            return self.not_started(for_asking, &task, pid, &reason, coordinator);
-        }
-        if asking {
-            let of_task = self.asks.front_mut().filter(|asking| asking.task == task);
-            let refused = of_task.and_then(|asking| asking.died(kind, &reason));
-            return refused.map_or(Ok(()), |refused| coordinator.send(refused));
-        }
-        let unit = running.map(Assigned::into_attempt);
-        coordinator.send(AgentMessage::JvmDied {
-            task,
-            unit,
-            pid,
-            reason,
-            was_ready: true,
-            cause: DeathCause::Died,
-            evidence: Vec::new(),
-        })
-    }
-
-    /// Tells of a JVM that did not start. Unless others of its profile did, what waits for the profile gets the same
-    /// answer: a start for each would fail alike.
-    fn not_started(
-        &mut self,
-        for_asking: bool,
-        task: &TaskPath,
-        pid: Option<u32>,
-        reason: &str,
-        coordinator: &Coordinator,
-    ) -> Result<()> {
-        if for_asking {
-            // Nothing can be asked without a JVM; units that wait for one tell it again in their own turn.
-            self.asks.retain(|asking| asking.task != *task);
-            let (task, reason) = (task.clone(), reason.to_owned());
-            let died = AgentMessage::JvmDied {
-                task: task.clone(),
-                unit: None,
-                pid,
-                reason,
-                was_ready: false,
-                cause: DeathCause::Died,
-                evidence: Vec::new(),
-            };
-            coordinator.send(died)?;
-            return coordinator.send(AgentMessage::DiscoveryFinished { task });
-        }
-        // It was started for the first unit of the queue, which goes with it.
-        let first = self.queue.pop_front();
-        let mut without = Vec::from_iter(first);
-        if !self.proven.contains(task) {
-            let (same, others): (VecDeque<_>, _) = self.queue.drain(..).partition(|waiting| waiting.unit.task == *task);
-            self.queue = others;
-            without.extend(same);
-        }
-        for assigned in without {
-            let unit = Some(assigned.into_attempt());
-            let (task, reason) = (task.clone(), reason.to_owned());
-            coordinator.send(AgentMessage::JvmDied {
-                task,
-                unit,
-                pid,
-                reason,
-                was_ready: false,
-                cause: DeathCause::Died,
-                evidence: Vec::new(),
-            })?;
-        }
-        Ok(())
     }
 }
 
@@ -322,9 +359,16 @@ fn profile<'a>(bundle: &'a Bundle, task: &TaskPath) -> Option<&'a Profile> {
     bundle.profiles.iter().find(|profile| profile.task == *task)
 }
 
-/// What the JVM says next, once there is room to pass it on.
-async fn next_event(live: &mut Option<Live>, room: impl Future<Output = ()>) -> Option<JvmEvent> {
-    room.await;
+/// Says something of the agent's own, between tests.
+pub(crate) fn remark(remarks: Vec<String>, coordinator: &Coordinator) -> Result<()> {
+    remarks.into_iter().try_for_each(|remark| {
+        let text = format!("[Testfleet: {remark}]\n");
+        coordinator.send(AgentMessage::Output { unit: None, test: None, stream: Stream::Stderr, text })
+    })
+}
+
+/// What the JVM says next.
+async fn next_event(live: &mut Option<Live>) -> Option<JvmEvent> {
     match live {
         Some(live) => live.jvm.next().await,
         None => std::future::pending().await,

@@ -26,7 +26,7 @@ impl Utf8 {
 }
 
 /// How many bytes at the end are the beginning of a character and no more.
-fn begun_character(bytes: &[u8]) -> usize {
+pub(crate) fn begun_character(bytes: &[u8]) -> usize {
     for (back, byte) in bytes.iter().rev().take(3).enumerate() {
         let length = match byte {
             0b1000_0000..=0b1011_1111 => continue,
@@ -54,9 +54,32 @@ pub(crate) fn boundary(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|&place| text.is_char_boundary(place)).unwrap_or(0)
 }
 
+/// The text if it is no longer than `limit`, else three quarters of that from its beginning and one from its end, with a
+/// remark in between.
+pub(crate) fn shortened(text: &str, limit: usize) -> String {
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    // The remark itself takes some room.
+    let room = limit.saturating_sub(64);
+    let head = boundary(text, room * 3 / 4);
+    let from = text.len() - room / 4;
+    let tail = (from..=text.len()).find(|&place| text.is_char_boundary(place)).unwrap_or(text.len());
+    format!("{}\n[Testfleet: {} bytes left out here]\n{}", &text[..head], tail - head, &text[tail..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_texts_keep_their_ends() {
+        assert_eq!(shortened("short", 5), "short");
+        let text = "é".repeat(1_000) + "end";
+        let short = shortened(&text, 400);
+        assert!(short.len() <= 400 && short.starts_with('é') && short.ends_with("end"), "{short}");
+        assert!(short.contains("bytes left out here]"), "{short}");
+    }
 
     #[test]
     fn characters_survive_any_cut() {

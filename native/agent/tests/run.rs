@@ -6,6 +6,7 @@ mod fixture;
 use fixture::World;
 use nix::sys::signal::Signal;
 use testfleet_protocol::FailureCode;
+use testfleet_protocol::agent::FileOf;
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::test::{Outcome, Stream, Verdict};
 
@@ -198,12 +199,28 @@ async fn a_missing_jdk_or_working_directory_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn much_output_arrives_whole_and_results_with_it() {
+async fn much_output_is_in_a_file_and_its_ends_are_shown() {
     let world = World::new(&[(":test", "A", &["talks", "passes"]), (":test", "B", &["talks1", "passes1"])]);
     let ended = world.run(2).await;
     assert_eq!(ended.count(Verdict::Passed), 4);
     let bytes: usize = ended.output(Stream::Stdout).iter().map(|text| text.len()).sum();
-    assert_eq!(bytes, 2 * 320 * (32 << 10));
+    let limits = world.options.output;
+    let kept = 2 * (limits.head_bytes + limits.tail_bytes) as usize;
+    assert!(bytes > kept && bytes < kept + 1_000, "{bytes}");
+    let stored: Vec<_> = ended
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            RunEvent::FileStored { path, of: FileOf::Output { test, .. }, .. } => Some((path, test)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(stored.len(), 2, "{stored:?}");
+    for (path, test) in stored {
+        assert!(test.as_ref().is_some_and(|test| test.method.starts_with("talks")), "{test:?}");
+        let whole = std::fs::read(world.dir.path().join("runs").join(path)).unwrap();
+        assert!(whole.len() == 320 * (32 << 10) && whole.iter().all(|byte| *byte == b'x'), "{}", whole.len());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

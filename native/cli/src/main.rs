@@ -1,6 +1,9 @@
 //! The `testfleet` command: the engine's stages without Gradle, from the `request.json` that the
 //! plugin leaves in `build/testfleet/`.
+mod run_choices;
+
 use clap::{Args, Parser, Subcommand};
+use run_choices::RunChoices;
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,6 +43,8 @@ enum Action {
         /// Run everything, also what passed before with equal classes and inputs
         #[arg(long)]
         rerun: bool,
+        #[command(flatten)]
+        run: RunChoices,
         /// Show the plan instead of running it
         #[arg(long)]
         dry_run: bool,
@@ -122,8 +127,9 @@ fn run(cli: Cli) -> Result<()> {
             let command = choices.listing(false)?.unwrap_or(Command::Prepare { verify });
             (command, choices.request()?, choices.source)
         }
-        Action::Run { choices, rerun, dry_run } => {
+        Action::Run { choices, rerun, run, dry_run } => {
             let mut request = choices.request()?;
+            run.apply(&mut request.options.run);
             if rerun {
                 request.options.reuse = Reuse::Off;
             }

@@ -9,6 +9,7 @@ pub mod bundle;
 mod content;
 pub mod discover;
 mod document;
+mod file_names;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod hash;

@@ -55,6 +55,7 @@ pub(crate) fn task(path: &str) -> TestTask {
         exclude_tests: vec![],
         declared_inputs: vec![],
         jacoco_file: None,
+        timeout_ms: None,
         ignore_failures: false,
     }
 }

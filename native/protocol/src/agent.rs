@@ -130,6 +130,10 @@ pub enum AgentMessage {
         /// What tells more: thread dumps, the beginning of an `hs_err` file.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         evidence: Vec<Evidence>,
+        /// The tests that it died for, when others were running that have no part in it (a time-out of one of several
+        /// tests that run at once). Empty: all that were running.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        blamed: Vec<TestName>,
         /// `false`: it died before it was ready, so another start will hardly do better.
         was_ready: bool,
     },
@@ -140,6 +144,9 @@ pub enum AgentMessage {
         file: u64,
         /// What it is.
         of: FileOf,
+        /// Where in the file these bytes belong: a piece that comes twice does no harm.
+        #[serde(default)]
+        offset: u64,
         /// The bytes, in Base64; at most [`FILE_PIECE`] of them before that.
         data: String,
         /// Whether it is the last.
@@ -227,11 +234,14 @@ impl DeathCause {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Evidence {
-    /// `thread-dump`, `hs_err`.
+    /// `thread-dump`, `hs_err`, `exit-stack`.
     pub name: String,
-    /// At most 256 KiB; the rest is left out with a remark.
+    /// At most [`EVIDENCE`] bytes; the rest is left out with a remark.
     pub text: String,
 }
+
+/// Most bytes of one piece of evidence.
+pub const EVIDENCE: usize = 256 << 10;
 
 /// What a file from a worker is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

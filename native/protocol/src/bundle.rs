@@ -46,6 +46,10 @@ pub struct Profile {
     pub working_dir: String,
     /// Restart the JVM after this many units; 0 is never.
     pub fork_every: u32,
+    /// Longest time for what is run of one class at a time, in milliseconds, whatever
+    /// [`crate::run_options::Timeouts`] allow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_timeout_ms: Option<u64>,
     /// Which framework runs the classes, and how.
     pub framework: Framework,
 }

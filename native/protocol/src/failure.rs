@@ -46,6 +46,10 @@ pub enum FailureCode {
     PlanOutdated,
     /// No such group, run or worker.
     NoSuchWorker,
+    /// A run that is to go on came to its end, or never began.
+    NothingToResume,
+    /// Another coordinator is at work on this run.
+    RunInUse,
     /// A harness JVM did not start.
     JvmStart,
     /// The agent or harness broke.
@@ -75,7 +79,7 @@ impl FailureCode {
             Self::TestsFailed => 1,
             Self::InvalidRequest => 2,
             Self::NoTests => 3,
-            Self::PlanMissing | Self::PlanOutdated | Self::NoSuchWorker => 4,
+            Self::PlanMissing | Self::PlanOutdated | Self::NoSuchWorker | Self::NothingToResume | Self::RunInUse => 4,
             Self::BrokenClassFile | Self::MissingClasspathEntry | Self::PathOutsideRoots => 5,
             Self::JvmStart | Self::WorkerBroken | Self::MissingPlatform => 6,
             Self::ProtocolVersion | Self::JournalBroken | Self::TimingsBroken => 7,

@@ -138,6 +138,26 @@ pub enum FromHarness {
     },
     /// Kind 11: all that was asked for is answered.
     DiscoveryFinished,
+    /// Kind 12: nothing of a test that has started and has not finished is running at the moment: the framework runs its
+    /// invocations between those of other tests. Its time does not count until [`FromHarness::TestResumed`].
+    TestPaused {
+        /// Unit.
+        unit: String,
+        /// Test.
+        test: TestName,
+    },
+    /// Kind 13: a paused test goes on.
+    TestResumed {
+        /// Unit.
+        unit: String,
+        /// Test.
+        test: TestName,
+    },
+    /// Kind 14: the JVM shuts down because somebody called `System.exit`, who is not the harness.
+    ExitCalled {
+        /// The stacks of the threads that are inside that call, as text; empty when there is none.
+        stacks: String,
+    },
 }
 
 impl ToHarness {
@@ -268,6 +288,20 @@ impl FromHarness {
                 out.thrown(thrown);
             }
             Self::DiscoveryFinished => out.u8(11),
+            Self::TestPaused { unit, test } => {
+                out.u8(12);
+                out.string(unit);
+                out.test(test);
+            }
+            Self::TestResumed { unit, test } => {
+                out.u8(13);
+                out.string(unit);
+                out.test(test);
+            }
+            Self::ExitCalled { stacks } => {
+                out.u8(14);
+                out.string(stacks);
+            }
         }
         out.bytes
     }
@@ -308,6 +342,9 @@ impl FromHarness {
             },
             10 => Self::DiscoveryFailed { class: input.string()?, thrown: input.thrown()? },
             11 => Self::DiscoveryFinished,
+            12 => Self::TestPaused { unit: input.string()?, test: input.test()? },
+            13 => Self::TestResumed { unit: input.string()?, test: input.test()? },
+            14 => Self::ExitCalled { stacks: input.string()? },
             kind => return Err(broken(&format!("unknown kind {kind}"))),
         };
         input.end(message)

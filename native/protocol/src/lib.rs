@@ -5,6 +5,7 @@
 //! [`FailureCode::ProtocolVersion`].
 
 pub mod agent;
+pub mod ant_pattern;
 pub mod bundle;
 pub mod event;
 pub mod failure;

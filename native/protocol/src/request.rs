@@ -342,6 +342,10 @@ pub struct TestTask {
     /// Where the JaCoCo agent of this task would write its data; the workers' data is merged there.
     #[serde(default)]
     pub jacoco_file: Option<PathBuf>,
+    /// `timeout` of the task, in milliseconds. Workers share its tests, so that it can't be counted as Gradle does; nothing
+    /// that a worker runs of one of its classes may take longer, whatever [`crate::run_options::Timeouts`] allow.
+    #[serde(default)]
+    pub timeout_ms: Option<u64>,
     /// `ignoreFailures` of the task: its bad tests are reported but do not end the run badly.
     #[serde(default)]
     pub ignore_failures: bool,

@@ -69,10 +69,10 @@ pub struct Timeouts {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Isolation {
-    /// All but `java.io.tmpdir` and `TMPDIR`.
-    None,
-    /// The machine; temp, home, cache and preferences folders are each worker's own.
+    /// All but `java.io.tmpdir` and `TMPDIR`, as under Gradle's own `test`.
     #[default]
+    None,
+    /// The machine; home, cache and preferences folders are each worker's own, too.
     Directory,
     /// Linux namespaces: besides that, own network with a loopback of its own, own `/tmp`, own process ids.
     Namespace,

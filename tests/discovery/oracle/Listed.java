@@ -46,22 +46,50 @@ final class Listed {
     }
 
     /**
-     * {@code adds[2]} is an invocation of {@code adds}, unless that is how the method is really
-     * called.
+     * A test of the JUnit Platform's suites is theirs; what a suite class declares itself needs no
+     * other class's name.
+     *
+     * @param suites outermost first
+     */
+    Listed in(List<String> suites) {
+        String testClass = className;
+        String test = method;
+        for (int i = suites.size() - 1; i >= 0; i--) {
+            if (!suites.get(i).equals(testClass)) {
+                test = testClass + "." + test;
+                testClass = suites.get(i);
+            }
+        }
+        return new Listed(finder, testClass, test);
+    }
+
+    /**
+     * {@code adds[2]}, {@code adds(2)} and {@code adds [a, b]} are invocations of {@code adds},
+     * unless that is how the method is really called.
      */
     private static String withoutInvocation(String className, String method) {
-        int bracket = method.indexOf('[');
-        if (bracket <= 0) {
+        if (declares(className, method)) {
             return method;
         }
+        for (char end : new char[] {'[', '(', ' '}) {
+            int cut = method.indexOf(end);
+            if (cut > 0 && declares(className, method.substring(0, cut))) {
+                return method.substring(0, cut);
+            }
+        }
+        int bracket = method.indexOf('[');
+        return bracket > 0 ? method.substring(0, bracket) : method;
+    }
+
+    private static boolean declares(String className, String method) {
         for (Class<?> at = find(className); at != null; at = at.getSuperclass()) {
             for (Method declared : at.getDeclaredMethods()) {
                 if (declared.getName().equals(method)) {
-                    return method;
+                    return true;
                 }
             }
         }
-        return method.substring(0, bracket);
+        return false;
     }
 
     static boolean isRunBy(AnnotatedElement element, String runner) {

@@ -20,6 +20,9 @@ import java.util.Map;
 final class PlatformSource implements Oracle.Source {
     private final List<Listed> listed = new ArrayList<>();
 
+    /** The platform's suites around the node that is being visited, outermost first. */
+    private final List<String> suites = new ArrayList<>();
+
     @Override
     public List<Listed> list(List<Class<?>> classes) {
         LauncherDiscoveryRequestBuilder request = LauncherDiscoveryRequestBuilder.request();
@@ -57,11 +60,20 @@ final class PlatformSource implements Oracle.Source {
      * @param containers names of the classes around it, for JUnit 4
      */
     private void visit(TestPlan plan, TestIdentifier node, String name, List<String> containers) {
-        UniqueId id = UniqueId.parse(node.getUniqueId());
-        List<UniqueId.Segment> segments = id.getSegments();
+        List<UniqueId.Segment> segments = ofInnermostEngine(node);
         String engine = segments.get(0).getValue();
         UniqueId.Segment last = segments.get(segments.size() - 1);
         TestSource source = node.getSource().orElse(null);
+        if (last.getType().equals("suite")) {
+            suites.add(last.getValue());
+            for (TestIdentifier child : plan.getChildren(node)) {
+                for (TestIdentifier inEngine : plan.getChildren(child)) {
+                    visit(plan, inEngine, null, new ArrayList<>());
+                }
+            }
+            suites.remove(suites.size() - 1);
+            return;
+        }
         switch (engine) {
             case "junit-jupiter":
                 jupiter(plan, node, last, source, name);
@@ -84,10 +96,24 @@ final class PlatformSource implements Oracle.Source {
                     engine.equals("testng")
                             ? segments.get(1).getValue()
                             : topClass(segments, method);
-            listed.add(new Listed(engine, className, signature(method)));
+            add(engine, className, signature(method));
         } else {
-            listed.add(new Listed(engine, topClass(segments, source), node.getDisplayName()));
+            add(engine, topClass(segments, source), node.getDisplayName());
         }
+    }
+
+    /** A suite runs other engines, whose ids begin after its own. */
+    private static List<UniqueId.Segment> ofInnermostEngine(TestIdentifier node) {
+        List<UniqueId.Segment> segments = UniqueId.parse(node.getUniqueId()).getSegments();
+        int begin = segments.size() - 1;
+        while (!segments.get(begin).getType().equals("engine")) {
+            begin--;
+        }
+        return segments.subList(begin, segments.size());
+    }
+
+    private void add(String engine, String className, String method) {
+        listed.add(new Listed(engine, className, method).in(suites));
     }
 
     private void jupiter(
@@ -103,7 +129,7 @@ final class PlatformSource implements Oracle.Source {
         } else if (type.equals("nested-class") || type.equals("nested-class-template")) {
             className = name + "$" + last.getValue();
         } else {
-            listed.add(new Listed("junit-jupiter", name, signature((MethodSource) source)));
+            add("junit-jupiter", name, signature((MethodSource) source));
             return;
         }
         for (TestIdentifier child : plan.getChildren(node)) {
@@ -136,8 +162,8 @@ final class PlatformSource implements Oracle.Source {
             className = ((ClassSource) source).getClassName();
         }
         listed.add(
-                Listed.legacy(
-                        "junit-vintage", containers, className, node.getLegacyReportingName()));
+                Listed.legacy("junit-vintage", containers, className, node.getLegacyReportingName())
+                        .in(suites));
     }
 
     private static boolean isSpockFeature(UniqueId.Segment last) {
@@ -149,7 +175,7 @@ final class PlatformSource implements Oracle.Source {
      * it.
      */
     private void spock(List<UniqueId.Segment> segments, TestIdentifier node) {
-        listed.add(new Listed("spock", segments.get(1).getValue(), node.getDisplayName()));
+        add("spock", segments.get(1).getValue(), node.getDisplayName());
     }
 
     /**

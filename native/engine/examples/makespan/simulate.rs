@@ -60,7 +60,9 @@ pub(crate) fn dynamic(plan: &Plan, workers: u32, truth_us: &HashMap<UnitId, u64>
         plan_sha256: String::new(),
         queue: Queue::Dynamic,
         workers: (1..=workers).collect(),
+        bundle_sha256: "11".into(),
         journal: "none".into(),
+        resumed: None,
         options: Default::default(),
     };
     let state = State::new(&input, "simulated").map_err(|failure| failure.to_string())?;

@@ -93,12 +93,20 @@ pub fn read_bundle(path: &Path) -> Result<Bundle> {
     })
 }
 
+/// A bundle as [`write_bundle`] writes it.
+///
+/// # Errors
+/// `Internal` when it has no JSON form.
+pub(crate) fn bundle_bytes(bundle: &Bundle) -> Result<Vec<u8>> {
+    document::bytes(bundle)
+}
+
 /// Writes a bundle, whole or not at all.
 ///
 /// # Errors
 /// `Io` when the file can't be written.
 pub fn write_bundle(bundle: &Bundle, path: &Path) -> Result<()> {
-    document::write(path, &document::bytes(bundle)?)
+    document::write(path, &bundle_bytes(bundle)?)
 }
 
 fn profile(task: &TestTask, roots: &Roots, files: &mut Files) -> Result<Profile> {
@@ -124,6 +132,7 @@ fn profile(task: &TestTask, roots: &Roots, files: &mut Files) -> Result<Profile>
             .collect(),
         working_dir: roots.relativize(&task.working_dir)?,
         fork_every: task.fork_every,
+        class_timeout_ms: task.timeout_ms,
         framework: task.framework.clone(),
     })
 }

@@ -6,6 +6,7 @@ use super::store::Store;
 use crate::hash;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
@@ -20,15 +21,22 @@ pub(crate) struct Digest {
     pub(crate) size: u64,
 }
 
+/// Files below this size are read as a whole, in bytes.
+const SMALL: u64 = 1 << 20;
+
 /// The digest of a file's bytes.
 pub(super) fn hash_file(path: &Path) -> std::io::Result<Digest> {
-    let mut file = File::open(path)?;
-    let mut hasher = Sha256::new();
+    let (sha256, size) = hash_all_of(File::open(path)?, Sha256::new())?;
+    Ok(Digest { sha256: hash::hex(&sha256), size })
+}
+
+/// SHA-256 of all that was hashed and of what is left of a file, and the size of what is left.
+fn hash_all_of(mut file: impl Read, mut hasher: Sha256) -> std::io::Result<([u8; 32], u64)> {
     let mut buffer = vec![0; 1 << 16];
     let mut size = 0;
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => return Ok(Digest { sha256: hash::hex(&hasher.finalize()), size }),
+            Ok(0) => return Ok((hasher.finalize().into(), size)),
             Ok(count) => {
                 hasher.update(&buffer[..count]);
                 size += count as u64;
@@ -39,21 +47,27 @@ pub(super) fn hash_file(path: &Path) -> std::io::Result<Digest> {
     }
 }
 
-/// SHA-256 of a file that is most often small.
-pub(super) fn sha256_of(path: &Path) -> std::io::Result<[u8; 32]> {
-    const SMALL: u64 = 1 << 20;
+thread_local! {
+    /// What a thread reads small files into: one buffer for all of them.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// SHA-256 of a file that is most often small, and its stamp after it was read. The bytes of a small one are handed on.
+pub(super) fn read_and_hash(path: &Path, on_read: &dyn Fn(&[u8], [u8; 32])) -> std::io::Result<([u8; 32], Stamp)> {
     let file = File::open(path)?;
-    let mut bytes = Vec::with_capacity(1 << 14);
-    file.take(SMALL).read_to_end(&mut bytes)?;
-    if (bytes.len() as u64) < SMALL {
-        return Ok(Sha256::digest(&bytes).into());
-    }
-    let hex = hash_file(path)?.sha256;
-    let mut sha256 = [0; 32];
-    for (byte, pair) in sha256.iter_mut().zip(hex.as_bytes().chunks(2)) {
-        *byte = std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()).unwrap_or_default();
-    }
-    Ok(sha256)
+    let mut bytes = BUFFER.take();
+    bytes.clear();
+    bytes.reserve(1 << 14);
+    (&file).take(SMALL).read_to_end(&mut bytes)?;
+    let sha256 = if (bytes.len() as u64) < SMALL {
+        let sha256 = Sha256::digest(&bytes).into();
+        on_read(&bytes, sha256);
+        sha256
+    } else {
+        hash_all_of(&file, Sha256::new_with_prefix(&bytes))?.0
+    };
+    BUFFER.set(bytes);
+    Ok((sha256, Stamp::of(&file.metadata()?)))
 }
 
 const DAY_NS: i64 = 86_400_000_000_000;

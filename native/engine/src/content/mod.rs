@@ -28,9 +28,14 @@ pub(crate) struct Contents {
     /// Files, as they were when the table was saved.
     known: Known,
     seen: Mutex<HashMap<PathBuf, Slot>>,
+    /// Directories that were listed.
+    listings: Mutex<HashMap<PathBuf, Arc<Listing>>>,
     /// Bytes that had to be read.
     read: AtomicU64,
 }
+
+/// Is told of each small file of a directory that had to be read: its position in the [`Listing`], its bytes, their SHA-256.
+pub(crate) type OnRead<'a> = &'a (dyn Fn(usize, &[u8], [u8; 32]) + Sync);
 
 /// What was seen at a path, once it was looked at.
 type Slot = Arc<OnceLock<Result<Arc<Seen>>>>;
@@ -39,8 +44,6 @@ type Slot = Arc<OnceLock<Result<Arc<Seen>>>>;
 struct Seen {
     /// Of its content.
     digest: Digest,
-    /// Everything below it, when it is a directory.
-    listing: Option<Arc<Listing>>,
     /// What to remember of it.
     record: Record,
 }
@@ -55,12 +58,16 @@ impl Contents {
     /// Contents with what is known from earlier runs in a state folder.
     pub(crate) fn open(state_dir: &Path) -> Self {
         let store = Store::new(state_dir);
-        Self { known: Known::load(&store), store, seen: Mutex::default(), read: AtomicU64::new(0) }
+        Self::new(Known::load(&store), store)
     }
 
     /// Contents that nothing is known of and that remember nothing.
     pub(crate) fn forgetful() -> Self {
-        Self { known: Known::default(), store: Store::none(), seen: Mutex::default(), read: AtomicU64::new(0) }
+        Self::new(Known::default(), Store::none())
+    }
+
+    fn new(known: Known, store: Store) -> Self {
+        Self { store, known, seen: Mutex::default(), listings: Mutex::default(), read: AtomicU64::new(0) }
     }
 
     /// Where results are kept.
@@ -79,7 +86,16 @@ impl Contents {
     /// # Errors
     /// `Io` when something can't be read.
     pub(crate) fn digest(&self, path: &Path) -> Result<Option<Digest>> {
-        match self.seen(path) {
+        self.digest_and_read(path, &|_, _, _| {})
+    }
+
+    /// As [`Contents::digest`]. What has to be read of a directory is handed on, so that it need not be read once more; nothing
+    /// is when the path was looked at before.
+    ///
+    /// # Errors
+    /// `Io` when something can't be read.
+    pub(crate) fn digest_and_read(&self, path: &Path, on_read: OnRead<'_>) -> Result<Option<Digest>> {
+        match self.seen(path, on_read) {
             Ok(seen) => Ok(Some(seen.digest.clone())),
             Err(_) if is_absent(path) => Ok(None),
             Err(failure) => Err(failure),
@@ -91,14 +107,10 @@ impl Contents {
     /// # Errors
     /// `Io` when something can't be read or is not there.
     pub(crate) fn of(&self, path: &Path) -> Result<Digest> {
-        Ok(self.seen(path)?.digest.clone())
+        Ok(self.seen(path, &|_, _, _| {})?.digest.clone())
     }
 
-    /// As [`Contents::digest`], with the listing of a directory.
-    ///
-    /// # Errors
-    /// `Io` when something can't be read or is not there.
-    fn seen(&self, path: &Path) -> Result<Arc<Seen>> {
+    fn seen(&self, path: &Path, on_read: OnRead<'_>) -> Result<Arc<Seen>> {
         let slot = {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(seen.entry(path.to_owned()).or_default())
@@ -108,69 +120,71 @@ impl Contents {
         }
         // Not inside of `get_or_init`: a thread that hashes in parallel takes up other work meanwhile, and would wait for
         // itself when that asks for the same path.
-        let seen = self.look(path).map(Arc::new);
+        let seen = self.look(path, on_read).map(Arc::new);
         slot.get_or_init(|| seen).clone()
     }
 
-    /// Everything below a directory: as it was hashed, when it was.
+    /// Everything below a directory, listed once.
     ///
     /// # Errors
     /// `Io` when it can't be listed.
     pub(crate) fn listing(&self, path: &Path) -> Result<Arc<Listing>> {
-        let seen = {
-            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.get(path).and_then(|slot| slot.get()?.as_ref().ok()?.listing.clone())
-        };
-        seen.map_or_else(|| list(path).map(Arc::new), Ok)
+        let listings = || self.listings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = listings().get(path) {
+            return Ok(Arc::clone(known));
+        }
+        // Without the lock: listing is done by many threads, which take up other work meanwhile.
+        let listing = Arc::new(list(path)?);
+        Ok(Arc::clone(listings().entry(path.to_owned()).or_insert(listing)))
     }
 
-    fn look(&self, path: &Path) -> Result<Seen> {
+    fn look(&self, path: &Path, on_read: OnRead<'_>) -> Result<Seen> {
         let failed = |error: &std::io::Error| Failure::io("read", path, error);
         let now = now_ns();
         let metadata = std::fs::metadata(path).map_err(|error| failed(&error))?;
         if metadata.is_dir() {
-            return self.look_into(path);
+            return self.look_into(path, on_read);
         }
         let stamp = Stamp::of(&metadata);
         if let Some(digest) = self.known.file(path, &stamp) {
-            return Ok(Seen { digest, listing: None, record: Record::File(stamp) });
+            return Ok(Seen { digest, record: Record::File(stamp) });
         }
         let digest = files::hash_file(path).map_err(|error| failed(&error))?;
         self.read.fetch_add(digest.size, Ordering::Relaxed);
         let is_same = std::fs::metadata(path).is_ok_and(|metadata| Stamp::of(&metadata) == stamp);
         let record = if is_same && stamp.is_settled(now) { Record::File(stamp) } else { Record::Nothing };
-        Ok(Seen { digest, listing: None, record })
+        Ok(Seen { digest, record })
     }
 
-    fn look_into(&self, path: &Path) -> Result<Seen> {
+    fn look_into(&self, path: &Path, on_read: OnRead<'_>) -> Result<Seen> {
         let now = now_ns();
-        let listing = Arc::new(list(path)?);
+        let listing = self.listing(path)?;
         let known = KnownDir::load(&self.store, path);
         if let Some(digest) = known.as_ref().and_then(|known| known.digest_of(&listing)) {
-            return Ok(Seen { digest, listing: Some(listing), record: Record::Dir(None) });
+            return Ok(Seen { digest, record: Record::Dir(None) });
         }
         let known = known.as_ref().map(KnownDir::by_path).unwrap_or_default();
         let hashes: Vec<Option<([u8; 32], bool)>> = listing
             .files
             .par_iter()
-            .map(|file| {
-                if let Some(sha256) = known.get(file.relative.as_str()).filter(|known| known.stamp == file.stamp) {
-                    return Ok(Some((sha256.sha256, true)));
+            .enumerate()
+            .map(|(at, file)| {
+                if let Some(known) = known.get(file.relative.as_str()).filter(|known| known.stamp == file.stamp) {
+                    return Ok(Some((known.sha256, true)));
                 }
                 let path = path.join(&file.relative);
-                let hash = match files::sha256_of(&path) {
-                    Ok(hash) => hash,
+                let (hash, stamp) = match files::read_and_hash(&path, &|bytes, sha256| on_read(at, bytes, sha256)) {
+                    Ok(read) => read,
                     // Gone since it was listed.
                     Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
                     Err(error) => return Err(Failure::io("read", &path, &error)),
                 };
                 self.read.fetch_add(file.stamp.size, Ordering::Relaxed);
-                let is_same = std::fs::metadata(&path).is_ok_and(|metadata| Stamp::of(&metadata) == file.stamp);
-                Ok(Some((hash, is_same && file.stamp.is_settled(now))))
+                Ok(Some((hash, stamp == file.stamp && stamp.is_settled(now))))
             })
             .collect::<Result<_>>()?;
         let (digest, known) = KnownDir::make(path, &listing, &hashes);
-        Ok(Seen { digest, listing: Some(listing), record: Record::Dir(Some(known)) })
+        Ok(Seen { digest, record: Record::Dir(Some(known)) })
     }
 
     /// Writes what was learned, for the next run; throws away what was not used for long. What can't be written is not.

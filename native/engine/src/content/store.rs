@@ -3,7 +3,7 @@
 use super::files::KEPT_DAYS;
 use sha2::{Digest, Sha256};
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufWriter, IntoInnerError, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -53,20 +53,29 @@ impl Store {
         let mut bytes = Vec::with_capacity(size as usize + 1);
         file.take(MAX_FILE).read_to_end(&mut bytes).ok()?;
         let (head, payload) = bytes.split_at_checked(MAGIC.len() + 32)?;
-        if head[..MAGIC.len()] != *MAGIC || head[MAGIC.len()..] != checksum(kind, key, payload) {
+        if head[..MAGIC.len()] != *MAGIC || head[MAGIC.len()..] != *checksum(kind, key).chain_update(payload).finalize()
+        {
             return None;
         }
         bytes.drain(..MAGIC.len() + 32);
         Some(bytes)
     }
 
+    /// Whether nothing of a kind was ever put, or all of it is gone.
+    pub(crate) fn is_empty(&self, kind: &str) -> bool {
+        let Some(dir) = &self.dir else { return true };
+        fs::read_dir(dir.join(kind)).map_or(true, |mut entries| entries.next().is_none())
+    }
+
     /// Puts bytes under a key, whole or not at all. Never fails: it is a cache.
     pub(crate) fn put(&self, kind: &str, key: &str, payload: &[u8]) {
+        self.put_written(kind, key, |to| to.write_all(payload));
+    }
+
+    /// As [`Store::put`] of what is written bit by bit, so that it need not be in memory as a whole.
+    pub(crate) fn put_written(&self, kind: &str, key: &str, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) {
         let Some(path) = self.path(kind, key) else { return };
-        if payload.len() as u64 + 64 > MAX_FILE {
-            return;
-        }
-        if let Err(error) = write(&path, &checksum(kind, key, payload), payload) {
+        if let Err(error) = self::write(&path, checksum(kind, key), write) {
             tracing::debug!("failed to write {}: {error}", path.display());
         }
     }
@@ -118,24 +127,55 @@ impl Store {
 
 const TEMPORARY: &str = ".testfleet-";
 
-fn checksum(kind: &str, key: &str, payload: &[u8]) -> [u8; 32] {
+/// Begins the checksum of a file: its kind and key are part of it.
+fn checksum(kind: &str, key: &str) -> Sha256 {
     let mut hasher = Sha256::new();
     for text in [kind, key] {
         hasher.update(text.as_bytes());
         hasher.update([0]);
     }
-    hasher.update(payload);
-    hasher.finalize().into()
+    hasher
+}
+
+/// Hashes and counts what is written.
+struct Checked<W> {
+    to: W,
+    hasher: Sha256,
+    left: u64,
+}
+
+impl<W: Write> Write for Checked<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = self.to.write(bytes)?;
+        self.hasher.update(&bytes[..count]);
+        let too_large = || std::io::Error::other(format!("it is larger than {} MB", MAX_FILE >> 20));
+        self.left = self.left.checked_sub(count as u64).ok_or_else(too_large)?;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.to.flush()
+    }
 }
 
 /// No sync: after a crash the checksum tells what is not whole.
-fn write(path: &Path, checksum: &[u8], payload: &[u8]) -> std::io::Result<()> {
+fn write(
+    path: &Path,
+    hasher: Sha256,
+    payload: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder)?;
     let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder)?;
     file.write_all(MAGIC)?;
-    file.write_all(checksum)?;
-    file.write_all(payload)?;
+    file.write_all(&[0; 32])?;
+    let checked = Checked { to: file.as_file(), hasher, left: MAX_FILE - MAGIC.len() as u64 - 32 };
+    let mut buffered = BufWriter::with_capacity(1 << 16, checked);
+    payload(&mut buffered)?;
+    let checked = buffered.into_inner().map_err(IntoInnerError::into_error)?;
+    let checksum = checked.hasher.finalize();
+    file.seek(SeekFrom::Start(MAGIC.len() as u64))?;
+    file.write_all(&checksum)?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }

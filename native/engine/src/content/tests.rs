@@ -115,6 +115,36 @@ fn a_replaced_file_and_a_touched_one_are_read_again() {
 }
 
 #[test]
+fn what_is_read_is_handed_on_once_with_its_hash() {
+    let place = Place::new();
+    let large = vec![7; (1 << 20) + 1];
+    fs::write(place.dir.join("large"), &large).unwrap();
+    rest();
+    let read = |contents: &Contents| {
+        let read = Mutex::new(Vec::new());
+        let digest = contents.digest_and_read(&place.dir, &|at, bytes, sha256| {
+            assert_eq!(crate::hash::hex(&sha256), crate::hash::sha256(bytes));
+            read.lock().unwrap().push((at, bytes.to_vec()));
+        });
+        assert_eq!(digest.unwrap(), Contents::forgetful().digest(&place.dir).unwrap());
+        let mut read = read.into_inner().unwrap();
+        read.sort();
+        read
+    };
+    let contents = Contents::open(&place.state);
+    let names: Vec<_> = contents.listing(&place.dir).unwrap().files.iter().map(|file| file.relative.clone()).collect();
+    assert_eq!(names, ["Two.class", "a/One.class", "large"]);
+    // Large ones are not kept in memory.
+    assert_eq!(read(&contents), [(0, b"two".to_vec()), (1, b"one".to_vec())]);
+    assert_eq!(contents.bytes_read(), 6 + large.len() as u64);
+    assert!(read(&contents).is_empty(), "it was looked at before");
+    contents.save();
+    assert!(read(&Contents::open(&place.state)).is_empty(), "it is known");
+    fs::write(place.dir.join("Two.class"), b"TWO").unwrap();
+    assert_eq!(read(&Contents::open(&place.state)), [(0, b"TWO".to_vec())]);
+}
+
+#[test]
 fn a_moved_directory_has_the_same_digest() {
     let place = Place::new();
     let (first, _) = place.look();
@@ -205,6 +235,7 @@ fn what_was_not_used_for_long_and_what_is_too_much_goes() {
     store.tidy_now();
     let there = |key: &str| store.get("tests", key).is_some();
     assert_eq!(["old", "used", "new", "touched"].map(there), [false, true, true, true]);
+    assert!(!store.is_empty("tests") && store.is_empty("others"));
     store.put("tests", "more", &[1; 250]);
     store.tidy_now();
     assert_eq!(["used", "new", "touched", "more"].map(there), [false, true, true, true], "the oldest makes place");

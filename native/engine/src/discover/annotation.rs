@@ -118,7 +118,7 @@ impl Annotation {
 /// All annotations of an attribute's content.
 pub(super) fn read_all(texts: &Texts<'_, '_>, content: &[u8]) -> Result<Vec<Annotation>, Unreadable> {
     let mut reader = Reader { texts, rest: content };
-    (0..reader.u16()?).map(|_| reader.annotation(0)).collect()
+    reader.many(4, |reader| reader.annotation(0))
 }
 
 struct Reader<'p, 'a> {
@@ -137,19 +137,41 @@ impl Reader<'_, '_> {
         Ok(u16::from_be_bytes([self.u8()?, self.u8()?]))
     }
 
+    /// As many as the next number says, each of at least so many bytes. There is room for no more than there are: of a large
+    /// build millions of annotations are kept.
+    fn many<T>(
+        &mut self,
+        least: usize,
+        mut read: impl FnMut(&mut Self) -> Result<T, Unreadable>,
+    ) -> Result<Vec<T>, Unreadable> {
+        let count = usize::from(self.u16()?);
+        if count > self.rest.len() / least {
+            return Err(Unreadable::Annotation);
+        }
+        let mut all = Vec::with_capacity(count);
+        for _ in 0..count {
+            all.push(read(self)?);
+        }
+        Ok(all)
+    }
+
     fn text(&mut self) -> Result<String, Unreadable> {
         let index = cpool::Index::new(self.u16()?)?;
         self.texts.text(index)
+    }
+
+    fn type_name(&mut self) -> Result<String, Unreadable> {
+        let index = cpool::Index::new(self.u16()?)?;
+        Ok(type_name(&self.texts.borrowed(index)?))
     }
 
     fn annotation(&mut self, depth: u32) -> Result<Annotation, Unreadable> {
         if depth > MAX_DEPTH {
             return Err(Unreadable::Annotation);
         }
-        let type_name = type_name(&self.text()?);
-        let elements = (0..self.u16()?)
-            .map(|_| Ok((self.text()?, self.value(depth + 1)?)))
-            .collect::<Result<Vec<_>, Unreadable>>()?;
+        let type_name = self.type_name()?;
+        // A name, and a value of a letter and two bytes.
+        let elements = self.many(5, |reader| Ok((reader.text()?, reader.value(depth + 1)?)))?;
         Ok(Annotation { type_name, elements })
     }
 
@@ -159,7 +181,7 @@ impl Reader<'_, '_> {
         }
         Ok(match self.u8()? {
             b's' => Value::Text(self.text()?),
-            b'c' => Value::Class(type_name(&self.text()?)),
+            b'c' => Value::Class(self.type_name()?),
             b'Z' => {
                 let index = cpool::Index::<cpool::Integer>::new(self.u16()?)?;
                 Value::Bool(self.texts.pool.get(index)?.value != 0)
@@ -173,7 +195,7 @@ impl Reader<'_, '_> {
                 Value::Constant(self.text()?)
             }
             b'@' => Value::Annotation(self.annotation(depth + 1)?),
-            b'[' => Value::List((0..self.u16()?).map(|_| self.value(depth + 1)).collect::<Result<_, _>>()?),
+            b'[' => Value::List(self.many(3, |reader| reader.value(depth + 1))?),
             _ => return Err(Unreadable::Annotation),
         })
     }

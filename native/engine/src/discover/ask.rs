@@ -201,7 +201,7 @@ impl Answers<'_> {
             around = outer;
         }
         classes.push(class.to_owned());
-        Ok(FoundTest { name: test.clone(), classes, method: method.to_owned(), tags: Vec::new() })
+        Ok(FoundTest { name: test.clone(), classes: classes.into(), method: method.to_owned(), tags: Vec::new() })
     }
 }
 

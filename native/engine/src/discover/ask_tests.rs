@@ -102,7 +102,7 @@ fn ask(engines: &[&str], tests: &[&str], harness: &Told) -> Result<Discovery> {
 }
 
 fn junit4(task: &mut TestTask) {
-    task.framework = Framework::JUnit4 { include_categories: vec![], exclude_categories: vec![] };
+    task.framework = fixtures::junit4(&[], &[]);
 }
 
 /// `Class framework asked: tests` of each class.
@@ -263,19 +263,7 @@ fn gradles_search_for_junit4_classes_decides_what_is_asked() {
 #[test]
 fn testng_is_asked_about_factories() {
     let harness = Told::new(&[("Fabric", found(&["testng"], "Fabric", &["f()", "g()"]))]);
-    let (_folder, request) = request(
-        &[],
-        |task| {
-            task.framework = Framework::TestNg {
-                include_groups: vec![],
-                exclude_groups: vec![],
-                listeners: vec![],
-                parallel: None,
-                thread_count: 0,
-            };
-        },
-        &[],
-    );
+    let (_folder, request) = request(&[], |task| task.framework = fixtures::testng(&[], &[]), &[]);
     let found = discover_and_ask(&request, &harness).unwrap().0;
     assert_eq!(harness.asked(), ["Fabric"]);
     assert_eq!(classes(&found), ["Fabric TestNg asked: Fabric.f() Fabric.g()"]);

@@ -1,12 +1,14 @@
 //! What was discovered before, under a hash of everything that decides it.
 
+use super::Settled;
+use super::cache_kept as kept;
+use super::container::Containers;
 use crate::content::Contents;
 use crate::hash;
 use rayon::prelude::*;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use testfleet_protocol::Result;
@@ -49,27 +51,38 @@ impl<'a> Cache<'a> {
         self.hits.load(Ordering::Relaxed)
     }
 
-    /// Hashes what all tasks have on their classpaths, each path once. What can't be read is for discovery to complain about.
-    pub(super) fn hash_all(&self, tasks: &'a [TestTask]) {
+    /// Hashes what all tasks have on their classpaths, each path once. Where nothing is known of any task, all class
+    /// directories will be searched: their class files are then parsed as they are read. What can't be read is for discovery
+    /// to complain about.
+    pub(super) fn hash_all(&self, tasks: &'a [TestTask], containers: &Containers) {
         let parts = |task: &'a TestTask| [&task.class_dirs, &task.classpath, &task.launcher_classpath];
-        let paths: BTreeSet<&PathBuf> = tasks.iter().flat_map(parts).flatten().collect();
-        paths.into_par_iter().for_each(|path| drop(self.contents.digest(path)));
+        let mut paths: BTreeMap<&PathBuf, Option<u32>> =
+            tasks.iter().flat_map(parts).flatten().map(|path| (path, None)).collect();
+        if self.contents.store().is_empty(KIND) {
+            for task in tasks {
+                paths.extend(task.class_dirs.iter().map(|dir| (dir, Some(task.java.version))));
+            }
+        }
+        paths.into_par_iter().for_each(|(path, searched_by)| match searched_by {
+            Some(release) => containers.get(path, release).hash(),
+            None => drop(self.contents.digest(path)),
+        });
     }
 
-    /// What was put under a key.
-    pub(super) fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+    /// The tests of a task that were put under a key.
+    pub(super) fn get(&self, key: &str) -> Option<Settled> {
         let store = self.contents.store();
-        let known = serde_json::from_slice(&store.get(KIND, key)?).ok()?;
+        let kept: kept::Task<'_> = postcard::from_bytes(&store.get(KIND, key)?).ok()?;
         self.hits.fetch_add(1, Ordering::Relaxed);
         store.touch(KIND, key);
-        Some(known)
+        Some(kept.into_settled())
     }
 
-    /// Keeps what was found; what decides it beside files and rules must be part of the key.
-    pub(super) fn put<T: Serialize>(&self, key: &str, found: &T) {
-        if let Ok(bytes) = serde_json::to_vec(found) {
-            self.contents.store().put(KIND, key, &bytes);
-        }
+    /// Keeps the tests of a task; what decides them beside files and rules must be part of the key.
+    pub(super) fn put(&self, key: &str, settled: &Settled) {
+        self.contents.store().put_written(KIND, key, |to| {
+            postcard::to_io(&kept::Task::of(settled), to).map(|_| ()).map_err(std::io::Error::other)
+        });
     }
 
     /// A hash of everything that decides what is found for a task; `None` when its classpath can't be read.

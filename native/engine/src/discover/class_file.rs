@@ -5,6 +5,7 @@ use super::texts::{Texts, type_names};
 use noak::AccessFlags;
 use noak::reader::attributes::{AttributeContent, InnerClasses};
 use noak::reader::{Attribute, Class, DecodeMany};
+#[cfg(any(fuzzing, test))]
 use sha2::{Digest, Sha256};
 
 /// A class as its file describes it. Names are binary names with dots: `com.acme.FooTest$Inner`.
@@ -50,19 +51,23 @@ impl ClassFile {
     /// Reads a class file. Never panics, whatever the bytes are.
     #[cfg(any(fuzzing, test))]
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Unreadable> {
-        Self::parse_counting(bytes).map(|(class, _)| class)
+        Self::parse_counting(bytes, Sha256::digest(bytes).into()).map(|(class, _)| class)
     }
 
-    /// As [`ClassFile::parse`], with how many bytes of text it keeps.
-    pub(crate) fn parse_counting(bytes: &[u8]) -> Result<(Self, usize), Unreadable> {
+    /// Reads a class file whose SHA-256 is known, with how many bytes of text it keeps.
+    pub(crate) fn parse_counting(bytes: &[u8], sha256: [u8; 32]) -> Result<(Self, usize), Unreadable> {
         let class = Class::new(bytes)?;
         let texts = &Texts::new(class.pool());
         let name = texts.class_name(class.this_class())?;
         let superclass = class.super_class().map(|index| texts.class_name(index)).transpose()?;
         let interfaces =
             class.interfaces().iter().map(|index| texts.class_name(index?)).collect::<Result<Vec<_>, Unreadable>>()?;
-        let methods =
-            class.methods().iter().map(|method| read_method(texts, &method?)).collect::<Result<Vec<_>, _>>()?;
+        // No room for more than there are: of a large build millions of methods are kept.
+        let all = class.methods().iter();
+        let mut methods = Vec::with_capacity(all.size_hint().1.unwrap_or_default());
+        for method in all {
+            methods.push(read_method(texts, &method?)?);
+        }
         let mut file = Self {
             superclass,
             interfaces,
@@ -71,7 +76,7 @@ impl ClassFile {
             members: Vec::new(),
             annotations: Vec::new(),
             methods,
-            sha256: Sha256::digest(bytes).into(),
+            sha256,
             size: bytes.len() as u64,
             name,
         };
@@ -182,7 +187,15 @@ impl Method {
 
     /// `adds(int, java.lang.String[])`
     pub(crate) fn signature(&self) -> String {
-        format!("{}({})", self.name, type_names(self.parameters()).collect::<Vec<_>>().join(", "))
+        let mut signature = String::with_capacity(self.name.len() + self.parameters().len() + 1);
+        signature.push_str(&self.name);
+        signature.push('(');
+        for (at, name) in type_names(self.parameters()).enumerate() {
+            signature.push_str(if at > 0 { ", " } else { "" });
+            signature.push_str(&name);
+        }
+        signature.push(')');
+        signature
     }
 }
 

@@ -2,7 +2,7 @@
 //! class hierarchies and annotations with the annotations on their types.
 
 use super::class_file::ClassFile;
-use super::container::Container;
+use super::container::{Container, class_path};
 use super::sharded::Sharded;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub(crate) struct Meaning {
     pub(crate) tags: Vec<String>,
     /// `@Inherited`: subclasses have it too.
     pub(crate) inherited: bool,
+    /// Whether planning looks at one of `types`.
+    pub(crate) weighs: bool,
 }
 
 const TAG: &str = "org.junit.jupiter.api.Tag";
@@ -35,20 +37,26 @@ impl Classpath {
         Self { containers, classes: Sharded::default(), meanings: Sharded::default() }
     }
 
+    /// Whether a class is the JDK's by its name, so that nothing is known of it.
+    pub(crate) fn is_of_jdk(name: &str) -> bool {
+        name.starts_with("java.")
+    }
+
     /// The class of a binary name; `None` for classes of the JDK and for those that are nowhere.
     ///
     /// # Errors
     /// When the first container that has it has it broken.
     pub(crate) fn class(&self, name: &str) -> Result<Option<Arc<ClassFile>>> {
-        if name.starts_with("java.") {
+        if Self::is_of_jdk(name) {
             return Ok(None);
         }
         if let Some(known) = self.classes.get(name) {
             return Ok(known);
         }
         let mut found = None;
+        let path = class_path(name);
         for container in &self.containers {
-            found = container.class(name)?;
+            found = container.class_at(&path)?;
             if found.is_some() {
                 break;
             }
@@ -152,6 +160,7 @@ impl Classpath {
                 }
             }
         }
+        meaning.weighs = meaning.types.iter().any(|name| super::traits::weighs(name));
         Ok(self.meanings.put(annotation_type, Arc::new(meaning)))
     }
 
@@ -160,6 +169,9 @@ impl Classpath {
     /// # Errors
     /// When an annotation type is broken.
     pub(crate) fn has_any(&self, annotations: &[super::annotation::Annotation], types: &[&str]) -> Result<bool> {
+        if annotations.iter().any(|annotation| types.contains(&annotation.type_name.as_str())) {
+            return Ok(true);
+        }
         for annotation in annotations {
             let meaning = self.meaning(&annotation.type_name)?;
             if types.iter().any(|name| meaning.types.contains(*name)) {

@@ -4,6 +4,8 @@
 use super::class_file::ClassFile;
 use super::jar::Jar;
 use crate::content::{Contents, Listing};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::ErrorKind;
@@ -111,18 +113,10 @@ impl Container {
         })
     }
 
-    /// The class of a binary name, if this container has it.
+    /// The class whose file is at a relative path, if this container has it.
     ///
     /// # Errors
     /// [`FailureCode::BrokenClassFile`] when it has a file of that name that is none.
-    pub(crate) fn class(&self, name: &str) -> Result<Option<Arc<ClassFile>>> {
-        self.class_at(&class_path(name))
-    }
-
-    /// The class whose file is at a relative path.
-    ///
-    /// # Errors
-    /// As for [`Container::class`].
     pub(crate) fn class_at(&self, entry: &str) -> Result<Option<Arc<ClassFile>>> {
         let slot = match self.kind()? {
             Kind::Absent => None,
@@ -131,18 +125,39 @@ impl Container {
             #[cfg(test)]
             Kind::Memory(classes) => return Ok(classes.get(entry).cloned()),
         };
-        slot.map_or(Ok(None), |slot| slot.get_or_init(|| self.parse(entry)).clone())
+        slot.map_or(Ok(None), |slot| slot.get_or_init(|| self.read_class(entry)).clone())
     }
 
-    fn parse(&self, entry: &str) -> Result<Option<Arc<ClassFile>>> {
+    /// Hashes the file or directory. The class files of a directory are parsed from the bytes that are hashed, so that
+    /// each is read and hashed once; the index of a jar is read meanwhile. What fails does so again when it is asked for.
+    pub(crate) fn hash(&self) {
+        if !self.path.is_dir() {
+            rayon::join(|| drop(self.contents.digest(&self.path)), || drop(self.kind()));
+        } else if let Ok(Kind::Directory { listing, classes }) = self.kind() {
+            let _ = self.contents.digest_and_read(&self.path, &|at, bytes, sha256| {
+                if let (Some(file), Some(slot)) = (listing.files.get(at), classes.get(at))
+                    && is_class(&file.relative)
+                {
+                    slot.get_or_init(|| self.parse(&file.relative, bytes, sha256).map(Some));
+                }
+            });
+        }
+    }
+
+    fn read_class(&self, entry: &str) -> Result<Option<Arc<ClassFile>>> {
         let Some(bytes) = self.read(entry)? else { return Ok(None) };
-        let (class, text) = ClassFile::parse_counting(&bytes).map_err(|error| self.broken_class(entry, &error))?;
+        self.parse(entry, &bytes, Sha256::digest(&bytes).into()).map(Some)
+    }
+
+    fn parse(&self, entry: &str, bytes: &[u8], sha256: [u8; 32]) -> Result<Arc<ClassFile>> {
+        let parsed = ClassFile::parse_counting(bytes, sha256);
+        let (class, text) = parsed.map_err(|error| self.broken_class(entry, &error))?;
         let spend = |left: u64| left.checked_sub(text as u64);
         if self.text_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).is_err() {
             let text = "the names and annotations of all class files add up to more text than memory is spent on";
             return Err(self.broken_class(entry, &std::io::Error::other(text)));
         }
-        Ok(Some(Arc::new(class)))
+        Ok(Arc::new(class))
     }
 
     fn broken_class(&self, entry: &str, error: &(dyn std::error::Error + 'static)) -> Failure {
@@ -179,15 +194,30 @@ impl Container {
     }
 }
 
+impl Drop for Container {
+    /// Frees the classes by all threads: of a large build they are millions of texts.
+    fn drop(&mut self) {
+        if let Some(Ok(Kind::Directory { classes, .. } | Kind::Jar { classes, .. })) = self.kind.get_mut() {
+            std::mem::take(classes).into_par_iter().with_min_len(1_000).for_each(drop);
+        }
+    }
+}
+
 fn slots(count: usize) -> Vec<Slot> {
     std::iter::repeat_with(Slot::new).take(count).collect()
 }
 
 /// Where the class of a binary name lies.
-fn class_path(name: &str) -> String {
+pub(super) fn class_path(name: &str) -> String {
     let mut path = String::with_capacity(name.len() + 6);
     path.extend(name.chars().map(|c| if c == '.' { '/' } else { c }));
     path + ".class"
+}
+
+/// Whether a class of this binary name lies at a relative path.
+pub(super) fn is_path_of(path: &str, name: &str) -> bool {
+    let as_in_path = |byte| if byte == b'.' { b'/' } else { byte };
+    path.strip_suffix(".class").is_some_and(|path| path.bytes().eq(name.bytes().map(as_in_path)))
 }
 
 /// Whether a file's name says that it is an archive of classes.

@@ -148,16 +148,7 @@ fn vintage_classes() {
 
 #[test]
 fn testng_classes() {
-    let own = find(&[], |task| {
-        task.framework = Framework::TestNg {
-            include_groups: vec![],
-            exclude_groups: vec![],
-            listeners: vec![],
-            parallel: None,
-            thread_count: 0,
-        };
-    });
-    let own = render(&own.unwrap());
+    let own = render(&find(&[], |task| task.framework = fixtures::testng(&[], &[])).unwrap());
     assert_eq!(own, render(&find(&[TESTNG], |_| ()).unwrap()));
     insta::assert_snapshot!(own);
 }
@@ -165,19 +156,7 @@ fn testng_classes() {
 #[test]
 fn testng_groups() {
     let with = |includes: &[&str], excludes: &[&str]| {
-        let strings = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
-        names(
-            &find(&[], |task| {
-                task.framework = Framework::TestNg {
-                    include_groups: strings(includes),
-                    exclude_groups: strings(excludes),
-                    listeners: vec![],
-                    parallel: None,
-                    thread_count: 0,
-                };
-            })
-            .unwrap(),
-        )
+        names(&find(&[], |task| task.framework = fixtures::testng(includes, excludes)).unwrap())
     };
     assert_eq!(with(&["d.*"], &[]), ["TestNgCases$Derived.annotated(int, java.lang.String)"]);
     let base = [
@@ -191,10 +170,7 @@ fn testng_groups() {
 #[test]
 fn junit4_without_the_platform_takes_classes_that_are_not_public() {
     let junit4 = |includes: &[&str], excludes: &[&str]| {
-        let strings = |names: &[&str]| names.iter().map(ToString::to_string).collect();
-        let framework =
-            Framework::JUnit4 { include_categories: strings(includes), exclude_categories: strings(excludes) };
-        names(&find(&[], |task| task.framework = framework.clone()).unwrap())
+        names(&find(&[], |task| task.framework = fixtures::junit4(includes, excludes)).unwrap())
     };
     assert!(junit4(&[], &[]).contains(&"JUnit4Cases$NotPublic.unseenByVintage()".to_owned()));
     let slow = "cases.JUnit4Cases$Slow";

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use testfleet_protocol::request::Framework;
 
 /// Class directories of the compiled fixtures.
 pub(super) struct Fixtures {
@@ -36,6 +37,29 @@ pub(super) fn compiled() -> &'static Fixtures {
         compile(&sources.join("newer"), &newer, None);
         Fixtures { _folder: folder, cases, asked, stubs, specs, newer }
     })
+}
+
+/// `useTestNG()` with these groups.
+pub(super) fn testng(include_groups: &[&str], exclude_groups: &[&str]) -> Framework {
+    Framework::TestNg {
+        include_groups: strings(include_groups),
+        exclude_groups: strings(exclude_groups),
+        listeners: vec![],
+        parallel: None,
+        thread_count: 0,
+    }
+}
+
+/// `useJUnit()` with these categories.
+pub(super) fn junit4(include_categories: &[&str], exclude_categories: &[&str]) -> Framework {
+    Framework::JUnit4 {
+        include_categories: strings(include_categories),
+        exclude_categories: strings(exclude_categories),
+    }
+}
+
+fn strings(names: &[&str]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
 }
 
 /// Compiles all sources below a folder.

@@ -1,5 +1,6 @@
 //! A test as a framework's rules found it, with what filters ask of it, and the walk through the classes that hold tests.
 
+use std::sync::Arc;
 use testfleet_protocol::test::TestName;
 use testfleet_protocol::{Failure, FailureCode, Result};
 
@@ -9,11 +10,18 @@ pub(crate) struct FoundTest {
     /// Its name.
     pub(crate) name: TestName,
     /// Binary names of the classes it lies in, innermost first: Gradle's filters match these.
-    pub(crate) classes: Vec<String>,
+    pub(crate) classes: Arc<[String]>,
     /// Name of the method alone.
     pub(crate) method: String,
     /// Tags; for JUnit 4 the names of category classes, for TestNG groups.
     pub(crate) tags: Vec<String>,
+}
+
+impl FoundTest {
+    /// Adds a class around those that the test lies in.
+    pub(crate) fn add_class(&mut self, outer: &str) {
+        self.classes = self.classes.iter().cloned().chain([outer.to_owned()]).collect();
+    }
 }
 
 /// Classes in classes deeper than this is nothing that anyone writes.

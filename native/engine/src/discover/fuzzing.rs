@@ -1,6 +1,5 @@
 //! Discovery's readers, for [`crate::fuzzing`].
 
-use super::ant_pattern::FileFilter;
 use super::ask::Answers;
 use super::ask_cache::Kept;
 use super::class_file::ClassFile;
@@ -11,6 +10,7 @@ use super::tags::TagExpression;
 use super::test_patterns::TestPatterns;
 use super::{TestClass, selection, task};
 use std::path::Path;
+use testfleet_protocol::ant_pattern::FileFilter;
 use testfleet_protocol::request::{Framework, OpenRequest, TestTask};
 
 /// Reads a class file and asks what discovery asks of it.
@@ -25,6 +25,7 @@ pub fn class_file(bytes: &[u8]) {
 /// Reads the cache's tables, past their checksums.
 pub fn cache(bytes: &[u8]) {
     crate::content::read_tables(bytes);
+    super::cache_kept::read(bytes);
 }
 
 /// Reads a jar: its index, every class in it, and then its tests by the rules of each framework.

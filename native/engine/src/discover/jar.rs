@@ -1,11 +1,12 @@
 //! A jar that is read in place: its central directory once, its entries when they are asked for, by any number of threads at
 //! once. Bounded, whatever the bytes are.
 
-use flate2::read::DeflateDecoder;
+use flate2::bufread::DeflateDecoder;
 use rawzip::{CompressionMethod, FileReader, RECOMMENDED_BUFFER_SIZE, ZipArchive, ZipArchiveEntryWayfinder};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// No class file or service file is larger; what claims to be is damaged or hostile.
@@ -18,6 +19,14 @@ const MAX_INFLATED: u64 = 256 << 20;
 const MAX_RATIO: u64 = 200;
 const VERSIONS: &str = "META-INF/versions/";
 const MANIFEST: &str = "META-INF/MANIFEST.MF";
+
+/// A buffer beyond this size, in bytes, is not kept for the next entry.
+const KEPT_BUFFER: usize = 1 << 20;
+
+thread_local! {
+    /// What a thread inflates entries with: making one takes longer than a class file does.
+    static INFLATER: Cell<Option<DeflateDecoder<Cursor<Vec<u8>>>>> = const { Cell::new(None) };
+}
 
 /// An open jar.
 pub(crate) struct Jar {
@@ -160,9 +169,15 @@ impl Jar {
         match entry.method {
             CompressionMethod::STORE => self.take(file.verifying_reader(file.reader()), &mut bytes)?,
             CompressionMethod::DEFLATE => {
-                let mut compressed = Vec::with_capacity(stored.min(MAX_ENTRY) as usize);
+                let mut inflater = INFLATER.take().unwrap_or_else(|| DeflateDecoder::new(Cursor::default()));
+                let mut compressed = inflater.reset(Cursor::default()).into_inner();
+                compressed.clear();
                 file.reader().take(MAX_ENTRY).read_to_end(&mut compressed)?;
-                self.take(file.verifying_reader(DeflateDecoder::new(compressed.as_slice())), &mut bytes)?;
+                inflater.reset(Cursor::new(compressed));
+                self.take(file.verifying_reader(&mut inflater), &mut bytes)?;
+                if inflater.get_ref().get_ref().capacity() <= KEPT_BUFFER {
+                    INFLATER.set(Some(inflater));
+                }
             }
             other => return refused(&format!("its compression method {} is not known", other.as_u16())),
         }

@@ -108,7 +108,7 @@ fn names_that_lead_out_of_the_jar_are_names_like_others() {
     )
     .unwrap();
     let container = Containers::default().get(&path, 17);
-    assert_eq!(container.class("cases.TaggedTest").unwrap().unwrap().name, "cases.TaggedTest");
+    assert_eq!(container.class_at("cases/TaggedTest.class").unwrap().unwrap().name, "cases.TaggedTest");
     assert_eq!(container.class_paths().unwrap().len(), 3);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing was unpacked");
 }
@@ -123,7 +123,7 @@ fn an_encrypted_entry_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret.jar");
     fs::write(&path, &bytes).unwrap();
-    let failure = Containers::default().get(&path, 17).class("a.A").unwrap_err();
+    let failure = Containers::default().get(&path, 17).class_at("a/A.class").unwrap_err();
     assert_eq!(failure.code, FailureCode::BrokenClassFile);
     assert!(failure.message.contains("a/A.class") && failure.message.contains("secret.jar"), "{failure}");
     assert_eq!(failure.causes, ["it is encrypted"]);
@@ -204,11 +204,11 @@ fn what_is_no_jar_counts_by_its_name() {
     for (name, is_refused) in [("lib.so", false), ("lib.jar", true)] {
         let path = folder.path().join(name);
         fs::write(&path, b"ELF").unwrap();
-        let class = Containers::default().get(&path, 17).class("a.A");
+        let class = Containers::default().get(&path, 17).class_at("a/A.class");
         assert_eq!(class.is_err(), is_refused, "{name}");
     }
     let absent = Containers::default().get(Path::new("/nowhere/a.jar"), 17);
-    assert!(absent.class("a.A").unwrap().is_none() && absent.class_paths().unwrap().is_empty());
+    assert!(absent.class_at("a/A.class").unwrap().is_none() && absent.class_paths().unwrap().is_empty());
 }
 
 /// A class file with these constants (`count` of them), of class 1, with one attribute of this content.

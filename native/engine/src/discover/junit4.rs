@@ -151,7 +151,7 @@ impl Builder<'_> {
             }
         }
         for test in &mut tests {
-            test.classes.push(class.name.clone());
+            test.add_class(&class.name);
         }
         Ok(JUnit4Class::Suite(tests))
     }
@@ -173,7 +173,7 @@ impl Builder<'_> {
         }
         if let Some(top) = chain.first() {
             for test in &mut tests {
-                test.classes.push(top.name.clone());
+                test.add_class(&top.name);
             }
         }
         Ok(JUnit4Class::Suite(tests))
@@ -278,7 +278,7 @@ fn junit3_tests(class: &ClassFile, chain: &[Arc<ClassFile>]) -> Vec<FoundTest> {
 fn found(class: &ClassFile, method: &Method, categories: Vec<String>) -> FoundTest {
     FoundTest {
         name: TestName { class: class.name.clone(), method: format!("{}()", method.name) },
-        classes: vec![class.name.clone()],
+        classes: [class.name.clone()].into(),
         method: method.name.clone(),
         tags: categories,
     }

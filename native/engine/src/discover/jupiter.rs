@@ -67,13 +67,14 @@ impl Finder<'_> {
         }
         let mut tags = outer_tags.to_vec();
         tags.extend(class_tags(self.classpath, class)?);
+        let classes: Arc<[String]> = self.walk.on_the_way().rev().cloned().collect();
         for method in methods_in_hierarchy(self.classpath, class)? {
             if self.is_test(method.get())? {
                 let mut tags = tags.clone();
                 tags.extend(self.classpath.tags(&method.get().annotations)?);
                 self.tests.push(FoundTest {
                     name: TestName { class: name.clone(), method: method.get().signature() },
-                    classes: self.walk.on_the_way().rev().cloned().collect(),
+                    classes: Arc::clone(&classes),
                     method: method.get().name.clone(),
                     tags,
                 });
@@ -173,15 +174,20 @@ fn class_tags(classpath: &Classpath, class: &ClassFile) -> Result<Vec<String>> {
 /// # Errors
 /// When one of them is broken.
 pub(crate) fn ancestors(classpath: &Classpath, class: &ClassFile) -> Result<Vec<Arc<ClassFile>>> {
+    // What is no class here need not be walked to: most have nothing but `java.lang.Object` above them.
+    let above = |class: &ClassFile, todo: &mut Vec<String>| {
+        let names = class.superclass.iter().chain(&class.interfaces);
+        todo.extend(names.filter(|name| !Classpath::is_of_jdk(name)).cloned());
+    };
     let mut seen = HashSet::new();
-    let mut todo: Vec<String> = class.superclass.iter().chain(&class.interfaces).cloned().collect();
+    let mut todo = Vec::new();
+    above(class, &mut todo);
     let mut found = Vec::new();
     while let Some(name) = todo.pop() {
-        if !seen.insert(name.clone()) {
-            continue;
-        }
-        if let Some(ancestor) = classpath.class(&name)? {
-            todo.extend(ancestor.superclass.iter().chain(&ancestor.interfaces).cloned());
+        if let Some(ancestor) = classpath.class(&name)?
+            && seen.insert(name)
+        {
+            above(&ancestor, &mut todo);
             found.push(ancestor);
         }
     }

@@ -4,12 +4,12 @@
 //! the frameworks that the Test tasks name; docs/discovery.md says what class files can't tell.
 
 mod annotation;
-mod ant_pattern;
 mod ask;
 mod ask_cache;
 mod ask_runners;
 mod ask_verify;
 mod cache;
+mod cache_kept;
 mod class_file;
 mod classpath;
 mod container;
@@ -189,7 +189,7 @@ pub fn discover_and_ask(request: &RunRequest, harness: &dyn AskHarness) -> Resul
     let containers = Containers::new(Arc::clone(&contents));
     let cache = cache::Cache::new(&contents);
     let tests = &request.options.tests;
-    cache.hash_all(&request.tasks);
+    cache.hash_all(&request.tasks, &containers);
     let steps: Vec<Step<'_>> = request
         .tasks
         .par_iter()
@@ -232,7 +232,8 @@ pub fn discover_and_ask(request: &RunRequest, harness: &dyn AskHarness) -> Resul
             }
         })
         .collect::<Result<_>>()?;
-    contents.save();
+    // Nothing is parsed from here on. Parsed classes are freed meanwhile, which takes as long.
+    rayon::join(|| contents.save(), || drop(containers));
     let effort = Effort { searched, known: cache.known(), bytes_read: contents.bytes_read() };
     Ok((gather(request, settled)?, effort))
 }

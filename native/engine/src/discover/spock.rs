@@ -38,7 +38,7 @@ pub(crate) fn find(classpath: &Classpath, class: &Arc<ClassFile>) -> Result<Vec<
         };
         found.push(FoundTest {
             name: TestName { class: class.name.clone(), method: name },
-            classes: vec![class.name.clone()],
+            classes: [class.name.clone()].into(),
             method: method.name.clone(),
             tags: of_spec.iter().cloned().chain(tags(&method.annotations)).collect(),
         });

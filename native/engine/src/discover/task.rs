@@ -1,11 +1,10 @@
 //! Discovery of one Test task.
 
-use super::ant_pattern::FileFilter;
 use super::ask::{Answer, Answers, Question, Reason, only_known};
 use super::ask_verify::BothSides;
 use super::class_file::{ClassFile, Nesting};
 use super::classpath::Classpath;
-use super::container::{Container, Containers};
+use super::container::{Container, Containers, is_path_of};
 use super::engines::Engines;
 use super::found::FoundTest;
 use super::junit4::JUnit4Class;
@@ -16,10 +15,12 @@ use super::{ask_runners, junit4, jupiter, notices, spock, testng, traits};
 use noak::AccessFlags;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use testfleet_protocol::Result;
+use testfleet_protocol::ant_pattern::FileFilter;
 use testfleet_protocol::request::{Framework, TestTask};
 use testfleet_protocol::test::{TaskPath, TestName};
 
@@ -234,18 +235,17 @@ impl<'a> Search<'a> {
         }
         let read: Vec<Option<Arc<ClassFile>>> =
             files.par_iter().map(|(container, path)| container.class_at(path)).collect::<Result<_>>()?;
-        let mut seen = BTreeSet::new();
-        let mut hashes = BTreeMap::new();
+        let mut hashes: BTreeMap<String, ([u8; 32], u64)> = BTreeMap::new();
         let mut candidates = Vec::new();
         let mut searched = 0;
         for ((_, path), class) in files.iter().zip(read) {
             let Some(class) = class else { continue };
             // A file under another name than its class's can't be loaded from here.
-            let is_in_place = class.name.replace('.', "/") == path.trim_end_matches(".class");
-            if !is_in_place || !seen.insert(class.name.clone()) {
+            if !is_path_of(path, &class.name) {
                 continue;
             }
-            hashes.insert(class.name.clone(), (class.sha256, class.size));
+            let Entry::Vacant(entry) = hashes.entry(class.name.clone()) else { continue };
+            entry.insert((class.sha256, class.size));
             if !filter.accepts(path) || is_anonymous(&class.name) {
                 continue;
             }

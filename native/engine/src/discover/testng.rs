@@ -55,7 +55,7 @@ pub(crate) fn find(classpath: &Classpath, class: &Arc<ClassFile>) -> Result<Test
                 let groups = [on_method, on_class].into_iter().flatten().flat_map(groups).collect();
                 found.tests.push(FoundTest {
                     name: TestName { class: class.name.clone(), method: method.signature() },
-                    classes: vec![class.name.clone()],
+                    classes: [class.name.clone()].into(),
                     method: method.name.clone(),
                     tags: groups,
                 });

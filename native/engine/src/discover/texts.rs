@@ -3,6 +3,7 @@
 use super::annotation::Unreadable;
 use noak::MStr;
 use noak::reader::cpool::{self, ConstantPool};
+use std::borrow::Cow;
 use std::cell::Cell;
 
 /// Bytes of text that are taken from one class file. Each constant, of up to 64 KiB, may be named any number of times in two
@@ -27,19 +28,31 @@ impl<'p, 'a> Texts<'p, 'a> {
 
     /// A text constant; unpaired surrogates, which Rust has no place for, are replaced.
     pub(super) fn text(&self, index: cpool::Index<cpool::Utf8<'a>>) -> Result<String, Unreadable> {
+        self.borrowed(index).map(Cow::into_owned)
+    }
+
+    /// As [`Texts::text`], to be looked at.
+    pub(super) fn borrowed(&self, index: cpool::Index<cpool::Utf8<'a>>) -> Result<Cow<'a, str>, Unreadable> {
         self.take(self.pool.retrieve(index)?)
     }
 
     /// The binary name of a class constant.
     pub(super) fn class_name(&self, index: cpool::Index<cpool::Class<'a>>) -> Result<String, Unreadable> {
-        Ok(self.take(self.pool.retrieve(index)?.name)?.replace('/', "."))
+        Ok(with_dots(&self.take(self.pool.retrieve(index)?.name)?))
     }
 
-    fn take(&self, constant: &MStr) -> Result<String, Unreadable> {
+    fn take(&self, constant: &'a MStr) -> Result<Cow<'a, str>, Unreadable> {
         let left = self.left.get().checked_sub(constant.as_bytes().len()).ok_or(Unreadable::TooMuchText)?;
         self.left.set(left);
-        Ok(constant.to_str().map_or_else(|| constant.chars_lossy().collect(), str::to_owned))
+        Ok(constant.to_str().map_or_else(|| constant.chars_lossy().collect::<String>().into(), Cow::Borrowed))
     }
+}
+
+/// A name as class files write it, with dots, and with no more room than it takes.
+pub(super) fn with_dots(name: &str) -> String {
+    let dotted = name.bytes().map(|byte| if byte == b'/' { b'.' } else { byte }).collect();
+    // One ASCII character for another leaves Unicode what it is.
+    String::from_utf8(dotted).unwrap_or_default()
 }
 
 /// Type names, as `Class.getTypeName()` writes them, of a sequence of field descriptors. Ends at
@@ -51,11 +64,11 @@ pub(super) fn type_names(descriptors: &str) -> impl Iterator<Item = String> {
         let dimensions = rest.len() - element.len();
         let letter = element.chars().next()?;
         let (name, after) = match letter {
-            'L' => element[1..].split_once(';').map(|(name, after)| (name.replace('/', "."), after))?,
+            'L' => element[1..].split_once(';').map(|(name, after)| (with_dots(name), after))?,
             letter => (primitive(letter)?.to_owned(), &element[1..]),
         };
         rest = after;
-        Some(name + &"[]".repeat(dimensions.min(255)))
+        Some(if dimensions == 0 { name } else { name + &"[]".repeat(dimensions.min(255)) })
     })
 }
 

@@ -79,6 +79,13 @@ impl Reader<'_> {
     }
 
     fn read(&mut self, annotations: &[Annotation]) -> Result<()> {
+        let mut any = false;
+        for annotation in annotations {
+            any = any || self.classpath.meaning(&annotation.type_name)?.weighs;
+        }
+        if !any {
+            return Ok(());
+        }
         each_present(self.classpath, annotations, &mut |annotation| {
             let name = annotation.type_name.as_str();
             self.traits.ordered |= is_order(annotation);
@@ -103,6 +110,12 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// Whether an annotation of this type says something to [`Reader::read`].
+pub(super) fn weighs(name: &str) -> bool {
+    [TEST_METHOD_ORDER, FIX_METHOD_ORDER, ORDER_WITH, STEPWISE, TESTNG_TEST, TEST_INSTANCE].contains(&name)
+        || [ISOLATED, RESOURCE_LOCK, RESOURCE_LOCKS].concat().contains(&name)
 }
 
 /// Whether an annotation gives methods an order that they may rely on.

@@ -1,11 +1,13 @@
 //! The fold of a run's events: what every document is made from.
 
 use super::output::{Budget, ClassOutput, TestTail, bounded, shorten};
-use super::records::{JvmDeath, RunRecord, TestRecord, UnitRecord, WorkerRecord};
+use super::records::{JvmDeath, RunRecord, StoredFile, TestRecord, UnitRecord, WorkerRecord};
 use super::summary::{self, Summary};
 use super::words::unit_note;
 use crate::quarantined::Quarantine;
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use testfleet_protocol::agent::FileOf;
 use testfleet_protocol::event::{Attempt, RunEvent};
 use testfleet_protocol::plan::{Plan, UnitId};
 use testfleet_protocol::test::{Finished, Stream, TaskPath, TestId, Verdict};
@@ -26,6 +28,10 @@ pub struct Aggregate {
     pub(super) workers: BTreeMap<u32, WorkerRecord>,
     /// By task and class, nested classes by themselves.
     pub(super) output: BTreeMap<(TaskPath, String), ClassOutput>,
+    /// What workers sent, in the order in which it came.
+    pub(super) files: Vec<StoredFile>,
+    /// The run's folder, which they are in.
+    pub(super) run_dir: Option<PathBuf>,
     /// How many of `tests` are planned.
     planned: usize,
     quarantine: Quarantine,
@@ -45,6 +51,8 @@ impl Aggregate {
             longest_group_ms: plan.groups.iter().map(|group| group.estimate_ms).max().unwrap_or(0),
             workers: BTreeMap::new(),
             output: BTreeMap::new(),
+            files: Vec::new(),
+            run_dir: None,
             planned: 0,
             quarantine: Quarantine::of(plan),
             test_index: HashMap::new(),
@@ -83,6 +91,24 @@ impl Aggregate {
     pub fn named(mut self, build_name: impl Into<String>) -> Self {
         self.build_name = Some(build_name.into());
         self
+    }
+
+    /// Says where the run's folder is, for links to files in it.
+    #[must_use]
+    pub fn of_folder(mut self, run_dir: impl Into<PathBuf>) -> Self {
+        self.run_dir = Some(run_dir.into());
+        self
+    }
+
+    /// Files with what this test wrote, as far as it was too much to be shown: which stream, and where.
+    pub(super) fn whole_outputs(&self, test: &TestId) -> Vec<(Stream, &StoredFile)> {
+        let outputs = self.files.iter().filter_map(|stored| match &stored.of {
+            FileOf::Output { task, test: Some(name), stream } if *task == test.task && *name == test.name => {
+                Some((*stream, stored))
+            }
+            _ => None,
+        });
+        outputs.collect()
     }
 
     /// Whether the plan runs a test in slices.
@@ -143,10 +169,11 @@ impl Aggregate {
                 record.jvm_starts += 1;
                 record.free_since_ms = record.free_since_ms.max(*at_ms);
             }
-            RunEvent::JvmDied { worker, pid, reason, at_ms, .. } => {
+            RunEvent::JvmDied { worker, pid, reason, evidence, at_ms } => {
                 let mut reason = reason.clone();
                 shorten(&mut reason, REASON);
-                let death = JvmDeath { pid: *pid, reason, at_ms: *at_ms };
+                let evidence = evidence.iter().map(|one| (one.name.clone(), self.budget.kept(&one.text))).collect();
+                let death = JvmDeath { pid: *pid, reason, evidence, at_ms: *at_ms };
                 self.workers.entry(*worker).or_default().jvm_deaths.push(death);
             }
             RunEvent::UnitAssigned { unit, worker, attempt, at_ms } => {
@@ -184,11 +211,15 @@ impl Aggregate {
             RunEvent::Output { test, class, task, worker, stream, text } => {
                 self.output(test.as_ref(), class, task, *worker, *stream, text);
             }
+            RunEvent::FileStored { worker, of, path, size } => {
+                // A later version of a collected file takes the place of the earlier one.
+                self.files.retain(|known| known.path != *path);
+                self.files.push(StoredFile { worker: *worker, of: of.clone(), path: path.clone(), size: *size });
+            }
             RunEvent::LeaseRenewed { .. }
             | RunEvent::RunResumed { .. }
             | RunEvent::WorkerLeaving { .. }
-            | RunEvent::RunTimedOut { .. }
-            | RunEvent::FileStored { .. } => {}
+            | RunEvent::RunTimedOut { .. } => {}
             RunEvent::CancelRequested { .. } => self.run.cancelled = true,
             RunEvent::RunFinished { verdict, cancelled, counts: _, at_ms: _ } => {
                 self.run.verdict = Some(*verdict);

@@ -1,16 +1,14 @@
-//! Files that are replaced whole, with names that are safe everywhere.
+//! Files that are replaced whole.
 
-use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 use testfleet_protocol::{Failure, Result};
 
+pub(super) use crate::file_names::{safe_name, short_digest, task_folder};
+
 /// Prefix of files that are not finished yet; what a killed run left of them is swept away by the next.
 pub(super) const UNFINISHED: &str = ".testfleet-unfinished-";
-
-/// Longest name in bytes: most file systems take 255, and there is an extension to come.
-const LONGEST_NAME: usize = 200;
 
 /// Writes `bytes` to `path` beside it first, so that a reader sees the old file or the new one.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
@@ -30,48 +28,45 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// The URL of `path` relative to the folder of a page, so that both can be moved together. Both are absolute, or relative to
+/// the same folder.
+pub(super) fn relative_url(folder: &Path, path: &Path) -> String {
+    let (from, to): (Vec<_>, Vec<_>) = (folder.components().collect(), path.components().collect());
+    let common = from.iter().zip(&to).take_while(|(one, other)| one == other).count();
+    let names = to[common..].iter().map(|part| percent_encoded(&part.as_os_str().to_string_lossy()));
+    std::iter::repeat_n("..".to_owned(), from.len() - common).chain(names).collect::<Vec<_>>().join("/")
+}
+
+/// All but what RFC 3986 calls unreserved.
+fn percent_encoded(name: &str) -> String {
+    let mut encoded = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
 /// Makes a folder and those above it.
 pub(super) fn make_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(|error| Failure::io("make the folder", path, &error))
 }
 
-/// A file name for any text, different for different texts: ASCII letters, digits, `-`, `_`, `.`
-/// and `$` stay as they are, every other character becomes `#` and its code point in hex, as Gradle does it.
-pub(super) fn safe_name(text: &str) -> String {
-    let mut name = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '$') {
-            name.push(c);
-        } else {
-            name.push_str(&format!("#{:x}", u32::from(c)));
-        }
-    }
-    if name.is_empty() || name.bytes().all(|byte| byte == b'.') {
-        name.insert(0, '#');
-    }
-    if name.len() > LONGEST_NAME {
-        let digest = short_digest(text);
-        name.truncate(LONGEST_NAME - digest.len() - 1);
-        name = format!("{name}#{digest}");
-    }
-    name
-}
-
-/// The first 12 hex digits of SHA-256.
-pub(super) fn short_digest(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
-    fn names_are_those_of_gradle() {
-        assert_eq!(safe_name("com.acme.FooTest$Inner"), "com.acme.FooTest$Inner");
-        assert_eq!(safe_name("a/b ü"), "a#2fb#20#fc");
-        assert_eq!(safe_name(".."), "#..");
+    fn urls_lead_from_the_page_to_the_file() {
+        let url = |folder: &str, path: &str| relative_url(Path::new(folder), Path::new(path));
+        assert_eq!(
+            url("/b/reports/testfleet", "/b/testfleet/runs/1/a#2fb ü.txt"),
+            "../../testfleet/runs/1/a%232fb%20%C3%BC.txt"
+        );
+        assert_eq!(url("/b", "/b/files/x"), "files/x");
     }
 
     #[test]
@@ -89,19 +84,5 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let failure = replace(&folder.path().join("no/x.xml"), b"one").expect_err("no such folder");
         assert!(failure.message.starts_with("failed to write "), "{failure}");
-    }
-
-    proptest! {
-        #[test]
-        fn any_name_is_one_short_component(text in any::<String>()) {
-            let name = safe_name(&text);
-            prop_assert!(name.len() <= LONGEST_NAME && !name.is_empty() && name != "." && name != "..");
-            prop_assert!(name.is_ascii() && !name.contains(['/', '\\', ':', '\0']));
-        }
-
-        #[test]
-        fn long_names_stay_apart(a in "[a-z]{190,220}", b in "[a-z]{190,220}") {
-            prop_assert_eq!(safe_name(&a) == safe_name(&b), a == b);
-        }
     }
 }

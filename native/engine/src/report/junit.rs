@@ -34,7 +34,7 @@ pub fn write_junit(aggregate: &Aggregate, dir: &Path) -> Result<Vec<PathBuf>> {
     let mut taken = HashSet::new();
     let mut written = Vec::new();
     for suite in suites(aggregate) {
-        let folder = if several { task_folder(dir, suite.task) } else { dir.to_owned() };
+        let folder = if several { files::task_folder(dir, suite.task) } else { dir.to_owned() };
         let path = free_name(&mut taken, folder, &suite);
         if let Some(folder) = path.parent() {
             files::make_folder(folder)?;
@@ -63,11 +63,6 @@ fn suites(aggregate: &Aggregate) -> Vec<Suite<'_>> {
         suite.tests.sort_by_key(|test| (started(test).unwrap_or(u64::MAX), &test.id.name.method));
     }
     suites.into_values().collect()
-}
-
-fn task_folder(dir: &Path, task: &TaskPath) -> PathBuf {
-    let parts = task.0.split(':').filter(|part| !part.is_empty());
-    parts.fold(dir.to_owned(), |folder, part| folder.join(files::safe_name(part)))
 }
 
 /// File systems that ignore case would take `Foo` and `foo` for one file.

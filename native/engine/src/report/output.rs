@@ -31,6 +31,14 @@ impl Budget {
         if self.left > 0 { normal } else { normal / SCARCE }
     }
 
+    /// A text cut to what is kept of one that tells why a JVM ended.
+    pub(super) fn kept(&mut self, text: &str) -> String {
+        let mut kept = text.to_owned();
+        shorten(&mut kept, self.limit(STACK));
+        self.grown(0, kept.len());
+        kept
+    }
+
     fn grown(&mut self, before: usize, after: usize) {
         self.left = (self.left + before).saturating_sub(after).min(WHOLE_RUN);
     }

@@ -2,6 +2,7 @@
 
 use super::output::TestTail;
 use std::collections::BTreeSet;
+use testfleet_protocol::agent::FileOf;
 use testfleet_protocol::event::Attempt;
 use testfleet_protocol::plan::{EstimateSource, Quarantined, Slice, UnitId};
 use testfleet_protocol::test::{Finished, Invocation, Outcome, TaskPath, TestId, Verdict};
@@ -230,7 +231,19 @@ pub(super) struct WorkerRecord {
 pub(super) struct JvmDeath {
     pub(super) pid: u32,
     pub(super) reason: String,
+    /// What tells more: name and text.
+    pub(super) evidence: Vec<(String, String)>,
     pub(super) at_ms: u64,
+}
+
+/// A file that came from a worker.
+#[derive(Debug, Clone)]
+pub(super) struct StoredFile {
+    pub(super) worker: u32,
+    pub(super) of: FileOf,
+    /// Relative to the run's folder.
+    pub(super) path: String,
+    pub(super) size: u64,
 }
 
 /// One unit at one worker, from when it could begin to its end.

@@ -1,6 +1,7 @@
 //! A realistic run for tests: two Test tasks, two workers, and one of everything that can happen.
 
 use super::Aggregate;
+use testfleet_protocol::agent::{Evidence, FileOf};
 use testfleet_protocol::event::{Attempt, RunEvent};
 use testfleet_protocol::plan::{
     EstimateSource, Fingerprints, Group, Invocations, Lock, Plan, Quarantined, Reused, Slice, Unit, UnitId,
@@ -151,6 +152,10 @@ impl Script {
         });
     }
 
+    pub(super) fn file(&mut self, worker: u32, of: FileOf, path: &str, size: u64) {
+        self.events.push(RunEvent::FileStored { worker, of, path: path.to_owned(), size });
+    }
+
     pub(super) fn verdict(&mut self, test: &TestId, verdict: Verdict, reason: Option<&str>) {
         self.events.push(RunEvent::TestVerdict { test: test.clone(), verdict, reason: reason.map(str::to_owned) });
     }
@@ -254,9 +259,17 @@ pub(super) fn events() -> Vec<RunEvent> {
         worker: 2,
         pid: 5_002,
         reason: reason.into(),
-        evidence: Vec::new(),
+        evidence: vec![Evidence { name: "exit-stack".into(), text: "\"main\"\n\tat com.acme.SlowTest".into() }],
         at_ms: START + 8_300,
     });
+    let task = || kills.task.clone();
+    let output = |test: &TestId| FileOf::Output { task: task(), test: Some(test.name.clone()), stream: Stream::Stdout };
+    s.file(2, output(&kills), "files/output/app/test/w2-1-kills().stdout.txt", 5_000_000);
+    s.file(2, output(&app("com.acme.SlowTest", "crunches()")), "files/output/app/test/w2-2.stdout.txt", 700_000);
+    s.file(2, FileOf::Crash { task: task(), name: "hs_err_pid1.log".into() }, "files/crash/w2-1-hs_err_pid1.log", 90);
+    let shot = "build/shots/a b.png";
+    s.file(1, FileOf::Collected { task: task(), path: shot.into() }, &format!("files/collected/{shot}"), 1_234);
+    s.file(1, FileOf::Jacoco { task: task() }, "files/jacoco/w1-1.exec", 77);
     let mut died = finished(Errored, 8_200, 100);
     died.reason = Some("the test JVM was killed by signal 9 (SIGKILL) while this test ran".into());
     s.finish(&kills, 2, 1, died);
@@ -399,7 +412,7 @@ pub(super) fn special_events(only_two: bool) -> Vec<RunEvent> {
 }
 
 pub(super) fn folded(plan: &Plan, events: &[RunEvent]) -> Aggregate {
-    let mut aggregate = Aggregate::new(plan).named("shop");
+    let mut aggregate = Aggregate::new(plan).named("shop").of_folder("/b/testfleet/runs/r1");
     events.iter().for_each(|event| aggregate.apply(event));
     aggregate
 }

@@ -44,6 +44,8 @@ impl Keys {
             .tasks
             .par_iter()
             .filter_map(|found| Some((*tasks.get(&found.task)?, found)))
+            // Coverage is measured by running: a test that is not run would be missing in it.
+            .filter(|(task, _)| task.jacoco_file.is_none())
             .map(|(task, found)| {
                 let profile = Profile::of(task, request, &contents, &common, &known)?;
                 let classpath = ClasspathReach::of(task, &contents, &profile);

@@ -52,6 +52,15 @@ fn reused(build: &Build, store: &Store, tests: &[&str]) -> Option<Reused> {
 }
 
 #[test]
+fn tests_whose_coverage_is_measured_are_never_reused() {
+    let mut build = Build::new();
+    build.class("tests", "ATest", &[], "1").test("ATest");
+    assert_eq!(build.keys().iter().count(), 1);
+    build.request.tasks[0].jacoco_file = Some("/p/build/jacoco/test.exec".into());
+    assert_eq!(build.keys().iter().count(), 0, "without a key nothing is kept and nothing is found");
+}
+
+#[test]
 fn a_unit_is_reused_when_all_its_tests_passed() {
     let build = build();
     let mut store = Store::default();

@@ -1,15 +1,17 @@
 //! Connects the state machine to workers, the clock and the journal.
 
 use super::decide::{Command, Input};
-use super::journal::JournalWriter;
+use super::files::FileStore;
+use super::journal::{JournalOf, JournalWriter, OutputLog};
 use super::link::{self, Arrival, Order};
 use super::state::State;
 use super::{RunInput, RunSummary};
 use crate::backend::{Backend, WorkerLife};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use testfleet_protocol::agent::CoordinatorMessage;
+use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage};
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::run_options::Rules;
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
@@ -35,23 +37,42 @@ pub async fn run(
     events: mpsc::UnboundedSender<RunEvent>,
     mut cancel: watch::Receiver<bool>,
 ) -> Result<RunSummary> {
-    let state = State::new(&input, backend.name())?;
-    let journal = JournalWriter::create(&input.journal)?;
+    let mut state = State::new(&input, backend.name())?;
+    let mut files = FileStore::new(input.journal.parent().unwrap_or(Path::new(".")), &input.options.output);
+    let (journal, first) = match &input.resumed {
+        Some(recorded) => {
+            recorded.events.iter().for_each(|event| {
+                state.apply(event);
+                files.apply(event);
+            });
+            (JournalWriter::go_on(&input.journal, recorded)?, Input::Resume { at_ms: now_ms() })
+        }
+        None => {
+            let (run, plan) = (input.run.clone(), input.plan_sha256.clone());
+            let of = JournalOf { run, plan, bundle: input.bundle_sha256.clone() };
+            (JournalWriter::create(&input.journal, &of)?, Input::Start { at_ms: now_ms() })
+        }
+    };
+    let mut on_disk = journal.on_disk();
+    let output = OutputLog::open(&input.journal, input.resumed.is_some())?;
     let (arrivals, mut arrived) = mpsc::channel(ARRIVALS);
     let mut driver = Driver {
         run: input.run,
         rules: input.options.rules(),
         state,
         journal,
+        output,
         events,
         backend,
         arrivals,
         lives: JoinSet::new(),
         orders: HashMap::new(),
         seen: HashMap::new(),
+        files,
+        unacknowledged: VecDeque::new(),
         problems: Vec::new(),
     };
-    driver.take(vec![Input::Start { at_ms: now_ms() }])?;
+    driver.take(vec![first])?;
     let mut batch = Vec::new();
     let mut clock = Clock::new();
     while !driver.state.is_finished() {
@@ -59,6 +80,11 @@ pub async fn run(
         let inputs = tokio::select! {
             _ = arrived.recv_many(&mut batch, ARRIVALS) => batch.drain(..).map(|arrival| driver.input(arrival)).collect(),
             late_ms = clock.tick() => vec![Input::Tick { at_ms: now_ms(), late_ms }],
+            Ok(()) = on_disk.changed() => {
+                let lines = *on_disk.borrow_and_update();
+                driver.acknowledge(lines);
+                continue;
+            }
             () = wanted(&mut cancel), if !cancelled => vec![Input::Cancel { at_ms: now_ms() }],
             Some(Err(error)) = driver.lives.join_next(), if !driver.lives.is_empty() => {
                 return Err(Failure::new(FailureCode::Internal, "failed to look after a worker").cause(&error));
@@ -80,13 +106,18 @@ struct Driver {
     rules: Rules,
     state: State,
     journal: JournalWriter,
+    output: OutputLog,
     events: mpsc::UnboundedSender<RunEvent>,
     backend: Arc<dyn Backend>,
     arrivals: mpsc::Sender<Arrival>,
     lives: JoinSet<()>,
     orders: HashMap<u32, mpsc::UnboundedSender<Order>>,
-    /// Highest message number of each worker's present life, until it is acknowledged.
+    /// Highest message number of each worker's present life since the last batch.
     seen: HashMap<u32, u64>,
+    files: FileStore,
+    /// What is acknowledged once so many lines of the journal are on the disk, with the worker and its number: an agent
+    /// keeps what it said until a power cut can't take it away any more.
+    unacknowledged: VecDeque<(u64, u32, u64)>,
     problems: Vec<Failure>,
 }
 
@@ -105,10 +136,12 @@ impl Driver {
                 if self.state.life(worker).is_some_and(|present| present != life) =>
             {
                 tracing::debug!(worker, life, %failure, "a life that was given up has ended");
-                return Input::Settle { at_ms };
+                Input::Settle { at_ms }
             }
             Arrival::Ended { worker, failure, .. } => {
                 self.seen.remove(&worker);
+                self.files.worker_ended(worker);
+                self.unacknowledged.retain(|(_, of, _)| *of != worker);
                 self.orders.remove(&worker);
                 Input::WorkerEnded { worker, failure: Some(failure), at_ms }
             }
@@ -120,15 +153,27 @@ impl Driver {
         let mut happened = Vec::new();
         let mut commands = Vec::new();
         for input in inputs {
+            // Bytes are no business of the state machine; that a file is there is in the journal.
+            let input = match input {
+                Input::Message { worker, message: piece @ AgentMessage::FilePiece { .. }, .. } => {
+                    happened.extend(self.store(worker, piece)?);
+                    continue;
+                }
+                input => input,
+            };
             let (events, also) = self.state.step(input);
             // What tests write is no part of the state, and a suite can write without end.
-            for event in events.iter().filter(|event| !matches!(event, RunEvent::Output { .. })) {
-                self.journal.append(event)?;
+            for event in &events {
+                match event {
+                    RunEvent::Output { .. } => self.output.append(event),
+                    _ => self.journal.append(event)?,
+                }
             }
             happened.extend(events);
             commands.extend(also);
         }
-        self.journal.flush()?;
+        self.output.flush()?;
+        let lines = self.journal.flush()?;
         for event in happened {
             // Without a listener the run goes on: the journal has it all.
             let _ = self.events.send(event);
@@ -136,10 +181,31 @@ impl Driver {
         for command in commands {
             self.execute(command);
         }
-        for (worker, seq) in std::mem::take(&mut self.seen) {
+        let seen = std::mem::take(&mut self.seen);
+        self.unacknowledged.extend(seen.into_iter().map(|(worker, seq)| (lines, worker, seq)));
+        let on_disk = *self.journal.on_disk().borrow();
+        self.acknowledge(on_disk);
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, on_disk: u64) {
+        let durable = self.unacknowledged.partition_point(|(lines, ..)| *lines <= on_disk);
+        for (_, worker, seq) in self.unacknowledged.drain(..durable).collect::<Vec<_>>() {
             self.say(worker, CoordinatorMessage::Ack { seq });
         }
-        Ok(())
+    }
+
+    /// Stores a piece of a file. One that can't be stored is a problem of its own, and no reason to end the run.
+    fn store(&mut self, worker: u32, piece: AgentMessage) -> Result<Option<RunEvent>> {
+        let stored = self.files.take(worker, piece).unwrap_or_else(|failure| {
+            tracing::warn!(%failure, "a file of a worker is not stored");
+            self.problems.push(failure);
+            None
+        });
+        if let Some(event) = &stored {
+            self.journal.append(event)?;
+        }
+        Ok(stored)
     }
 
     fn execute(&mut self, command: Command) {

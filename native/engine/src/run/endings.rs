@@ -43,6 +43,8 @@ pub(super) struct JvmDeath {
     pub(super) cause: DeathCause,
     /// What tells more.
     pub(super) evidence: Vec<Evidence>,
+    /// The tests that it died for; empty: all that ran.
+    pub(super) blamed: Vec<TestName>,
 }
 
 /// Why tests could not be completed: the word and the sentence.
@@ -83,7 +85,7 @@ pub(super) fn unit_finished(
         reason: "it started, but the test framework reported no end of it",
         evidence: String::new(),
     };
-    running_errored(state, worker, held, &never_ended, at_ms, events);
+    running_errored(state, worker, held, &never_ended, &[], at_ms, events);
     let unit = &state.job.units[held.unit];
     let mut by_class: BTreeMap<String, Vec<Thrown>> = BTreeMap::new();
     for failure in failures {
@@ -121,7 +123,7 @@ pub(super) fn jvm_died(
     events: &mut Vec<RunEvent>,
     commands: &mut Vec<Command>,
 ) {
-    let JvmDeath { task, pid, reason, was_ready, cause, evidence } = died;
+    let JvmDeath { task, pid, reason, was_ready, cause, evidence, blamed } = died;
     let reason = with_telling_line(&reason, was_ready);
     let told = told_by(&evidence);
     events.push(RunEvent::JvmDied { worker, pid: pid.unwrap_or(0), reason: reason.clone(), evidence, at_ms });
@@ -132,7 +134,7 @@ pub(super) fn jvm_died(
     let why = if is_timeout { reason.clone() } else { format!("the test JVM {what}: {reason}") };
     let cause = Cause { kind, reason: &why, evidence: told };
     if let Some(held) = held {
-        died_with(state, worker, held, &cause, never_works, at_ms, events);
+        died_with(state, worker, held, &cause, &blamed, never_works, at_ms, events);
     }
     if never_works {
         give_up_profile(state, &task, &cause, at_ms, events);
@@ -231,18 +233,20 @@ fn still_open(state: &State, held: &Held, events: &[RunEvent]) -> Vec<usize> {
     unit.open().collect()
 }
 
+#[allow(clippy::too_many_arguments)]
 fn died_with(
     state: &State,
     worker: u32,
     held: &Held,
     cause: &Cause<'_>,
+    blamed: &[TestName],
     hopeless: bool,
     at_ms: u64,
     events: &mut Vec<RunEvent>,
 ) {
     let unit = &state.units[held.unit];
     let rest: Vec<_> = not_started(state, held).collect();
-    running_errored(state, worker, held, cause, at_ms, events);
+    running_errored(state, worker, held, cause, blamed, at_ms, events);
     if held.due.is_empty() && held.running.is_empty() {
         // All tests are through: it died in what comes after them.
         let class = state.job.units[held.unit].class.clone();
@@ -269,9 +273,19 @@ fn give_up_profile(state: &State, task: &TaskPath, cause: &Cause<'_>, at_ms: u64
     }
 }
 
-fn running_errored(state: &State, worker: u32, held: &Held, cause: &Cause<'_>, at_ms: u64, events: &mut Vec<RunEvent>) {
+/// Tests that ran are errored: those that are `blamed`, or all when none is.
+fn running_errored(
+    state: &State,
+    worker: u32,
+    held: &Held,
+    cause: &Cause<'_>,
+    blamed: &[TestName],
+    at_ms: u64,
+    events: &mut Vec<RunEvent>,
+) {
     let task = &state.job.units[held.unit].task;
-    for (name, started_at_ms) in &held.running {
+    let all = !held.running.keys().any(|name| blamed.contains(name));
+    for (name, started_at_ms) in held.running.iter().filter(|(name, _)| all || blamed.contains(name)) {
         let id = TestId { task: task.clone(), name: name.clone() };
         test_ended(state, events, id, held.unit, Some(worker), held.attempt, cause.errored(*started_at_ms, at_ms));
     }

@@ -72,11 +72,11 @@ pub(super) fn heard(state: &State, worker: u32, message: AgentMessage, at_ms: u6
                 endings::unit_finished(state, worker, held, failures, at_ms, &mut events);
             }
         }
-        AgentMessage::JvmDied { task, pid, unit, reason, was_ready, cause, evidence } => {
+        AgentMessage::JvmDied { task, pid, unit, reason, was_ready, cause, evidence, blamed } => {
             let held = unit.and_then(|tried| in_hand(state, worker, &tried.unit, tried.attempt));
             // A report that repeats itself names a unit that is no longer there, and a JVM that is known to be dead.
             if held.is_some() || pid.is_some() && known.jvm == pid {
-                let died = endings::JvmDeath { task, pid, reason, was_ready, cause, evidence };
+                let died = endings::JvmDeath { task, pid, reason, was_ready, cause, evidence, blamed };
                 endings::jvm_died(state, worker, held, died, at_ms, &mut events, &mut commands);
             }
         }

@@ -10,6 +10,7 @@ pub mod decide;
 mod dice;
 mod driver;
 mod endings;
+mod files;
 mod fold;
 mod heard;
 mod hello;
@@ -52,10 +53,12 @@ mod workers;
 
 pub use asking::{AllAnswers, ask};
 pub use driver::run;
+pub use files::FileStore;
+pub(crate) use journal::read_output;
+pub use journal::{JournalOf, JournalWriter, Recorded, read_events, read_journal};
 #[cfg(any(fuzzing, test))]
-pub(crate) use journal::parse_journal;
-pub use journal::{JournalWriter, read_journal};
-pub use replay::{RanUnit, to_go_on_from, units_run_by};
+pub(crate) use journal::{parse_journal, reseal};
+pub use replay::{RanUnit, units_run_by};
 pub use state::State;
 
 #[cfg(doc)]
@@ -81,8 +84,12 @@ pub struct RunInput {
     pub queue: Queue,
     /// Numbers of the workers to start. No more are started than there are units.
     pub workers: Vec<u32>,
-    /// The file to record the run in; replaced if it exists.
+    /// SHA-256 in hex of `bundle.json`.
+    pub bundle_sha256: String,
+    /// The file to record the run in; replaced if it exists, unless the run goes on.
     pub journal: PathBuf,
+    /// What is in that file of a run that goes on; the rest is cut off.
+    pub resumed: Option<Recorded>,
     /// How the run deals with what fails, hangs and breaks off.
     pub options: RunOptions,
 }

@@ -3,24 +3,6 @@
 use testfleet_protocol::event::{Attempt, RunEvent};
 use testfleet_protocol::plan::UnitId;
 use testfleet_protocol::test::TestId;
-use testfleet_protocol::{Failure, FailureCode, Result};
-
-/// What of a run's events counts when it is to go on: all of them, but nothing from a cancel or a time-out on, which gave tests
-/// their verdicts for no other reason. What came before the latest resume stays.
-///
-/// # Errors
-/// [`FailureCode::InvalidRequest`] when the run came to its end.
-pub fn to_go_on_from(mut events: Vec<RunEvent>) -> Result<Vec<RunEvent>> {
-    let ends = |event: &RunEvent| matches!(event, RunEvent::CancelRequested { .. } | RunEvent::RunTimedOut { .. });
-    if let Some(end) = events.iter().position(ends) {
-        events.truncate(end);
-    }
-    if matches!(events.last(), Some(RunEvent::RunFinished { .. })) {
-        return Err(Failure::new(FailureCode::InvalidRequest, "failed to resume the run: it came to its end")
-            .hint("run without resuming, or run the failed tests of that run"));
-    }
-    Ok(events)
-}
 
 /// A try at a unit that really ran at a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,21 +62,6 @@ mod tests {
 
     fn finished(unit: &str, worker: u32, attempt: Attempt, handed_back: Vec<TestId>) -> RunEvent {
         RunEvent::UnitFinished { unit: UnitId(unit.into()), worker, attempt, handed_back, at_ms: 0 }
-    }
-
-    #[test]
-    fn a_run_goes_on_from_before_its_cancel_and_not_from_its_end() {
-        let over = |cancelled| RunEvent::RunFinished {
-            verdict: testfleet_protocol::test::Verdict::Passed,
-            counts: Default::default(),
-            cancelled,
-            at_ms: 2,
-        };
-        let first = started("u1", 1, 1, "a()");
-        let cancelled = vec![first.clone(), RunEvent::CancelRequested { at_ms: 1 }, over(true)];
-        assert_eq!(to_go_on_from(cancelled).unwrap(), [first.clone()]);
-        assert_eq!(to_go_on_from(vec![first.clone(), over(false)]).unwrap_err().code, FailureCode::InvalidRequest);
-        assert_eq!(to_go_on_from(vec![first.clone()]).unwrap(), [first]);
     }
 
     #[test]

@@ -83,6 +83,7 @@ impl Bench {
                 was_ready: pid.is_some(),
                 cause: DeathCause::Died,
                 evidence: Vec::new(),
+                blamed: Vec::new(),
             },
         );
     }

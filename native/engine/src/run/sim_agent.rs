@@ -174,6 +174,7 @@ impl Agent {
             was_ready: true,
             cause,
             evidence: Vec::new(),
+            blamed: Vec::new(),
         });
     }
 

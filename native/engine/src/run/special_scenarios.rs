@@ -111,6 +111,7 @@ fn a_jvm_that_dies_takes_one_slice_and_the_others_go_on() {
             was_ready: true,
             cause: Default::default(),
             evidence: Vec::new(),
+            blamed: Vec::new(),
         },
     );
     assert!(bench.verdicts().is_empty());

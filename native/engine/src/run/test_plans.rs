@@ -41,7 +41,9 @@ pub(super) fn input_of(plan: Plan, queue: Queue, workers: u32) -> RunInput {
         plan_sha256: "00".into(),
         queue,
         workers: (1..=workers).collect(),
+        bundle_sha256: "11".into(),
         journal: "unused".into(),
+        resumed: None,
         options: RunOptions::default(),
     }
 }

@@ -102,6 +102,7 @@ impl LocalHarness<'_> {
             workers_total: context.request.options.workers.max(u32::try_from(agents).unwrap_or(u32::MAX)),
             environment: context.environment.clone(),
             run: run.clone(),
+            isolation: Default::default(),
             debug_jvm: false,
             answer_within: None,
         });

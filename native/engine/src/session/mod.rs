@@ -1,10 +1,12 @@
 //! One command, one stream of events: what JNI and the command line use.
 
 mod ask;
+pub(crate) mod coverage;
 mod history;
 mod listing;
 pub(crate) mod panic;
 mod prepare;
+mod resume;
 mod reuse;
 mod run;
 mod runs;
@@ -21,7 +23,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use testfleet_protocol::event::{Event, Level};
 use testfleet_protocol::path::Roots;
+use testfleet_protocol::plan::Plan;
 use testfleet_protocol::request::{Command, OpenRequest, RunRequest};
+use testfleet_protocol::run_options::{Isolation, LocalConnection};
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
 use tokio::sync::watch;
 
@@ -150,6 +154,30 @@ impl Context<'_> {
         self.output().join("bundle.json")
     }
 
+    /// Makes the request choose the tests that a plan was made for, so that what is discovered now can be compared with it.
+    ///
+    /// # Errors
+    /// [`FailureCode::InvalidRequest`] when it chose others itself.
+    pub(crate) fn choose_as(&mut self, plan: &Plan) -> Result<()> {
+        let options = &mut self.request.options;
+        if !options.tests.is_empty() && options.tests != plan.tests {
+            let asked = options.tests.join(" --tests ");
+            return Err(Failure::new(
+                FailureCode::InvalidRequest,
+                format!("failed to run the plan with --tests {asked}"),
+            )
+            .cause_text(match plan.tests.as_slice() {
+                [] => "the plan is of all tests, and is run as it is".to_owned(),
+                tests => format!("the plan was made with --tests {}, and is run as it is", tests.join(" --tests ")),
+            })
+            .hint("plan for these tests first: `./gradlew prepare --tests PATTERN`; or leave --tests out"));
+        }
+        options.tests.clone_from(&plan.tests);
+        options.shard = plan.shard;
+        options.rerun_failed.clone_from(&plan.failed_of);
+        Ok(())
+    }
+
     /// # Errors
     /// [`FailureCode::Cancelled`] when the end was asked for.
     pub(crate) fn check_cancelled(&self) -> Result<()> {
@@ -250,6 +278,13 @@ pub(crate) fn check(request: &RunRequest) -> Result<()> {
         return invalid(
             "failed to choose both a shard and the tests that failed".to_owned(),
             "a shard's own failed tests are run again on its machine with --rerun-failed alone",
+        );
+    }
+    let run = &request.options.run;
+    if run.isolation == Isolation::Namespace && run.connection.local != LocalConnection::Pipe {
+        return invalid(
+            "failed to choose both isolation in namespaces and a connection over TCP".to_owned(),
+            "a worker in a network of its own is reached by pipes alone: leave the connection as it is",
         );
     }
     if request.options.workers > MAX_WORKERS {

@@ -9,7 +9,7 @@ use crate::discover::{Discovery, Effort, Notice, discover_and_ask, discover_and_
 use crate::hash;
 use crate::plan::{Past, Timings, notices, plan, read_plan, write_plan};
 use crate::report::words::{counted, duration};
-use crate::run::read_journal;
+use crate::run::read_events;
 use crate::select::{keep_only, not_passed, read_quarantine, today};
 use std::collections::BTreeSet;
 use std::fs;
@@ -115,7 +115,7 @@ fn make_plan(context: &mut Context<'_>, mut discovery: Discovery) -> Result<Plan
 fn select_failed(context: &mut Context<'_>, discovery: &mut Discovery) -> Result<()> {
     let Some(run) = &context.request.options.rerun_failed else { return Ok(()) };
     let dir = RunDir::find(context.output(), run)?;
-    let failed = not_passed(&read_plan(&dir.plan_file())?, &read_journal(&dir.journal())?);
+    let failed = not_passed(&read_plan(&dir.plan_file())?, &read_events(&dir.journal())?);
     let gone = keep_only(discovery, &failed);
     let (failed, gone) = (failed.len() as u64, gone.len() as u64);
     context.sink.say(

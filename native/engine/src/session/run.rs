@@ -1,6 +1,7 @@
 //! `runParallel` and `runWorker`: which units run where, and everything that shows the run.
 
-use super::prepare::{discover_aloud, prepare};
+use super::prepare::{Prepared, discover_aloud, prepare};
+use super::resume::{self, Unfinished};
 use super::reuse::Before;
 use super::runs::RunDir;
 use super::show::{Record, Show};
@@ -11,11 +12,12 @@ use crate::hash::sha256;
 use crate::plan::{Timings, fits, read_plan, write_plan};
 use crate::report::ReportDirs;
 use crate::report::words::counted;
-use crate::run::{Queue, RunInput, read_journal, units_run_by};
+use crate::run::{Queue, Recorded, RunInput, read_events, units_run_by};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::event::{Level, RunEvent};
 use testfleet_protocol::plan::{Plan, UnitId};
 use testfleet_protocol::request::Reuse;
@@ -33,6 +35,7 @@ pub(crate) struct WorkerChoice {
 /// What a run needs beside the context.
 struct Job {
     plan: Plan,
+    bundle: Bundle,
     timings: Timings,
     before: Before,
     queue: Queue,
@@ -42,21 +45,42 @@ struct Job {
     dirs: ReportDirs,
     /// Show what tests write as they write it.
     output: bool,
+    /// The run that goes on, with what happened in it.
+    going_on: Option<(RunDir, Recorded)>,
 }
 
-/// Plans and runs everything on all workers.
+/// Plans and runs everything on all workers, or goes on where an earlier run stopped.
 pub(crate) fn parallel(context: &mut Context<'_>) -> Result<()> {
+    if let Some(unfinished) = resume::find(context)? {
+        let Unfinished { dir, plan, bundle, before, recorded } = unfinished;
+        let (timings, going_on) = (history::load_local(context)?, Some((dir, recorded)));
+        return execute(context, of_all(context, plan, bundle, timings, before, going_on));
+    }
     let prepared = prepare(context)?;
     if prepared.plan.units.is_empty() {
         context.sink.say(Level::Lifecycle, nothing_to_run(&prepared.plan));
         return Ok(());
     }
-    let job = Job {
-        record: if prepared.plan.is_partial() { Record::Some } else { Record::All },
-        workers: (1..=prepared.plan.workers).collect(),
-        plan: prepared.plan,
-        timings: prepared.timings,
-        before: prepared.before,
+    let Prepared { plan, bundle, timings, before } = prepared;
+    execute(context, of_all(context, plan, bundle, timings, before, None))
+}
+
+/// All units of a plan on all its workers.
+fn of_all(
+    context: &Context<'_>,
+    plan: Plan,
+    bundle: Bundle,
+    timings: Timings,
+    before: Before,
+    going_on: Option<(RunDir, Recorded)>,
+) -> Job {
+    Job {
+        record: if plan.is_partial() { Record::Some } else { Record::All },
+        workers: (1..=plan.workers).collect(),
+        plan,
+        bundle,
+        timings,
+        before,
         queue: Queue::Dynamic,
         debug_jvm: false,
         dirs: ReportDirs {
@@ -64,8 +88,8 @@ pub(crate) fn parallel(context: &mut Context<'_>) -> Result<()> {
             reports_dir: context.request.reports_dir.clone(),
         },
         output: false,
-    };
-    execute(context, job)
+        going_on,
+    }
 }
 
 /// Runs one group of the existing plan, or what a worker of an earlier run really ran.
@@ -75,28 +99,10 @@ pub(crate) fn worker(context: &mut Context<'_>, choice: &WorkerChoice) -> Result
         Some(run) => replayed(context, run, number)?,
         None => planned(context, choice)?,
     };
-    let asked = &context.request.options.tests;
-    if !asked.is_empty() && *asked != plan.tests {
-        return Err(Failure::new(
-            FailureCode::InvalidRequest,
-            format!("failed to run test-group-{number} with --tests {}", asked.join(" --tests ")),
-        )
-        .cause_text(match plan.tests.as_slice() {
-            [] => "the plan is of all tests, and a group of it is run as it is".to_owned(),
-            tests => {
-                format!("the plan was made with --tests {}, and a group of it is run as it is", tests.join(" --tests "))
-            }
-        })
-        .hint("plan for these tests first: `./gradlew prepare --tests PATTERN`; or leave --tests out"));
-    }
-    // The same choice as the plan's, so that what is discovered now can be compared with it.
-    context.request.options.tests.clone_from(&plan.tests);
-    context.request.options.shard = plan.shard;
-    context.request.options.rerun_failed.clone_from(&plan.failed_of);
+    context.choose_as(&plan)?;
     let before = Before::read(context, discover_aloud(context)?)?;
     fits(&plan, before.discovery(), &context.request)?;
-    let bundle_file = context.bundle_file();
-    write_bundle(&bundle(&context.request, &plan)?, &bundle_file)?;
+    let bundle = bundle(&context.request, &plan)?;
     if units.is_empty() {
         let units = counted(plan.units.len() as u64, "unit", "units");
         let workers = counted(u64::from(plan.workers), "worker", "workers");
@@ -116,7 +122,9 @@ pub(crate) fn worker(context: &mut Context<'_>, choice: &WorkerChoice) -> Result
             reports_dir: context.request.reports_dir.join(format!("worker-{number}")),
         },
         output: true,
+        going_on: None,
         plan,
+        bundle,
     };
     execute(context, job)
 }
@@ -152,7 +160,7 @@ fn planned(context: &mut Context<'_>, choice: &WorkerChoice) -> Result<(Plan, Ve
 fn replayed(context: &Context<'_>, run: &str, number: u32) -> Result<(Plan, Vec<UnitId>)> {
     let dir = RunDir::find(context.output(), run)?;
     let plan = read_plan(&dir.plan_file())?;
-    let journal = read_journal(&dir.journal())?;
+    let journal = read_events(&dir.journal())?;
     let mut units: Vec<UnitId> = Vec::new();
     for ran in units_run_by(&journal, number) {
         // A unit that was begun twice there, because its JVM died, is run once, whole.
@@ -200,30 +208,48 @@ fn describe(number: u32, plan: &Plan, units: &[UnitId], from_run: Option<&str>) 
 
 fn execute(context: &Context<'_>, job: Job) -> Result<()> {
     let single = matches!(job.queue, Queue::Fixed(_)).then(|| job.workers[0]);
-    let dir = RunDir::create(context.output(), single)?;
-    write_plan(&job.plan, &dir.plan_file())?;
+    let (dir, resumed) = match job.going_on {
+        Some((dir, recorded)) => (dir, Some(recorded)),
+        None => {
+            let mut dir = RunDir::create(context.output(), single)?;
+            dir.lock()?;
+            write_plan(&job.plan, &dir.plan_file())?;
+            write_bundle(&job.bundle, &dir.bundle_file())?;
+            (dir, None)
+        }
+    };
     let plan = Arc::new(job.plan);
+    let mut show = Show::new(context, Arc::clone(&plan), job.timings, job.record, job.output, dir.folder());
+    if let Some(recorded) = &resumed {
+        show.replay(&dir, recorded);
+    }
     let input = RunInput {
         run: dir.id.clone(),
         plan: Arc::clone(&plan),
         plan_sha256: sha256_of(&dir.plan_file())?,
         queue: job.queue,
         workers: job.workers,
+        bundle_sha256: sha256_of(&dir.bundle_file())?,
         journal: dir.journal(),
+        resumed,
         options: context.request.options.run.clone(),
     };
     let backend = LocalBackend::new(LocalConfig {
         agent: context.request.agent.clone(),
-        bundle: context.bundle_file(),
+        bundle: dir.bundle_file(),
         roots: context.request.roots.clone().into_iter().collect(),
         workers_total: plan.workers,
         environment: context.environment.clone(),
         run: dir.id.clone(),
+        isolation: context.request.options.run.isolation,
         debug_jvm: job.debug_jvm,
         answer_within: None,
     });
-    let mut show = Show::new(context, Arc::clone(&plan), job.timings, job.record, job.output);
     let ended = show.follow(input, Arc::new(backend));
+    // The coverage of one worker alone is not what the build's own reports are of.
+    if single.is_none() {
+        show.merge_coverage(dir.folder());
+    }
     // Whatever ended the run, what came before is reported.
     let summary = show.finish(&job.dirs, &dir.journal());
     if job.record != Record::Nothing {
@@ -238,7 +264,10 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         context.sink.say(Level::Warn, problem.to_string());
     }
     if *context.cancelled.borrow() {
-        return Err(cancelled());
+        return Err(match single {
+            None => cancelled().hint("go on where it stopped: `./gradlew runParallel --resume`"),
+            Some(_) => cancelled(),
+        });
     }
     show.judge(&summary).map_err(|failure| match problems.into_iter().next() {
         // Not one test got as far as to say something itself: what kept them all is the failure.

@@ -1,6 +1,7 @@
-//! The folders of past runs: `build/testfleet/runs/<id>` with `plan.json` and `journal.jsonl`.
+//! The folders of past runs: `build/testfleet/runs/<id>` with `plan.json`, `bundle.json` and `journal.jsonl`.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use testfleet_protocol::{Failure, FailureCode, Result};
@@ -12,6 +13,8 @@ const KEPT: usize = 20;
 pub(crate) struct RunDir {
     pub(crate) id: String,
     dir: PathBuf,
+    /// Held while this process is the run's coordinator.
+    lock: Option<File>,
 }
 
 impl RunDir {
@@ -26,7 +29,7 @@ impl RunDir {
             let id = format!("{}{kind}", new_id());
             let dir = runs.join(&id);
             match fs::create_dir(&dir) {
-                Ok(()) => return Ok(Self { id, dir }),
+                Ok(()) => return Ok(Self { id, dir, lock: None }),
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                     std::thread::sleep(Duration::from_millis(1));
                 }
@@ -53,11 +56,48 @@ impl RunDir {
             .cause_text(format!("runs that are kept: {known}"))
             .hint("name one of them, or `last`; `./gradlew runParallel` makes one"));
         };
-        Ok(Self { id: id.clone(), dir: runs.join(id) })
+        Ok(Self { id: id.clone(), dir: runs.join(id), lock: None })
+    }
+
+    /// Makes this process the run's one coordinator, until the value is dropped or the process ends in whichever way.
+    ///
+    /// # Errors
+    /// [`FailureCode::RunInUse`] when another process is, saying which.
+    pub(crate) fn lock(&mut self) -> Result<()> {
+        let path = self.dir.join("coordinator");
+        let failed = |error: &std::io::Error| Failure::io("lock", &path, error);
+        let mut file =
+            File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(|e| failed(&e))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut who = String::new();
+                // Who it is only helps to find it.
+                let _ = file.read_to_string(&mut who);
+                return Err(Failure::new(FailureCode::RunInUse, "failed to become the coordinator of the run")
+                    .cause_text(format!("{} is at work on it", if who.is_empty() { "another process" } else { &who }))
+                    .hint("wait for its end, or end it first"));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(&error)),
+        }
+        let host =
+            nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned());
+        let who = format!("process {} on {host}", std::process::id());
+        file.set_len(0).and_then(|()| file.write_all(who.as_bytes())).map_err(|error| failed(&error))?;
+        self.lock = Some(file);
+        Ok(())
+    }
+
+    pub(crate) fn bundle_file(&self) -> PathBuf {
+        self.dir.join("bundle.json")
     }
 
     pub(crate) fn plan_file(&self) -> PathBuf {
         self.dir.join("plan.json")
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.dir
     }
 
     pub(crate) fn journal(&self) -> PathBuf {

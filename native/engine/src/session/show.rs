@@ -1,13 +1,16 @@
 //! Follows a run: every event goes to the console, the reports, the timings and whoever listens.
 
 use super::Context;
+use super::coverage::Coverage;
 use super::history::Recorder;
+use super::runs::RunDir;
 use crate::backend::Backend;
 use crate::plan::Timings;
-use crate::report::words::{counted, verdict_word};
+use crate::report::words::{counted, thousands, verdict_word};
 use crate::report::{Aggregate, Console, ConsoleOptions, ReportDirs, Summary, write_all};
 use crate::reuse::Outcomes;
-use crate::run::{RunInput, RunSummary, run};
+use crate::run::{Recorded, RunInput, RunSummary, read_output, run};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -26,6 +29,7 @@ pub(crate) struct Show<'a> {
     aggregate: Aggregate,
     console: Console,
     outcomes: Outcomes,
+    coverage: Coverage,
     recorder: Recorder,
     record: Record,
     output: bool,
@@ -51,18 +55,43 @@ impl<'a> Show<'a> {
         timings: Timings,
         record: Record,
         output: bool,
+        run_dir: &Path,
     ) -> Self {
         let options = ConsoleOptions { build_name: context.request.build_name.clone(), workers: plan.workers };
         Self {
             context,
-            aggregate: Aggregate::new(&plan).named(context.request.build_name.clone()),
+            aggregate: Aggregate::new(&plan).named(context.request.build_name.clone()).of_folder(run_dir),
             console: Console::new(&plan, options),
             outcomes: Outcomes::default(),
+            coverage: Coverage::default(),
             plan,
             recorder: Recorder::new(timings),
             record,
             output,
         }
+    }
+
+    /// Takes in what happened before another coordinator left the run.
+    pub(crate) fn replay(&mut self, dir: &RunDir, recorded: &Recorded) {
+        let output = read_output(&dir.journal());
+        for event in output.iter().chain(&recorded.events) {
+            self.aggregate.apply(event);
+            self.outcomes.apply(event);
+            self.coverage.apply(event);
+            self.recorder.take(event);
+            // It was said when it happened.
+            let _ = self.console.on_event(event);
+        }
+        if recorded.torn_bytes > 0 {
+            let bytes = counted(recorded.torn_bytes, "byte", "bytes");
+            let text = format!("The record of run {} ended in the middle of a line: {bytes} were cut off", dir.id);
+            self.context.sink.say(Level::Lifecycle, text);
+        }
+        let done = recorded.events.iter().filter(|event| matches!(event, RunEvent::TestVerdict { .. })).count() as u64;
+        let planned: BTreeSet<_> = self.plan.units.iter().flat_map(|unit| unit.test_ids()).collect();
+        let all = counted(planned.len() as u64, "test has its verdict", "tests have their verdict");
+        let text = format!("Going on with run {}: {} of {all}", dir.id, thousands(done));
+        self.context.sink.say(Level::Lifecycle, text);
     }
 
     /// Runs to the end, showing each event as it comes.
@@ -100,6 +129,7 @@ impl<'a> Show<'a> {
     fn take(&mut self, event: RunEvent) {
         self.aggregate.apply(&event);
         self.outcomes.apply(&event);
+        self.coverage.apply(&event);
         self.recorder.take(&event);
         self.context.sink.say_all(self.console.on_event(&event));
         match &event {
@@ -116,6 +146,14 @@ impl<'a> Show<'a> {
     /// How tests ended so far.
     pub(crate) fn outcomes(&self) -> &Outcomes {
         &self.outcomes
+    }
+
+    /// Puts the coverage that was measured where the build looks for it. A run stands whatever becomes of it.
+    pub(crate) fn merge_coverage(&self, run_dir: &Path) {
+        match self.coverage.merge(&self.context.request.tasks, run_dir) {
+            Ok(notices) => notices.iter().for_each(|notice| self.context.sink.say(Level::Warn, notice.as_str())),
+            Err(failure) => self.context.sink.say(Level::Warn, failure.to_string()),
+        }
     }
 
     /// Writes the reports and the timings, says how it went.

@@ -81,6 +81,9 @@ fn from_harness() -> impl Strategy<Value = FromHarness> {
             .prop_map(|(class, engines, tests)| FromHarness::Discovered { class, engines, tests }),
         (".{0,12}", thrown()).prop_map(|(class, thrown)| FromHarness::DiscoveryFailed { class, thrown }),
         Just(FromHarness::DiscoveryFinished),
+        (".{0,12}", test_name()).prop_map(|(unit, test)| FromHarness::TestPaused { unit, test }),
+        (".{0,12}", test_name()).prop_map(|(unit, test)| FromHarness::TestResumed { unit, test }),
+        ".{0,12}".prop_map(|stacks| FromHarness::ExitCalled { stacks }),
     ]
 }
 
@@ -285,6 +288,9 @@ fn vectors_from_harness() -> Vec<(&'static str, FromHarness)> {
             FromHarness::DiscoveryFailed { class: "com.acme.FooTest".into(), thrown: assertion() },
         ),
         ("from-discovery-finished", FromHarness::DiscoveryFinished),
+        ("from-test-paused", FromHarness::TestPaused { unit: unit(), test: adds() }),
+        ("from-test-resumed", FromHarness::TestResumed { unit: unit(), test: adds() }),
+        ("from-exit-called", FromHarness::ExitCalled { stacks: "main\n\tat java.lang.Runtime.exit\n".into() }),
     ]
 }
 

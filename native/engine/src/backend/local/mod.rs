@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use testfleet_protocol::run_options::Isolation;
 use testfleet_protocol::{Failure, FailureCode, Result};
 use tokio::process::{Child, Command};
 
@@ -26,6 +27,8 @@ pub struct LocalConfig {
     pub environment: BTreeMap<String, String>,
     /// Names the run; part of the temp folders' names.
     pub run: String,
+    /// How far workers are kept apart.
+    pub isolation: Isolation,
     /// Suspend each test JVM until a debugger attaches to port 5005.
     pub debug_jvm: bool,
     /// For how many seconds a JVM that is asked about classes may say nothing; `None` leaves it to the agent.
@@ -65,6 +68,7 @@ impl LocalBackend {
             root.push(dir);
             command.arg("--root").arg(root);
         }
+        command.arg("--isolation").arg(isolation_word(config.isolation));
         if config.debug_jvm {
             command.arg("--debug-jvm");
         }
@@ -88,6 +92,15 @@ impl LocalBackend {
             line: Line { from_agent: Box::new(stdout), to_agent: Box::new(stdin) },
             process: Box::new(LocalProcess { child, temp, log: LogTail::follow(worker, stderr) }),
         })
+    }
+}
+
+/// As the agent's command line has it.
+fn isolation_word(isolation: Isolation) -> &'static str {
+    match isolation {
+        Isolation::None => "none",
+        Isolation::Directory => "directory",
+        Isolation::Namespace => "namespace",
     }
 }
 

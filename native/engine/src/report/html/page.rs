@@ -3,8 +3,9 @@
 use super::timeline::{Lane, lanes};
 use crate::report::Aggregate;
 use crate::report::cases::{CaseResult, cases, earlier_problems};
+use crate::report::files;
 use crate::report::output::shorten;
-use crate::report::records::TestRecord;
+use crate::report::records::{StoredFile, TestRecord};
 use crate::report::summary::{Summary, UnitSummary, WorkerSummary};
 use crate::report::words::{
     VERDICTS, counted, duration, duration_us, first_line, printable, quarantine_word, slices_word, thousands, utc,
@@ -13,8 +14,10 @@ use crate::report::words::{
 use askama::Template;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use testfleet_protocol::agent::FileOf;
 use testfleet_protocol::plan::Plan;
-use testfleet_protocol::test::{TaskPath, TestId, Verdict};
+use testfleet_protocol::test::{Stream, TaskPath, TestId, Verdict};
 
 /// Bad tests that are shown with stack traces; of the others the names are listed.
 const IN_FULL: usize = 150;
@@ -60,6 +63,7 @@ pub(super) struct Page {
     wall: String,
     troubles: Vec<(String, String)>,
     prediction: Vec<String>,
+    stored: Vec<Stored>,
     workers: Vec<Worker>,
     mispredicted: Vec<Mispredicted>,
     classes: Vec<Class>,
@@ -86,6 +90,15 @@ struct Bad {
     /// Heading and text.
     parts: Vec<(String, String)>,
     output: String,
+    /// Words and target of links to all of its output.
+    wholes: Vec<(String, String)>,
+}
+
+struct Stored {
+    what: String,
+    worker: u32,
+    size: String,
+    link: String,
 }
 
 struct Worker {
@@ -123,11 +136,12 @@ struct Test {
 }
 
 impl Page {
-    pub(super) fn of(aggregate: &Aggregate, summary: &Summary, plan: &Plan, nonce: String) -> Self {
+    pub(super) fn of(aggregate: &Aggregate, summary: &Summary, plan: &Plan, nonce: String, reports_dir: &Path) -> Self {
         let several_tasks = summary.tasks.len() > 1;
+        let shown = |test: &TestRecord, open| bad_test(test, several_tasks, open, wholes(aggregate, test, reports_dir));
         let mut records: Vec<_> = aggregate.tests.iter().filter(|test| test.in_run).collect();
         records.sort_by(|a, b| a.id.cmp(&b.id));
-        let (bad, more_bad) = bad_tests(&records, several_tasks);
+        let (bad, more_bad) = bad_tests(&records, several_tasks, &shown);
         let flaky = records.iter().filter(|test| test.verdict() == Verdict::Flaky).take(IN_FULL);
         let held = records.iter().filter(|test| test.is_held()).take(IN_FULL);
         let passed = records.iter().filter(|test| test.quarantined.is_some() && test.verdict() == Verdict::Passed);
@@ -159,8 +173,8 @@ impl Page {
                 "{} planned but never heard of",
                 counted(summary.unaccounted, "more test was", "more tests were")
             ),
-            flaky: flaky.map(|test| bad_test(test, several_tasks, false)).collect(),
-            held: held.map(|test| bad_test(test, several_tasks, false)).collect(),
+            flaky: flaky.map(|test| shown(test, false)).collect(),
+            held: held.map(|test| shown(test, false)).collect(),
             held_count: thousands(summary.quarantined.bad),
             candidates: passed.take(LISTED).map(|test| why(&test)).collect(),
             candidates_count: counted(summary.quarantined.passed, "test", "tests"),
@@ -169,6 +183,7 @@ impl Page {
             wall: duration(summary.wall_ms),
             troubles: troubles(aggregate),
             prediction: prediction(summary, plan),
+            stored: stored_files(aggregate, reports_dir),
             workers: workers(summary),
             mispredicted: mispredicted(aggregate, summary, several_tasks),
             classes: classes(summary, &records, several_tasks),
@@ -228,14 +243,18 @@ fn class_name(task: &TaskPath, class: &str, several_tasks: bool) -> String {
 }
 
 /// Those shown in full, and the names of the others.
-fn bad_tests(records: &[&TestRecord], several_tasks: bool) -> (Vec<Bad>, Vec<String>) {
+fn bad_tests(
+    records: &[&TestRecord],
+    several_tasks: bool,
+    shown: &impl Fn(&TestRecord, bool) -> Bad,
+) -> (Vec<Bad>, Vec<String>) {
     let bad: Vec<_> = records.iter().filter(|test| test.is_bad()).collect();
     let (in_full, others) = bad.split_at(bad.len().min(IN_FULL));
-    let shown = in_full.iter().enumerate().map(|(i, test)| bad_test(test, several_tasks, i < OPEN)).collect();
+    let shown = in_full.iter().enumerate().map(|(i, test)| shown(test, i < OPEN)).collect();
     (shown, others.iter().take(LISTED).map(|test| name(&test.id, several_tasks)).collect())
 }
 
-fn bad_test(test: &TestRecord, several_tasks: bool, open: bool) -> Bad {
+fn bad_test(test: &TestRecord, several_tasks: bool, open: bool, wholes: Vec<(String, String)>) -> Bad {
     let mut message = String::new();
     let mut parts = Vec::new();
     let cases = cases(test);
@@ -289,6 +308,7 @@ fn bad_test(test: &TestRecord, several_tasks: bool, open: bool) -> Bad {
         held: test.is_held(),
         parts,
         output: test.tail.shown().map(|text| printable(&text).into_owned()).unwrap_or_default(),
+        wholes,
     }
 }
 
@@ -309,8 +329,14 @@ fn troubles(aggregate: &Aggregate) -> Vec<(String, String)> {
     for (number, worker) in &aggregate.workers {
         for death in &worker.jvm_deaths {
             let after = duration(death.at_ms.saturating_sub(aggregate.run.started_at_ms));
+            let jvm = format!("the test JVM of worker {number} (process {})", death.pid);
             let what = format!("The test JVM of worker {number} (process {}) died after {after}", death.pid);
             troubles.push((what, stack(death.reason.clone())));
+            let told = death
+                .evidence
+                .iter()
+                .map(|(name, text)| (format!("{} {jvm}", evidence_word(name)), printable(text).trim_end().to_owned()));
+            troubles.extend(told);
         }
         if let Some(failure) = &worker.failure {
             troubles.push((format!("Worker {number} broke down"), stack(failure.clone())));
@@ -320,6 +346,60 @@ fn troubles(aggregate: &Aggregate) -> Vec<(String, String)> {
         }
     }
     troubles
+}
+
+/// Links to all that a test wrote, where it was too much to be shown.
+fn wholes(aggregate: &Aggregate, test: &TestRecord, reports_dir: &Path) -> Vec<(String, String)> {
+    let outputs = aggregate.whole_outputs(&test.id).into_iter().map(|(stream, stored)| {
+        let words = format!("{} bytes that it wrote to {}", thousands(stored.size), stream_word(stream));
+        (words, link(aggregate, reports_dir, stored))
+    });
+    outputs.collect()
+}
+
+fn stream_word(stream: Stream) -> &'static str {
+    match stream {
+        Stream::Stdout => "System.out",
+        Stream::Stderr => "System.err",
+    }
+}
+
+fn evidence_word(name: &str) -> String {
+    match name {
+        "thread-dump" => "Threads of".to_owned(),
+        "hs_err" => "What was left by the crash of".to_owned(),
+        "exit-stack" => "Who ended".to_owned(),
+        "stack" => "Where memory ran out in".to_owned(),
+        other => format!("{} of", printable(other)),
+    }
+}
+
+/// Files that workers sent: what it is, its size, where it is. Coverage has reports of its own.
+fn stored_files(aggregate: &Aggregate, reports_dir: &Path) -> Vec<Stored> {
+    let row = |stored: &StoredFile| {
+        let what = match &stored.of {
+            FileOf::Jacoco { .. } => return None,
+            FileOf::Collected { path, .. } => path.clone(),
+            FileOf::Crash { name, .. } => name.clone(),
+            FileOf::Output { test, stream, .. } => {
+                let whose = test.as_ref().map_or_else(|| "between tests".to_owned(), ToString::to_string);
+                format!("{} of {whose}", stream_word(*stream))
+            }
+        };
+        Some(Stored {
+            what: first_line(&what, NAME),
+            worker: stored.worker,
+            size: thousands(stored.size),
+            link: link(aggregate, reports_dir, stored),
+        })
+    };
+    aggregate.files.iter().filter_map(row).take(LISTED).collect()
+}
+
+/// Where a file is, seen from the page.
+fn link(aggregate: &Aggregate, reports_dir: &Path, stored: &StoredFile) -> String {
+    let path = aggregate.run_dir.as_deref().unwrap_or(Path::new("")).join(&stored.path);
+    files::relative_url(reports_dir, &path)
 }
 
 fn prediction(summary: &Summary, plan: &Plan) -> Vec<String> {

@@ -3,6 +3,7 @@ use crate::report::test_support::{
     Script, big, events, finished, folded, id, plan, plan_of, special_events, special_plan, thrown,
 };
 use proptest::prelude::*;
+use testfleet_protocol::agent::{Evidence, FileOf};
 use testfleet_protocol::test::{Outcome, Stream, Verdict};
 
 /// The page without its style and script, which have files of their own.
@@ -13,7 +14,7 @@ fn body(html: &str) -> String {
 }
 
 fn rendered(aggregate: &Aggregate, plan: &Plan) -> String {
-    render(aggregate, &aggregate.summary(), plan).expect("rendered")
+    render(aggregate, &aggregate.summary(), plan, std::path::Path::new("/b/reports")).expect("rendered")
 }
 
 #[test]
@@ -127,9 +128,13 @@ fn run_of(text: &str) -> (Plan, Aggregate) {
         worker: 1,
         pid: 7,
         reason: text.to_owned(),
-        evidence: Vec::new(),
+        evidence: vec![Evidence { name: text.to_owned(), text: text.to_owned() }],
         at_ms: crate::report::test_support::START + 600,
     });
+    let of = FileOf::Collected { task: test.task.clone(), path: text.to_owned() };
+    script.file(1, of, "files/one", 1);
+    let whole = FileOf::Output { task: test.task.clone(), test: Some(test.name.clone()), stream: Stream::Stderr };
+    script.file(1, whole, "files/two", 1);
     let mut skipped = finished(Outcome::Skipped, 1, 1);
     skipped.reason = Some(text.to_owned());
     script.plain(&id(":lib:test", "a.B", "t()"), "u2", 2, 30, skipped);

@@ -11,6 +11,7 @@ use quick_xml::events::{BytesCData, BytesDecl, BytesText, Event};
 use quick_xml::writer::Writer;
 use std::borrow::Cow;
 use std::io;
+use std::path::Path;
 use testfleet_protocol::plan::Quarantined;
 use testfleet_protocol::test::{Outcome, Verdict};
 
@@ -42,7 +43,8 @@ pub(super) fn suite(aggregate: &Aggregate, suite: &Suite<'_>) -> io::Result<Vec<
             properties(xml, aggregate, suite)?;
             for (test, cases) in &entries {
                 for (i, case) in cases.iter().enumerate() {
-                    testcase(xml, test, case, i == 0)?;
+                    let wholes = if i == 0 { whole_outputs(aggregate, test) } else { Vec::new() };
+                    testcase(xml, test, case, i == 0, wholes)?;
                 }
             }
             output(xml, "system-out", suite.output.map(|output| &output.stdout))?;
@@ -70,7 +72,7 @@ fn properties(xml: &mut Xml, aggregate: &Aggregate, suite: &Suite<'_>) -> io::Re
     Ok(())
 }
 
-fn testcase(xml: &mut Xml, test: &TestRecord, case: &Case<'_>, first: bool) -> io::Result<()> {
+fn testcase(xml: &mut Xml, test: &TestRecord, case: &Case<'_>, first: bool, wholes: Vec<String>) -> io::Result<()> {
     let name = case.invocation.map_or(test.reported_name(), |invocation| &invocation.name);
     let (name, class, time) = (clean(name), clean(&test.id.name.class), seconds(case.duration_us));
     let attributes = [("name", &*name), ("classname", &*class), ("time", &*time)];
@@ -78,7 +80,7 @@ fn testcase(xml: &mut Xml, test: &TestRecord, case: &Case<'_>, first: bool) -> i
     let held = test.quarantined.as_ref().filter(|_| case.result.is_bad());
     // Readers would take an element of a failed attempt for a failure.
     let earlier: Vec<_> = if first && held.is_none() { earlier_problems(test).collect() } else { Vec::new() };
-    let note = note(test, held.is_some());
+    let note = note(test, held.is_some(), wholes);
     if matches!(case.result, CaseResult::Passed) && earlier.is_empty() && note.is_none() {
         element.write_empty()?;
         return Ok(());
@@ -96,9 +98,16 @@ fn testcase(xml: &mut Xml, test: &TestRecord, case: &Case<'_>, first: bool) -> i
     Ok(())
 }
 
+/// Where all is that a test wrote, if it was too much to be here; as CI servers take attachments.
+fn whole_outputs(aggregate: &Aggregate, test: &TestRecord) -> Vec<String> {
+    let folder = aggregate.run_dir.as_deref().unwrap_or(Path::new(""));
+    let outputs = aggregate.whole_outputs(&test.id).into_iter();
+    outputs.map(|(_, stored)| format!("[[ATTACHMENT|{}]]", folder.join(&stored.path).display())).collect()
+}
+
 /// What a reader of the file can't see otherwise.
-fn note(test: &TestRecord, held: bool) -> Option<String> {
-    let mut notes = Vec::new();
+fn note(test: &TestRecord, held: bool, wholes: Vec<String>) -> Option<String> {
+    let mut notes = wholes;
     if test.verdict() == Verdict::Reused {
         notes.push(format!("reused, not run: {}", test.reason().unwrap_or("it passed in an earlier run")));
     }

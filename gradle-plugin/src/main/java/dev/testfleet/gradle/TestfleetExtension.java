@@ -2,6 +2,7 @@ package dev.testfleet.gradle;
 
 import org.gradle.api.Action;
 import org.gradle.api.file.DirectoryProperty;
+import org.gradle.api.provider.ListProperty;
 import org.gradle.api.provider.MapProperty;
 import org.gradle.api.provider.Property;
 import org.gradle.api.provider.SetProperty;
@@ -48,6 +49,43 @@ public interface TestfleetExtension extends PlanningOptions {
      * files from, by a name of your choice. Stored paths are relative to them.
      */
     MapProperty<String, File> getRoots();
+
+    /**
+     * How far workers of one host are kept apart: {@code none} (they have their own folders for
+     * temporary files), {@code directory} (also for home, caches and preferences) or {@code
+     * namespace} (on Linux besides that an own network, own /tmp, own processes).
+     */
+    Property<String> getIsolation();
+
+    /**
+     * Whether {@code runParallel} goes on with the last run when that did not come to its end and
+     * the build is still the same: {@code off}, or {@code auto}, for CI systems that try again.
+     */
+    Property<String> getResume();
+
+    /**
+     * Further files that come back from workers, as Ant patterns relative to the Test task's
+     * working directory.
+     */
+    ListProperty<String> getCollect();
+
+    /** Whether bad tests are tried again. */
+    @Nested
+    RetriesSpec getRetries();
+
+    /** Whether bad tests are tried again. */
+    default void retries(Action<? super RetriesSpec> action) {
+        action.execute(getRetries());
+    }
+
+    /** How long things may take. */
+    @Nested
+    TimeoutsSpec getTimeouts();
+
+    /** How long things may take. */
+    default void timeouts(Action<? super TimeoutsSpec> action) {
+        action.execute(getTimeouts());
+    }
 
     /** What must hold between test classes. */
     @Nested

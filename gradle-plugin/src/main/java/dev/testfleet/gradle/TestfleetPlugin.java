@@ -4,6 +4,7 @@ import dev.testfleet.gradle.internal.Aggregation;
 import dev.testfleet.gradle.internal.EngineService;
 import dev.testfleet.gradle.internal.History;
 import dev.testfleet.gradle.internal.Rerun;
+import dev.testfleet.gradle.internal.RunOptions;
 import dev.testfleet.gradle.tasks.ImageTask;
 import dev.testfleet.gradle.tasks.PrepareTask;
 import dev.testfleet.gradle.tasks.RunParallelTask;
@@ -107,6 +108,7 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
         extension
                 .getTimingsFile()
                 .convention(extension.getStateDir().map(it -> it.file("timings.json")));
+        RunOptions.setConventions(extension);
         History.setConventions(extension.getHistory(), project.getProviders());
         extension.getOutputDir().convention(build.map(it -> it.dir("testfleet")));
         extension.getResultsDir().convention(build.map(it -> it.dir("test-results/runParallel")));
@@ -138,6 +140,7 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
         task.getConstraints().convention(extension.getConstraints().getAll());
         task.getHistory()
                 .convention(project.provider(() -> History.describe(extension.getHistory())));
+        task.getRunOptions().convention(project.provider(() -> RunOptions.describe(extension)));
         task.getIgnoreFailures().convention(extension.getIgnoreFailures());
         task.getPassEnvironment().convention(extension.getPassEnvironment());
         task.getTimingsFile().convention(extension.getTimingsFile());

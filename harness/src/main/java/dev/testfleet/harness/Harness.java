@@ -36,6 +36,12 @@ public final class Harness {
     private final JvmState jvm;
     private final BlockingQueue<Inbox.Item> inbox;
 
+    /** Made while there is memory for it. */
+    private final byte[] outOfMemory = FromHarness.fault("java.lang.OutOfMemoryError", "");
+
+    /** Whether the harness ends the JVM itself. */
+    private volatile boolean ending;
+
     /**
      * @param in may block, must not be interruptible
      * @param out must not buffer, must not be interruptible
@@ -45,7 +51,14 @@ public final class Harness {
         outbox = new Outbox(out, agentGone);
         capture = new OutputCapture(outbox);
         jvm = new JvmState(capture);
-        inbox = Inbox.read(new FrameInput(in), agentGone);
+        inbox =
+                Inbox.read(
+                        new FrameInput(in),
+                        agentGone,
+                        () -> {
+                            outbox.send(outOfMemory);
+                            agentGone.run();
+                        });
     }
 
     /** Runs until the agent says that it is enough; returns the JVM's exit code. */
@@ -59,15 +72,36 @@ public final class Harness {
             capture.flush();
             outbox.send(FromHarness.fault(fault.getMessage(), fault.hint));
             return EXIT_FAULT;
+        } catch (OutOfMemoryError e) {
+            // What a framework does after that is anybody's guess: the rest runs in a new JVM.
+            outbox.send(describe(e));
+            return EXIT_FAULT;
         } finally {
+            ending = true;
             capture.close();
             jvm.release();
         }
     }
 
-    /** Hands over what tests wrote so far; for a JVM that a test is ending. */
-    public void flush() {
+    private byte[] describe(OutOfMemoryError error) {
+        try {
+            capture.flush();
+            return FromHarness.fault(Exceptions.describe(error).stack, "");
+        } catch (OutOfMemoryError again) {
+            return outOfMemory;
+        }
+    }
+
+    /**
+     * What is to be said while the JVM shuts down: what tests wrote so far, and who called for the
+     * end when it was not the harness.
+     */
+    public void sayLastWords() {
         capture.flush();
+        String stacks = ending ? "" : ExitStacks.find();
+        if (!stacks.isEmpty()) {
+            outbox.send(FromHarness.exitCalled(stacks));
+        }
     }
 
     private Framework configure() throws HarnessFault {
@@ -110,6 +144,8 @@ public final class Harness {
         UnitReport report = new UnitReport(unit, outbox, capture);
         try {
             framework.run(report);
+        } catch (OutOfMemoryError e) {
+            throw e;
         } catch (Throwable e) {
             // Whatever the framework or a class's initialiser throws, an Error too, is the unit's.
             report.classFailed(unit.className, e);

@@ -15,14 +15,20 @@ final class Inbox implements Runnable {
     private final BlockingQueue<Item> items = new LinkedBlockingQueue<>();
     private final FrameInput in;
     private final Runnable agentGone;
+    private final Runnable outOfMemory;
 
-    private Inbox(FrameInput in, Runnable agentGone) {
+    private Inbox(FrameInput in, Runnable agentGone, Runnable outOfMemory) {
         this.in = in;
         this.agentGone = agentGone;
+        this.outOfMemory = outOfMemory;
     }
 
-    static BlockingQueue<Item> read(FrameInput in, Runnable agentGone) {
-        Inbox inbox = new Inbox(in, agentGone);
+    /**
+     * @param outOfMemory called when a message can't be held: a harness that no longer hears must
+     *     not live on
+     */
+    static BlockingQueue<Item> read(FrameInput in, Runnable agentGone, Runnable outOfMemory) {
+        Inbox inbox = new Inbox(in, agentGone, outOfMemory);
         Thread thread = new Thread(inbox, "testfleet-inbox");
         thread.setDaemon(true);
         thread.setContextClassLoader(null);
@@ -39,6 +45,8 @@ final class Inbox implements Runnable {
             agentGone.run();
         } catch (IOException e) {
             items.add(new Item(null, e));
+        } catch (OutOfMemoryError e) {
+            outOfMemory.run();
         }
     }
 

@@ -42,7 +42,8 @@ public final class Main {
             return;
         }
         Thread.currentThread().setName("Test worker");
-        Runtime.getRuntime().addShutdownHook(new Thread(harness::flush, "testfleet-last-output"));
+        Runtime.getRuntime()
+                .addShutdownHook(new Thread(harness::sayLastWords, "testfleet-last-output"));
         // Ends the JVM although tests left threads behind, with its shutdown hooks: coverage
         // agents write their data there.
         System.exit(harness.run());

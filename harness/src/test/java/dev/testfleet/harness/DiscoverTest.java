@@ -3,27 +3,36 @@ package dev.testfleet.harness;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.testfleet.harness.Frameworks.EveryLegacyRunner;
+import dev.testfleet.harness.Frameworks.EveryPlatform;
+import dev.testfleet.harness.Frameworks.EveryTestNg;
+import dev.testfleet.harness.Frameworks.PlatformsWithClassTemplates;
+
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 import java.util.ArrayList;
 import java.util.List;
 
 /** What the frameworks find, and that it is what runs. */
 class DiscoverTest {
-    private static List<String> platform(String classpath, String fixture) throws Exception {
-        return FoundRuns.check(() -> HarnessRun.of(classpath, "junit-platform"), fixture);
+    private static List<String> jupiter(String classpath, String fixture) throws Exception {
+        return FoundRuns.check(() -> HarnessRun.platform(classpath), "jupiter." + fixture);
+    }
+
+    private static List<String> legacy(String classpath, String framework, String fixture)
+            throws Exception {
+        return FoundRuns.check(() -> HarnessRun.of(classpath, framework), "legacy." + fixture);
+    }
+
+    private static List<String> testng(String classpath, String fixture) throws Exception {
+        return FoundRuns.check(() -> HarnessRun.testng(classpath), "testng." + fixture);
     }
 
     private static List<String> discover(HarnessRun run, String... fixtures) throws Exception {
         return run.discover(fixtures).run().results();
     }
 
-    @ParameterizedTest
-    @ValueSource(
-            strings = {"junitPlatform13", "junitPlatform111", "junitPlatform114", "junitPlatform6"})
+    @EveryPlatform
     void jupiterInEveryVersion(String classpath) throws Exception {
         assertEquals(
                 List.of(
@@ -32,48 +41,38 @@ class DiscoverTest {
                         "Plain.fails()",
                         "Plain.passes()",
                         "Plain.takes(org.junit.jupiter.api.TestInfo)"),
-                platform(classpath, "jupiter.Plain"));
+                jupiter(classpath, "Plain"));
         assertEquals(
                 List.of(
                         "InheritsNested$Inner$Deep.deep()",
                         "InheritsNested$Inner.inner()",
                         "InheritsNested.inherited()"),
-                platform(classpath, "jupiter.InheritsNested"));
+                jupiter(classpath, "InheritsNested"));
         assertEquals(
                 List.of("DisabledClass$Inner.two()", "DisabledClass.one()"),
-                platform(classpath, "jupiter.DisabledClass"));
-        assertEquals(
-                List.of("Dynamic.empty()", "Dynamic.tree()"),
-                platform(classpath, "jupiter.Dynamic"));
+                jupiter(classpath, "DisabledClass"));
+        assertEquals(List.of("Dynamic.empty()", "Dynamic.tree()"), jupiter(classpath, "Dynamic"));
         assertEquals(
                 List.of(
                         "Templates.array(java.lang.String)",
                         "Templates.odd(int)",
                         "Templates.twice()",
                         "Templates.unprovided(java.lang.String[])"),
-                platform(classpath, "jupiter.Templates"));
+                jupiter(classpath, "Templates"));
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"junitPlatform114", "junitPlatform6"})
+    @PlatformsWithClassTemplates
     void classTemplates(String classpath) throws Exception {
         assertEquals(
                 List.of("ClassTemplate.each(java.lang.String)", "ClassTemplate.one()"),
-                platform(classpath, "jupiter.ClassTemplate"));
+                jupiter(classpath, "ClassTemplate"));
     }
 
-    @ParameterizedTest
-    @CsvSource({
-        "junitPlatform13, junit-platform",
-        "junitPlatform111, junit-platform",
-        "junitPlatform6, junit-platform",
-        "junit4, junit4",
-        "junit412, junit4"
-    })
+    @EveryLegacyRunner
     void legacyTests(String classpath, String framework) throws Exception {
         for (String fixture :
                 List.of("FourInherits", "FourIgnored", "FourParameterized", "FourPlain")) {
-            FoundRuns.check(() -> HarnessRun.of(classpath, framework), "legacy." + fixture);
+            legacy(classpath, framework, fixture);
         }
         assertEquals(
                 List.of(
@@ -92,19 +91,10 @@ class DiscoverTest {
         }
         texts.addAll(
                 List.of("FourTexts.adds twice()", "FourTexts.adds()", "FourTexts.twice (so)()"));
-        assertEquals(
-                texts,
-                FoundRuns.check(() -> HarnessRun.of(classpath, framework), "legacy.FourTexts"));
+        assertEquals(texts, legacy(classpath, framework, "FourTexts"));
     }
 
-    @ParameterizedTest
-    @CsvSource({
-        "junitPlatform13, junit-platform",
-        "junitPlatform111, junit-platform",
-        "junitPlatform6, junit-platform",
-        "junit4, junit4",
-        "junit412, junit4"
-    })
+    @EveryLegacyRunner
     void testsOfASuiteAreItsOwn(String classpath, String framework) throws Exception {
         List<String> four =
                 List.of("aborts()", "fails()", "ignored()", "onItsOwnThread()", "passes()");
@@ -125,21 +115,13 @@ class DiscoverTest {
         expected.add("FourSuite.fixtures.legacy.FourParameterized.one()");
         expected.add("FourSuite.fixtures.legacy.FourParameterized.other()");
         assertEquals(
-                expected.stream().sorted().toList(),
-                FoundRuns.check(() -> HarnessRun.of(classpath, framework), "legacy.FourSuite"));
+                expected.stream().sorted().toList(), legacy(classpath, framework, "FourSuite"));
         assertEquals(
                 List.of("FourEncloses$First.one()", "FourEncloses$Second.one()"),
-                FoundRuns.check(() -> HarnessRun.of(classpath, framework), "legacy.FourEncloses"));
+                legacy(classpath, framework, "FourEncloses"));
     }
 
-    @ParameterizedTest
-    @CsvSource({
-        "junitPlatform13, junit-platform",
-        "junitPlatform111, junit-platform",
-        "junitPlatform6, junit-platform",
-        "junit4, junit4",
-        "junit412, junit4"
-    })
+    @EveryLegacyRunner
     void whatJUnit4RefusesIsAFailureWithItsReason(String classpath, String framework)
             throws Exception {
         List<String> answers =
@@ -165,8 +147,7 @@ class DiscoverTest {
         assertEquals("discovered", answers.get(5));
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"testng6", "testng7"})
+    @EveryTestNg
     void testNgInEveryVersion(String classpath) throws Exception {
         assertEquals(
                 List.of(
@@ -177,24 +158,22 @@ class DiscoverTest {
                         "NgPlain.passes()",
                         "NgPlain.skips()",
                         "NgPlain.twice()"),
-                FoundRuns.check(() -> HarnessRun.of(classpath, "testng"), "testng.NgPlain"));
+                testng(classpath, "NgPlain"));
         assertEquals(
                 List.of(
                         "NgFactory.fixtures.testng.NgMade.made()",
                         "NgFactory.fixtures.testng.NgMade.otherMade()",
                         "NgFactory.own()"),
-                FoundRuns.check(() -> HarnessRun.of(classpath, "testng"), "testng.NgFactory"));
+                testng(classpath, "NgFactory"));
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"testng6", "testng7"})
+    @EveryTestNg
     void testNgRunsNothingToFindTests(String classpath) throws Exception {
-        Transcript asked = HarnessRun.of(classpath, "testng").discover("testng.NgTouchy").run();
+        Transcript asked = HarnessRun.testng(classpath).discover("testng.NgTouchy").run();
         assertEquals(List.of("NgTouchy [testng] [NgTouchy.each(int)]", "discovered"), asked.all());
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"testng6", "testng7"})
+    @EveryTestNg
     void groupsLeaveOutTests(String classpath) throws Exception {
         assertEquals(
                 List.of(
@@ -202,7 +181,7 @@ class DiscoverTest {
                         "Missing failed" + " ClassNotFoundException: fixtures.testng.Missing",
                         "discovered"),
                 discover(
-                        HarnessRun.of(classpath, "testng", "includeGroups", "slow"),
+                        HarnessRun.testng(classpath, "includeGroups", "slow"),
                         "testng.NgGroups",
                         "testng.Missing"));
     }
@@ -212,7 +191,7 @@ class DiscoverTest {
         assertEquals(
                 List.of("Tagged [junit-jupiter] [Tagged.slow()]", "Plain [] []", "discovered"),
                 discover(
-                        HarnessRun.of("junitPlatform111", "junit-platform", "includeTags", "slow"),
+                        HarnessRun.platform("junitPlatform111", "includeTags", "slow"),
                         "jupiter.Tagged",
                         "jupiter.Plain"));
         String slow = "fixtures.legacy.FourPlain$Slow";
@@ -225,7 +204,7 @@ class DiscoverTest {
         assertEquals(
                 List.of("FourPlain [junit-vintage] [FourPlain.fails()]", "discovered"),
                 discover(
-                        HarnessRun.of("junitPlatform111", "junit-platform", "includeTags", slow),
+                        HarnessRun.platform("junitPlatform111", "includeTags", slow),
                         "legacy.FourPlain"));
     }
 
@@ -237,11 +216,9 @@ class DiscoverTest {
                         "NgBase [] []",
                         "discovered"),
                 discover(
-                        HarnessRun.of("junitPlatform114", "junit-platform"),
+                        HarnessRun.platform("junitPlatform114"),
                         "jupiter.BrokenClass",
                         "testng.NgBase"));
-        assertEquals(
-                List.of("discovered"),
-                discover(HarnessRun.of("junitPlatform114", "junit-platform")));
+        assertEquals(List.of("discovered"), discover(HarnessRun.platform("junitPlatform114")));
     }
 }

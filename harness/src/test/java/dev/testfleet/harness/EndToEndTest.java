@@ -116,7 +116,11 @@ class EndToEndTest {
     void aTestThatEndsTheJvmIsKnownAndItsLastWordsAreHeard() throws Exception {
         run("a", "Exits", "leaves()");
         assertEquals(
-                List.of("start Exits.leaves()", "Exits.leaves() STDOUT last words"), hearRest());
+                List.of(
+                        "start Exits.leaves()",
+                        "Exits.leaves() STDOUT last words",
+                        "exit called by a test"),
+                hearRest());
         assertEquals(15, exitCode());
     }
 

@@ -3,24 +3,23 @@ package dev.testfleet.harness;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.testfleet.harness.Frameworks.PlatformsWithSuites;
+
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
 
 import java.util.List;
 
 /** Engines of which the harness knows little: what they find is what runs, each test once. */
 class EnginesTest {
     private static HarnessRun engines() {
-        return HarnessRun.of("engines", "junit-platform");
+        return HarnessRun.platform("engines");
     }
 
     private static List<String> check(String fixture) throws Exception {
         return FoundRuns.check(EnginesTest::engines, fixture);
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"engines", "suites6"})
+    @PlatformsWithSuites
     void testsOfASuiteAreItsOwn(String classpath) throws Exception {
         assertEquals(
                 List.of(
@@ -45,14 +44,12 @@ class EnginesTest {
                         "PlatformSuite.fixtures.suite.InnerSuite.fixtures.jupiter.Plain.fails()",
                         "PlatformSuite.fixtures.suite.InnerSuite.fixtures.jupiter.Plain.passes()",
                         "PlatformSuite.fixtures.suite.InnerSuite.fixtures.jupiter.Plain.takes(org.junit.jupiter.api.TestInfo)"),
-                FoundRuns.check(
-                        () -> HarnessRun.of(classpath, "junit-platform"), "suite.PlatformSuite"));
+                FoundRuns.check(() -> HarnessRun.platform(classpath), "suite.PlatformSuite"));
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"engines", "suites6"})
+    @PlatformsWithSuites
     void aSuitesClassFailsForItsOwnTestsAlone(String classpath) throws Exception {
-        HarnessRun run = HarnessRun.of(classpath, "junit-platform");
+        HarnessRun run = HarnessRun.platform(classpath);
         List<String> results =
                 run.whole(
                                 "suite.PackageSuite",
@@ -156,6 +153,6 @@ class EnginesTest {
         // Kotest lists its tests when it runs them: a spec is one test, they are its invocations.
         assertEquals(
                 List.of("Texts.fixtures.kotest.Texts"),
-                FoundRuns.check(() -> HarnessRun.of("kotest", "junit-platform"), "kotest.Texts"));
+                FoundRuns.check(() -> HarnessRun.platform("kotest"), "kotest.Texts"));
     }
 }

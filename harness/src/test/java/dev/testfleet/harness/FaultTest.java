@@ -51,6 +51,16 @@ class FaultTest {
     }
 
     @Test
+    void aFrameworkThatGivesUpForLackOfMemory() throws Exception {
+        String fault =
+                fault(
+                        HarnessRun.of("junitPlatform111", "junit-platform")
+                                .whole("jupiter.OutOfMemory", "all()"));
+        assertContains(fault, "java.lang.OutOfMemoryError: on purpose");
+        assertContains(fault, "at fixtures.jupiter.OutOfMemory.all");
+    }
+
+    @Test
     void anotherProtocol() throws Exception {
         List<String> results =
                 HarnessRun.of("junit4", "junit4")

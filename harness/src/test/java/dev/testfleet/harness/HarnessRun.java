@@ -43,6 +43,16 @@ final class HarnessRun {
         return run;
     }
 
+    /** With the JUnit Platform. */
+    static HarnessRun platform(String classpath, String... options) {
+        return of(classpath, "junit-platform", options);
+    }
+
+    /** With TestNG itself. */
+    static HarnessRun testng(String classpath, String... options) {
+        return of(classpath, "testng", options);
+    }
+
     /** Adds a unit of a whole class. */
     HarnessRun whole(String fixture, String... methods) {
         return unit(fixture, true, methods);

@@ -15,7 +15,7 @@ import java.util.stream.Collectors;
 /** Output, and what tests do to the JVM that they share. */
 class IsolationTest {
     private static HarnessRun jupiter() {
-        return HarnessRun.of("junitPlatform111", "junit-platform");
+        return HarnessRun.platform("junitPlatform111");
     }
 
     @Test

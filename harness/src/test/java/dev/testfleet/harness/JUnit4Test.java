@@ -3,11 +3,10 @@ package dev.testfleet.harness;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.testfleet.harness.Frameworks.EveryJUnit4;
 import dev.testfleet.harness.wire.StreamKind;
 
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
 
 import java.util.List;
 
@@ -16,8 +15,7 @@ class JUnit4Test {
         return HarnessRun.of("junit4", "junit4", options);
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"junit4", "junit412"})
+    @EveryJUnit4
     void runsLegacyTests(String classpath) throws Exception {
         assertEquals(
                 LegacyExpectations.plain(),
@@ -32,6 +30,38 @@ class JUnit4Test {
                         "FourParameterized.other() #1 'other[1: n=2]' PASSED",
                         "FourParameterized.other() PASSED"),
                 junit4().part("legacy.FourParameterized", "other()").run().results());
+    }
+
+    @Test
+    void whatRunsBetweenTheInvocationsOfATestIsNotItsTime() throws Exception {
+        assertEquals(
+                List.of(
+                        "start FourParameterized.one()",
+                        "pause FourParameterized.one()",
+                        "start FourParameterized.other()",
+                        "pause FourParameterized.other()",
+                        "resume FourParameterized.one()",
+                        "pause FourParameterized.one()",
+                        "resume FourParameterized.other()",
+                        "pause FourParameterized.other()"),
+                junit4()
+                        .whole("legacy.FourParameterized", "one()", "other()")
+                        .run()
+                        .times()
+                        .stream()
+                        .filter(line -> !line.contains("ED"))
+                        .toList());
+    }
+
+    @Test
+    void aTestThatRunsOutOfMemoryFailsAlone() throws Exception {
+        List<String> results =
+                junit4().whole("legacy.FourOutOfMemory", "all()", "one()").run().results();
+        assertEquals(2, results.size(), results::toString);
+        assertTrue(
+                results.get(0).startsWith("FourOutOfMemory.all() FAILED OutOfMemoryError"),
+                results::toString);
+        assertEquals("FourOutOfMemory.one() PASSED", results.get(1));
     }
 
     @Test

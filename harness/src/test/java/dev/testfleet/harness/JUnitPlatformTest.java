@@ -1,22 +1,19 @@
 package dev.testfleet.harness;
 
+import static dev.testfleet.harness.HarnessRun.platform;
+
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.testfleet.harness.Frameworks.EveryPlatform;
+import dev.testfleet.harness.Frameworks.PlatformsWithClassTemplates;
+
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
 
 import java.util.List;
 
 class JUnitPlatformTest {
-    private static HarnessRun platform(String classpath, String... options) {
-        return HarnessRun.of(classpath, "junit-platform", options);
-    }
-
-    @ParameterizedTest
-    @ValueSource(
-            strings = {"junitPlatform13", "junitPlatform111", "junitPlatform114", "junitPlatform6"})
+    @EveryPlatform
     void plainTestsInEveryVersion(String classpath) throws Exception {
         assertEquals(
                 List.of(
@@ -38,8 +35,7 @@ class JUnitPlatformTest {
                         .sortedResults());
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"junitPlatform13", "junitPlatform111", "junitPlatform6"})
+    @EveryPlatform
     void onlyPlannedTestsOfAPartRun(String classpath) throws Exception {
         assertEquals(
                 List.of("start Plain.passes()", "Plain.passes() PASSED", "end u1"),
@@ -56,8 +52,7 @@ class JUnitPlatformTest {
                         .contains("Plain.passes() PASSED"));
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"junitPlatform13", "junitPlatform111", "junitPlatform6"})
+    @EveryPlatform
     void inheritedNestedClassesBelongToTheClassThatRuns(String classpath) throws Exception {
         assertEquals(
                 List.of(
@@ -74,8 +69,7 @@ class JUnitPlatformTest {
                         .sortedResults());
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"junitPlatform13", "junitPlatform111", "junitPlatform6"})
+    @EveryPlatform
     void invocationsAreChildrenOfTheirTest(String classpath) throws Exception {
         List<String> results =
                 platform(classpath)
@@ -109,8 +103,7 @@ class JUnitPlatformTest {
                 results);
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"junitPlatform13", "junitPlatform111", "junitPlatform6"})
+    @EveryPlatform
     void dynamicTestsHaveThePathOfTheirContainers(String classpath) throws Exception {
         assertEquals(
                 List.of(
@@ -124,8 +117,7 @@ class JUnitPlatformTest {
                         .sortedResults());
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"junitPlatform13", "junitPlatform111", "junitPlatform6"})
+    @EveryPlatform
     void aDisabledClassSkipsItsTests(String classpath) throws Exception {
         assertEquals(
                 List.of(
@@ -193,8 +185,7 @@ class JUnitPlatformTest {
                 results::toString);
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"junitPlatform114", "junitPlatform6"})
+    @PlatformsWithClassTemplates
     void testsOfAClassTemplateEndWithTheirUnit(String classpath) throws Exception {
         List<String> results =
                 platform(classpath)
@@ -228,8 +219,7 @@ class JUnitPlatformTest {
                         .results());
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"junitPlatform13", "junitPlatform111", "junitPlatform6"})
+    @EveryPlatform
     void vintageRunsLegacyTests(String classpath) throws Exception {
         assertEquals(LegacyExpectations.plain(), LegacyExpectations.run(platform(classpath)));
     }

@@ -1,24 +1,20 @@
 package dev.testfleet.harness;
 
+import static dev.testfleet.harness.HarnessRun.platform;
+
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.testfleet.harness.Frameworks.PlatformsThatSlice;
 import dev.testfleet.harness.wire.StreamKind;
 
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
 
 import java.util.List;
 
 /** Some of a test's invocations. */
 class SliceTest {
-    private static HarnessRun platform(String classpath) {
-        return HarnessRun.of(classpath, "junit-platform");
-    }
-
-    @ParameterizedTest
-    @ValueSource(strings = {"junitPlatform111", "junitPlatform114", "junitPlatform6"})
+    @PlatformsThatSlice
     void onlyTheseInvocationsRunUnderTheirNumbers(String classpath) throws Exception {
         Transcript transcript =
                 platform(classpath)
@@ -44,8 +40,7 @@ class SliceTest {
                 "set up\neach 5\n", transcript.output("u3", "Sliced.each(int)", StreamKind.STDOUT));
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"junitPlatform111", "junitPlatform114", "junitPlatform6"})
+    @PlatformsThatSlice
     void factoriesNestedAndInheritedTestsAreSliced(String classpath) throws Exception {
         assertEquals(
                 List.of(
@@ -64,8 +59,7 @@ class SliceTest {
                         .results());
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"junitPlatform111", "junitPlatform114", "junitPlatform6"})
+    @PlatformsThatSlice
     void aSliceWithoutInvocationsEndsOnce(String classpath) throws Exception {
         assertEquals(
                 List.of(
@@ -125,28 +119,17 @@ class SliceTest {
         refused(results.get(1), "InheritsSliced$Inner.thrice()", "class is inherited");
         refused(results.get(2), "FourParameterized.one()", "engine junit-vintage");
         refused(
-                platform("junitPlatform13")
-                        .slice("jupiter.Sliced", "each(int)", 2, null)
-                        .run()
-                        .results()
-                        .get(0),
+                platform("junitPlatform13").slice("jupiter.Sliced", "each(int)", 2, null),
                 "Sliced.each(int)",
                 "from 2 on alone: this takes JUnit Platform 1.9 or later");
         refused(
-                HarnessRun.of("junit4", "junit4")
-                        .slice("legacy.FourParameterized", "one()", 1, 1)
-                        .run()
-                        .results()
-                        .get(0),
+                HarnessRun.of("junit4", "junit4").slice("legacy.FourParameterized", "one()", 1, 1),
                 "FourParameterized.one()",
                 "JUnit 4 runs all");
+        String method = "each(int, java.lang.String)";
         refused(
-                HarnessRun.of("testng7", "testng")
-                        .slice("testng.NgPlain", "each(int, java.lang.String)", 1, 1)
-                        .run()
-                        .results()
-                        .get(0),
-                "NgPlain.each(int, java.lang.String)",
+                HarnessRun.testng("testng7").slice("testng.NgPlain", method, 1, 1),
+                "NgPlain." + method,
                 "TestNG runs all");
     }
 
@@ -162,6 +145,12 @@ class SliceTest {
                 results.get(0));
         assertTrue(results.get(1).startsWith("Sliced.each(int) ERRORED ("), results::toString);
         assertEquals(2, results.size());
+    }
+
+    private static void refused(HarnessRun run, String test, String reason) throws Exception {
+        List<String> results = run.run().results();
+        assertEquals(1, results.size(), results::toString);
+        refused(results.get(0), test, reason);
     }
 
     private static void refused(String line, String test, String reason) {

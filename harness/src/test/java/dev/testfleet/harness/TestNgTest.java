@@ -1,24 +1,19 @@
 package dev.testfleet.harness;
 
+import static dev.testfleet.harness.HarnessRun.testng;
+
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.testfleet.harness.Frameworks.EveryTestNg;
 import dev.testfleet.harness.wire.StreamKind;
-
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.File;
 import java.util.List;
 
 class TestNgTest {
-    private static HarnessRun testng(String classpath, String... options) {
-        return HarnessRun.of(classpath, "testng", options);
-    }
-
-    @ParameterizedTest
-    @ValueSource(strings = {"testng6", "testng7"})
+    @EveryTestNg
     void everyKindOfTest(String classpath) throws Exception {
         Transcript transcript =
                 testng(classpath)
@@ -54,8 +49,7 @@ class TestNgTest {
         assertFalse(new File("test-output").exists());
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"testng6", "testng7"})
+    @EveryTestNg
     void onlyPlannedTestsOfAPartAreReported(String classpath) throws Exception {
         assertEquals(
                 List.of("start NgPlain.passes()", "NgPlain.passes() PASSED", "end u1"),
@@ -67,8 +61,7 @@ class TestNgTest {
                 testng(classpath).part("testng.NgDependent", "second()").run().results());
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"testng6", "testng7"})
+    @EveryTestNg
     void failingConfigurationErrsTheTests(String classpath) throws Exception {
         List<String> results =
                 testng(classpath)
@@ -92,8 +85,7 @@ class TestNgTest {
                 results::toString);
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"testng6", "testng7"})
+    @EveryTestNg
     void aFailingDataProviderIsNoSuccess(String classpath) throws Exception {
         List<String> results =
                 testng(classpath)
@@ -111,8 +103,7 @@ class TestNgTest {
         assertTrue(results.contains("NgProviderFails.other() PASSED"), results::toString);
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"testng6", "testng7"})
+    @EveryTestNg
     void suiteConfigurationRunsOnceInTheJvm(String classpath) throws Exception {
         Transcript transcript =
                 testng(classpath)
@@ -132,8 +123,7 @@ class TestNgTest {
         assertEquals("after suite\n", transcript.output("", null, StreamKind.STDOUT));
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"testng6", "testng7"})
+    @EveryTestNg
     void theLastAttemptOfARetriedTestCounts(String classpath) throws Exception {
         List<String> results =
                 testng(classpath).whole("testng.NgRetries", "second()").run().results();
@@ -142,8 +132,7 @@ class TestNgTest {
                 results::toString);
     }
 
-    @ParameterizedTest
-    @ValueSource(strings = {"testng6", "testng7"})
+    @EveryTestNg
     void groupsAndParallelMethodsAreRespected(String classpath) throws Exception {
         assertEquals(
                 List.of("NgGroups.slow() PASSED"),

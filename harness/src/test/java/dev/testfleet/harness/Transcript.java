@@ -4,12 +4,15 @@ import dev.testfleet.harness.wire.AgentSide.ClassFailed;
 import dev.testfleet.harness.wire.AgentSide.Discovered;
 import dev.testfleet.harness.wire.AgentSide.DiscoveryFailed;
 import dev.testfleet.harness.wire.AgentSide.DiscoveryFinished;
+import dev.testfleet.harness.wire.AgentSide.ExitCalled;
 import dev.testfleet.harness.wire.AgentSide.Fault;
 import dev.testfleet.harness.wire.AgentSide.InvocationFinished;
 import dev.testfleet.harness.wire.AgentSide.Output;
 import dev.testfleet.harness.wire.AgentSide.Ready;
 import dev.testfleet.harness.wire.AgentSide.Said;
 import dev.testfleet.harness.wire.AgentSide.TestFinished;
+import dev.testfleet.harness.wire.AgentSide.TestPaused;
+import dev.testfleet.harness.wire.AgentSide.TestResumed;
 import dev.testfleet.harness.wire.AgentSide.TestStarted;
 import dev.testfleet.harness.wire.AgentSide.UnitFinished;
 import dev.testfleet.harness.wire.Finished;
@@ -25,13 +28,27 @@ import java.util.stream.Stream;
 
 /** What a harness said, as lines that tests compare. */
 record Transcript(List<Said> messages) {
-    /** All but output, {@code ready} and the bounds of units; in order. */
+    /** All but output, {@code ready} and the bounds of units and tests; in order. */
     List<String> results() {
         return lines(
                 message ->
                         !(message instanceof Output || message instanceof Ready)
                                 && !(message instanceof UnitFinished
-                                        || message instanceof TestStarted));
+                                        || message instanceof TestStarted)
+                                && !isPause(message));
+    }
+
+    /** When tests run, in order. */
+    List<String> times() {
+        return lines(
+                message ->
+                        isPause(message)
+                                || message instanceof TestStarted
+                                || message instanceof TestFinished);
+    }
+
+    private static boolean isPause(Said message) {
+        return message instanceof TestPaused || message instanceof TestResumed;
     }
 
     /** The same, sorted: for frameworks that choose the order. */
@@ -41,7 +58,7 @@ record Transcript(List<Said> messages) {
 
     /** Everything in order; adjacent chunks of one test's output as one line. */
     List<String> all() {
-        return lines(message -> !(message instanceof Ready));
+        return lines(message -> !(message instanceof Ready || isPause(message)));
     }
 
     /** What a test wrote to a stream; {@code test} null for what belongs to none. */
@@ -96,6 +113,13 @@ record Transcript(List<Said> messages) {
             return shortName(failed.className()) + " failed " + thrown(failed.thrown());
         } else if (message instanceof DiscoveryFinished) {
             return "discovered";
+        } else if (message instanceof TestPaused paused) {
+            return "pause " + name(paused.test());
+        } else if (message instanceof TestResumed resumed) {
+            return "resume " + name(resumed.test());
+        } else if (message instanceof ExitCalled exit) {
+            String by = exit.stacks().contains("fixtures.") ? "a test" : exit.stacks();
+            return "exit called by " + by;
         }
         return message.toString();
     }

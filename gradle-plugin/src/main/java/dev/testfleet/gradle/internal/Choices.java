@@ -16,6 +16,8 @@ public final class Choices {
             List.of("failed", "new", "longest", "shortest", "name");
     private static final Pattern SHARD = Pattern.compile("(\\d{1,4})/(\\d{1,4})");
     private static final int MAX_WORKERS = 1_000;
+    private static final int MAX_REPEAT = 10_000;
+    private static final int MAX_RETRIES = 100;
 
     private Choices() {}
 
@@ -57,22 +59,33 @@ public final class Choices {
         }
         String example = "--shard 2/5";
         Map<String, Object> shard = new LinkedHashMap<>();
-        shard.put("number", number("shard", parts.group(1), MAX_WORKERS, example));
-        shard.put("of", number("shard", parts.group(2), MAX_WORKERS, example));
+        shard.put("number", number("shard", parts.group(1), 1, MAX_WORKERS, example));
+        shard.put("of", number("shard", parts.group(2), 1, MAX_WORKERS, example));
         return shard;
     }
 
     /** A number of workers, as many as a plan can have. */
     static int workers(String value) {
-        return number("workers", value, MAX_WORKERS, "--workers 4");
+        return number("workers", value, 1, MAX_WORKERS, "--workers 4");
     }
 
     /** The number of a worker's group. */
     public static int worker(String value) {
-        return number("worker", value, MAX_WORKERS, "./gradlew runWorker -Pworker=1");
+        return number("worker", value, 1, MAX_WORKERS, "./gradlew runWorker -Pworker=1");
     }
 
-    private static String oneOf(String option, String value, List<String> allowed, String example) {
+    /** How often each test is run. */
+    static int repeat(String value) {
+        return number("repeat", value, 1, MAX_REPEAT, "--repeat 50");
+    }
+
+    /** How often a bad test is tried again. */
+    static int maxRetries(String value) {
+        return number("max-retries", value, 0, MAX_RETRIES, "--max-retries 2");
+    }
+
+    /** One of several words. */
+    static String oneOf(String option, String value, List<String> allowed, String example) {
         if (allowed.contains(value)) {
             return value;
         }
@@ -83,10 +96,10 @@ public final class Choices {
                 "for example: " + example);
     }
 
-    private static int number(String option, String value, int max, String example) {
+    private static int number(String option, String value, int min, int max, String example) {
         try {
             int number = Integer.parseInt(value.trim());
-            if (number >= 1 && number <= max) {
+            if (number >= min && number <= max) {
                 return number;
             }
         } catch (NumberFormatException notANumber) {
@@ -95,7 +108,7 @@ public final class Choices {
         throw Failures.exception(
                 "invalid-request",
                 "failed to understand the value '" + value + "' of the option " + option,
-                "it is not a whole number from 1 to " + max,
+                "it is not a whole number from " + min + " to " + max,
                 "for example: " + example);
     }
 }

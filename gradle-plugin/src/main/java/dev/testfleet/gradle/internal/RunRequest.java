@@ -75,6 +75,7 @@ public final class RunRequest {
             options.put("shard", planning.getShard().map(Choices::shard).getOrNull());
             options.put("rerunFailed", planning.getRerunFailedOf().getOrNull());
         }
+        options.put("run", RunOptions.of(task));
         options.put("tests", task.getTests().get());
         options.put("ignoreFailures", task.getIgnoreFailures().get());
         options.put("passEnvironment", new TreeSet<>(task.getPassEnvironment().get()));

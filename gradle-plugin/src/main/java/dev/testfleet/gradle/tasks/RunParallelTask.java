@@ -20,6 +20,35 @@ public abstract class RunParallelTask extends PlanningTask {
     @Option(option = "test-dry-run", description = "Shows the plan, and writes and runs nothing.")
     public abstract Property<Boolean> getDryRun();
 
+    /** The run that goes on. */
+    @Input
+    @Optional
+    @Option(
+            option = "resume-run",
+            description =
+                    "Goes on with this run, which did not come to its end: its id, or 'last'.")
+    public abstract Property<String> getResumeRun();
+
+    /** How often each test is run, whatever comes out. */
+    @Input
+    @Optional
+    @Option(option = "repeat", description = "Runs each test so many times, to hunt a flaky one.")
+    public abstract Property<String> getRepeat();
+
+    /** How often a bad test is tried again, instead of what the build says. */
+    @Input
+    @Optional
+    @Option(option = "max-retries", description = "Tries bad tests again up to so many times.")
+    public abstract Property<String> getMaxRetries();
+
+    /** Goes on with the last run. */
+    @Option(
+            option = "resume",
+            description = "Goes on with the last run, which did not come to its end.")
+    public void resume(boolean last) {
+        getResumeRun().set(last ? "last" : null);
+    }
+
     @Override
     Map<String, Object> command() {
         Map<String, Object> listing = listing(getDryRun().getOrElse(false));

@@ -65,6 +65,10 @@ public abstract class TestfleetTask extends DefaultTask implements PlanningOptio
     @Input
     public abstract MapProperty<String, Object> getHistory();
 
+    /** How a run deals with what fails, hangs and breaks off, as the engine's request has it. */
+    @Input
+    public abstract MapProperty<String, Object> getRunOptions();
+
     /** Patterns of tests, one of which must match. */
     @Input
     public abstract ListProperty<String> getTests();

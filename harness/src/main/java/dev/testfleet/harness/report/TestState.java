@@ -15,6 +15,13 @@ final class TestState {
     boolean untilUnitEnds;
 
     boolean announced;
+
+    /** How many executions of it are going on: itself, its container, its invocations. */
+    int active;
+
+    /** Whether the agent was told that nothing of it is going on. */
+    boolean paused;
+
     boolean finished;
     long startedAtMillis;
 

@@ -67,6 +67,12 @@ public final class UnitReport {
                     outbox.send(FromHarness.testStarted(unit.unit, test));
                 }
             }
+            state.active++;
+            if (state.paused) {
+                state.paused = false;
+                outbox.post(FromHarness.testResumed(unit.unit, test));
+                capture.flushSoon();
+            }
         }
         return new Running(state, capture.bind(state.scope));
     }
@@ -78,19 +84,44 @@ public final class UnitReport {
 
     /** The test is complete. Its invocations, if any were reported, count too. */
     public void end(Running running, Result own) {
-        long micros = running.end(capture);
+        long micros = ended(running);
         finish(running.state, own, running.startedAtMillis, running.state.duration(micros));
     }
 
     /** One invocation is over. The test itself isn't: see {@link #end} and {@link #endWithUnit}. */
     public void endInvocation(Running running, String id, String name, Result result) {
-        long micros = running.end(capture);
+        long micros = ended(running);
         invocation(running.state, id, name, result, running.startedAtMillis, micros);
+        pauseIfIdle(running.state);
     }
 
     /** A group of invocations is over; it is not reported itself. */
     public void leave(Running running) {
-        running.end(capture);
+        ended(running);
+        pauseIfIdle(running.state);
+    }
+
+    private long ended(Running running) {
+        long micros = running.end(capture);
+        synchronized (running.state) {
+            running.state.active--;
+        }
+        return micros;
+    }
+
+    /**
+     * Frameworks that run the invocations of several tests in turn (JUnit 4's parameters, TestNG's
+     * data providers) complete a test with its unit: what others take meanwhile is not its time.
+     */
+    private void pauseIfIdle(TestState state) {
+        synchronized (state) {
+            boolean idle = state.active == 0 && state.announced && !state.finished;
+            if (idle && !state.paused && isWanted(state.name)) {
+                state.paused = true;
+                outbox.post(FromHarness.testPaused(unit.unit, state.name));
+                capture.flushSoon();
+            }
+        }
     }
 
     /** The test is complete when its unit is: nothing tells earlier how often it occurs. */

@@ -78,4 +78,16 @@ public final class FromHarness {
     public static byte[] discoveryFinished() {
         return new WireWriter().u8(11).payload();
     }
+
+    public static byte[] testPaused(String unit, TestName test) {
+        return new WireWriter().u8(12).string(unit).test(test).payload();
+    }
+
+    public static byte[] testResumed(String unit, TestName test) {
+        return new WireWriter().u8(13).string(unit).test(test).payload();
+    }
+
+    public static byte[] exitCalled(String stacks) {
+        return new WireWriter().u8(14).string(stacks).payload();
+    }
 }

@@ -81,6 +81,9 @@ public final class AgentSide {
                                     in.list(WireReader::test));
                     case 10 -> new DiscoveryFailed(in.string(), thrown(in));
                     case 11 -> new DiscoveryFinished();
+                    case 12 -> new TestPaused(in.string(), in.test());
+                    case 13 -> new TestResumed(in.string(), in.test());
+                    case 14 -> new ExitCalled(in.string());
                     default -> throw new WireException("unknown kind " + kind);
                 };
         in.end();
@@ -128,4 +131,10 @@ public final class AgentSide {
     public record DiscoveryFailed(String className, Thrown thrown) implements Said {}
 
     public record DiscoveryFinished() implements Said {}
+
+    public record TestPaused(String unit, TestName test) implements Said {}
+
+    public record TestResumed(String unit, TestName test) implements Said {}
+
+    public record ExitCalled(String stacks) implements Said {}
 }

@@ -134,6 +134,10 @@ class VectorsTest {
                 "from-discovery-failed",
                 FromHarness.discoveryFailed("com.acme.FooTest", failed.thrown.get(0)));
         messages.put("from-discovery-finished", FromHarness.discoveryFinished());
+        messages.put("from-test-paused", FromHarness.testPaused(UNIT, TEST));
+        messages.put("from-test-resumed", FromHarness.testResumed(UNIT, TEST));
+        messages.put(
+                "from-exit-called", FromHarness.exitCalled("main\n\tat java.lang.Runtime.exit\n"));
         return messages;
     }
 

@@ -27,6 +27,7 @@ import java.io.File;
 import java.io.IOException;
 import java.nio.charset.Charset;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -96,6 +97,10 @@ public abstract class DescribeTestTask extends DefaultTask {
     @Nested
     public abstract ListProperty<CommandLineArgumentProvider> getJvmArgumentProviders();
 
+    /** What makes a JVM measure coverage; it names files of this machine. */
+    @Internal
+    public abstract ListProperty<String> getCoverageArguments();
+
     /** System properties. */
     @Input
     public abstract MapProperty<String, String> getSystemProperties();
@@ -157,6 +162,15 @@ public abstract class DescribeTestTask extends DefaultTask {
     /** Whether bad tests are only reported. */
     @Input
     public abstract Property<Boolean> getTestFailuresIgnored();
+
+    /** Where JaCoCo's data of the task goes; absent when none is gathered. */
+    @Internal
+    public abstract Property<File> getJacocoFile();
+
+    /** How long the task may take at most. */
+    @Input
+    @Optional
+    public abstract Property<Duration> getTestTaskTimeout();
 
     /** The document. */
     @OutputFile
@@ -224,6 +238,8 @@ public abstract class DescribeTestTask extends DefaultTask {
         task.put("excludeTests", getExcludeTests().get());
         task.put("declaredInputs", furtherInputs(classDirs, classpath));
         task.put("ignoreFailures", getTestFailuresIgnored().get());
+        task.put("jacocoFile", getJacocoFile().getOrNull());
+        task.put("timeoutMs", getTestTaskTimeout().map(Duration::toMillis).getOrNull());
         return task;
     }
 
@@ -244,6 +260,7 @@ public abstract class DescribeTestTask extends DefaultTask {
                         .flatMap(it -> StreamSupport.stream(it.asArguments().spliterator(), false))
                         .collect(Collectors.toList());
         arguments.addAll(JvmArguments.distribute(provided, task, properties));
+        arguments.addAll(getCoverageArguments().get());
         task.put("jvmArgs", arguments);
         task.put("systemProperties", properties);
     }

@@ -46,6 +46,7 @@ public final class ModuleVariants {
         elements.setDescription("Descriptions of the Test tasks of this project.");
         elements.attributes(attributes(project.getObjects()));
         project.getDependencies().getAttributesSchema().attribute(TEST_TASK);
+        Coverage.readAfterRuns(project);
         project.afterEvaluate(
                 evaluated ->
                         evaluated

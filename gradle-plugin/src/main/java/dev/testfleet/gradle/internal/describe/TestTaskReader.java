@@ -4,6 +4,7 @@ import org.gradle.api.file.FileCollection;
 import org.gradle.api.provider.Provider;
 import org.gradle.api.provider.ProviderFactory;
 import org.gradle.api.tasks.testing.Test;
+import org.gradle.process.CommandLineArgumentProvider;
 
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -35,6 +36,8 @@ final class TestTaskReader {
         connectFiles(task);
         connectJvm(task);
         connectSelection(task);
+        task.getJacocoFile().set(value(Coverage::file));
+        task.getTestTaskTimeout().set(value(test -> test.getTimeout().getOrNull()));
         task.dependsOn((Callable<Object>) test::getDependsOn);
     }
 
@@ -50,7 +53,8 @@ final class TestTaskReader {
         task.getJavaHome().set(jvm.map(TestJvm::home));
         task.getJavaVersion().set(jvm.map(TestJvm::version));
         task.getJvmArgs().set(value(test -> orEmpty(test.getJvmArgs())));
-        task.getJvmArgumentProviders().set(value(Test::getJvmArgumentProviders));
+        task.getJvmArgumentProviders().set(value(TestTaskReader::ownProviders));
+        task.getCoverageArguments().set(value(Coverage::arguments));
         task.getSystemProperties().set(value(test -> texts(test.getSystemProperties())));
         task.getEnvironment().set(value(test -> setByTheBuild(texts(test.getEnvironment()))));
         task.getWorkingDir().set(value(Test::getWorkingDir));
@@ -77,6 +81,12 @@ final class TestTaskReader {
 
     private Callable<FileCollection> files(Function<Test, FileCollection> reader) {
         return () -> reader.apply(test);
+    }
+
+    private static List<CommandLineArgumentProvider> ownProviders(Test test) {
+        return test.getJvmArgumentProviders().stream()
+                .filter(provider -> !Coverage.isProvider(provider))
+                .collect(Collectors.toList());
     }
 
     private static List<String> orEmpty(List<String> list) {

@@ -1,24 +1,38 @@
 //! Ant patterns on relative file paths, as Gradle's `include` and `exclude` take them.
 
-/// Which files of a Test task's class directories are looked at.
+/// Which files are meant.
 #[derive(Debug)]
-pub(crate) struct FileFilter {
+pub struct FileFilter {
     includes: Vec<AntPattern>,
     excludes: Vec<AntPattern>,
 }
 
 impl FileFilter {
     /// No include means all; excludes win.
-    pub(crate) fn new(includes: &[String], excludes: &[String]) -> Self {
+    pub fn new(includes: &[String], excludes: &[String]) -> Self {
         let all = |patterns: &[String]| patterns.iter().map(|pattern| AntPattern::new(pattern)).collect();
         Self { includes: all(includes), excludes: all(excludes) }
     }
 
     /// Whether the file at a relative path, with `/`, is meant.
-    pub(crate) fn accepts(&self, path: &str) -> bool {
+    pub fn accepts(&self, path: &str) -> bool {
         let segments: Vec<&str> = path.split('/').collect();
         let matches = |patterns: &[AntPattern]| patterns.iter().any(|pattern| pattern.matches(&segments));
         (self.includes.is_empty() || matches(&self.includes)) && !matches(&self.excludes)
+    }
+
+    /// The folders that hold all that the includes can match, relative, with `/`, none below another; an empty text is
+    /// the folder that paths are relative to.
+    pub fn folders(&self) -> Vec<String> {
+        let mut folders: Vec<_> = self.includes.iter().map(AntPattern::folder).collect();
+        folders.sort();
+        folders.dedup();
+        let all = folders.clone();
+        let is_below = |folder: &String, other: &String| {
+            other.is_empty() || folder.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'))
+        };
+        folders.retain(|folder| !all.iter().any(|other| other != folder && is_below(folder, other)));
+        folders
     }
 }
 
@@ -37,6 +51,13 @@ impl AntPattern {
         // `**/**` means what `**` means, and would only make matching slow.
         segments.dedup_by(|a, b| a == "**" && b == "**");
         Self { segments }
+    }
+
+    /// What comes before the first wildcard; the last segment names files.
+    fn folder(&self) -> String {
+        let names = &self.segments[..self.segments.len().saturating_sub(1)];
+        let plain = names.iter().take_while(|segment| !segment.contains(['*', '?']));
+        plain.map(String::as_str).collect::<Vec<_>>().join("/")
     }
 
     /// Dynamic programming over pattern and path: no pattern takes more than their product.
@@ -88,6 +109,18 @@ fn segment_matches(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_folders_hold_all_that_can_match() {
+        let folders = |patterns: &[&str]| {
+            let patterns: Vec<_> = patterns.iter().map(ToString::to_string).collect();
+            FileFilter::new(&patterns, &[]).folders()
+        };
+        assert_eq!(folders(&["build/shots/**/*.png", "build/shots/a.txt", "out/"]), ["build/shots", "out"]);
+        assert_eq!(folders(&["build/x/*", "build/*/a", "building/x"]), ["build", "building"]);
+        assert_eq!(folders(&["*.hprof", "build/x/*"]), [""]);
+        assert_eq!(folders(&["", "a"]), [""]);
+    }
 
     #[test]
     fn patterns_match_as_in_ant() {

@@ -1,0 +1,409 @@
+//! Files that come from workers, kept below `files/` in the run's folder.
+//!
+//! What a worker says of a file decides nothing about where it goes but its name, and that is made safe or refused: an agent
+//! runs beside the code of tests.
+
+use crate::file_names::{safe_name, task_folder};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Component, Path, PathBuf};
+use testfleet_protocol::agent::{AgentMessage, FILE_PIECE, FileOf};
+use testfleet_protocol::event::RunEvent;
+use testfleet_protocol::run_options::OutputLimits;
+use testfleet_protocol::test::{Stream, TaskPath};
+use testfleet_protocol::{Failure, FailureCode, Result};
+
+/// Folder below the run's.
+const FILES: &str = "files";
+/// Largest file that is kept, but for what tests write, which has its own limit.
+const LARGEST: u64 = 1 << 30;
+/// How many files of one worker may be on their way at once.
+const AT_ONCE: usize = 8;
+/// Longest path of a collected file, in bytes.
+const LONGEST_PATH: usize = 1_024;
+/// Longest name in it, as most file systems have it.
+const LONGEST_NAME: usize = 255;
+
+/// Puts pieces together and files where they belong.
+#[derive(Debug)]
+pub struct FileStore {
+    run_dir: PathBuf,
+    output_bytes: u64,
+    /// By worker and the worker's number for the file.
+    open: HashMap<(u32, u64), Partial>,
+    /// Of each collected path, which workers' versions there are.
+    collected: HashMap<(TaskPath, String), Vec<(u32, PathBuf)>>,
+}
+
+/// A file on its way.
+#[derive(Debug)]
+enum Partial {
+    Written {
+        file: File,
+        path: PathBuf,
+        bytes: u64,
+    },
+    /// It was refused and said so: the rest of it is ignored.
+    Refused,
+}
+
+impl FileStore {
+    /// For the run in this folder.
+    pub fn new(run_dir: &Path, output: &OutputLimits) -> Self {
+        Self {
+            run_dir: run_dir.to_owned(),
+            output_bytes: output.file_bytes,
+            open: HashMap::new(),
+            collected: HashMap::new(),
+        }
+    }
+
+    /// Takes note of a file that an earlier coordinator of this run stored.
+    pub fn apply(&mut self, event: &RunEvent) {
+        if let RunEvent::FileStored { worker, of: FileOf::Collected { task, path }, path: stored, .. } = event {
+            self.note(*worker, task, path, PathBuf::from(stored));
+        }
+    }
+
+    /// Takes a piece; with the last one the file is there, and the event says where. Other messages are none of its business.
+    ///
+    /// # Errors
+    /// [`FailureCode::WorkerBroken`] for a piece that makes no sense, [`FailureCode::Io`] when it can't be stored. Either is
+    /// said once for a file, of which nothing is kept then.
+    pub fn take(&mut self, worker: u32, piece: AgentMessage) -> Result<Option<RunEvent>> {
+        let AgentMessage::FilePiece { file, of, offset, data, last } = piece else { return Ok(None) };
+        let key = (worker, file);
+        let taken = self.piece(key, &of, offset, &data);
+        if let Err(failure) = taken {
+            self.remove(key);
+            if !last {
+                self.open.insert(key, Partial::Refused);
+            }
+            return Err(failure);
+        }
+        if !last {
+            return Ok(None);
+        }
+        match self.open.remove(&key) {
+            Some(Partial::Written { path, bytes, .. }) => {
+                let stored = self.finish(worker, of, &path, bytes);
+                if stored.is_err() {
+                    // What is left of it helps nobody.
+                    let _ = fs::remove_file(&path);
+                }
+                stored
+            }
+            Some(Partial::Refused) | None => Ok(None),
+        }
+    }
+
+    /// A worker is gone: what it did not finish is not wanted.
+    pub fn worker_ended(&mut self, worker: u32) {
+        let begun: Vec<_> = self.open.keys().filter(|(of, _)| *of == worker).copied().collect();
+        begun.into_iter().for_each(|key| self.remove(key));
+    }
+
+    fn remove(&mut self, key: (u32, u64)) {
+        if let Some(Partial::Written { path, .. }) = self.open.remove(&key) {
+            // Nobody looks for it any more.
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    fn piece(&mut self, key: (u32, u64), of: &FileOf, offset: u64, data: &str) -> Result<()> {
+        let (worker, number) = key;
+        if let Some(Partial::Refused) = self.open.get(&key) {
+            return Ok(());
+        }
+        let bytes = STANDARD.decode(data).map_err(|error| refused(worker, "its bytes are no Base64").cause(&error))?;
+        if bytes.len() > FILE_PIECE {
+            return Err(refused(worker, &format!("a piece has {} bytes, over the limit of {FILE_PIECE}", bytes.len())));
+        }
+        let limit = if let FileOf::Output { .. } = of { self.output_bytes } else { LARGEST };
+        let end = offset.checked_add(bytes.len() as u64).filter(|end| *end <= limit);
+        let end = end.ok_or_else(|| refused(worker, &format!("it is larger than the limit of {limit} bytes")))?;
+        if let FileOf::Collected { path, .. } = of
+            && collected_path(path).is_none()
+        {
+            return Err(refused(worker, &format!("{path:?} is no path below the working directory")));
+        }
+        if !self.open.contains_key(&key) {
+            if self.open.keys().filter(|(other, _)| *other == worker).count() >= AT_ONCE {
+                return Err(refused(worker, &format!("more than {AT_ONCE} are on their way at once")));
+            }
+            let path = self.run_dir.join(FILES).join(".partial").join(format!("w{worker}-{number}"));
+            let partial = begin(&path, offset).map_err(|error| Failure::io("write", &path, &error))?;
+            self.open.insert(key, partial);
+        }
+        let Some(Partial::Written { file, path, bytes: there }) = self.open.get_mut(&key) else { return Ok(()) };
+        if offset > *there {
+            return Err(refused(worker, &format!("bytes {there} to {offset} of it are missing")));
+        }
+        let written = file.seek(SeekFrom::Start(offset)).and_then(|_| file.write_all(&bytes));
+        written.map_err(|error| Failure::io("write", path, &error))?;
+        *there = end.max(*there);
+        Ok(())
+    }
+
+    /// Moves a whole file to its place.
+    fn finish(&mut self, worker: u32, of: FileOf, partial: &Path, size: u64) -> Result<Option<RunEvent>> {
+        let files = Path::new(FILES);
+        let place = match &of {
+            FileOf::Collected { task, path } => {
+                let relative = collected_path(path)
+                    .ok_or_else(|| refused(worker, &format!("{path:?} is no path below the working directory")))?;
+                let known = self.collected.get(&(task.clone(), path.clone()));
+                let others = known.into_iter().flatten().filter(|(other, _)| *other != worker);
+                // Workers of one host may share a working directory: each of them sees the same file.
+                if others.into_iter().any(|(_, place)| same(&self.run_dir.join(place), partial)) {
+                    let _ = fs::remove_file(partial);
+                    return Ok(None);
+                }
+                let place = task_folder(&files.join("collected"), task).join(format!("worker-{worker}")).join(relative);
+                self.note(worker, task, path, place.clone());
+                place
+            }
+            FileOf::Jacoco { task } => self.free(&task_folder(&files.join("jacoco"), task), worker, "", ".exec"),
+            FileOf::Crash { task, name } => {
+                self.free(&task_folder(&files.join("crash"), task), worker, &format!("-{}", safe_name(name)), "")
+            }
+            FileOf::Output { task, test, stream } => {
+                let test = test.as_ref().map_or_else(
+                    || "between-tests".to_owned(),
+                    |test| safe_name(&format!("{}.{}", test.class, test.method)),
+                );
+                let stream = match stream {
+                    Stream::Stdout => "stdout",
+                    Stream::Stderr => "stderr",
+                };
+                self.free(
+                    &task_folder(&files.join("output"), task),
+                    worker,
+                    &format!("-{test}"),
+                    &format!(".{stream}.txt"),
+                )
+            }
+        };
+        let target = self.run_dir.join(&place);
+        let moved =
+            fs::create_dir_all(target.parent().unwrap_or(&self.run_dir)).and_then(|()| fs::rename(partial, &target));
+        moved.map_err(|error| Failure::io("write", &target, &error))?;
+        let path = place.to_string_lossy().into_owned();
+        Ok(Some(RunEvent::FileStored { worker, of, path, size }))
+    }
+
+    fn note(&mut self, worker: u32, task: &TaskPath, path: &str, place: PathBuf) {
+        let versions = self.collected.entry((task.clone(), path.to_owned())).or_default();
+        versions.retain(|(other, _)| *other != worker);
+        versions.push((worker, place));
+    }
+
+    /// A path that no file has yet: `w2-1-NAME.EXTENSION`.
+    fn free(&self, folder: &Path, worker: u32, name: &str, extension: &str) -> PathBuf {
+        let path = |number: u64| folder.join(format!("w{worker}-{number}{name}{extension}"));
+        let mut number = 1;
+        while self.run_dir.join(path(number)).exists() {
+            number += 1;
+        }
+        path(number)
+    }
+}
+
+/// Opens a file for its first piece, or to go on where an earlier coordinator stopped.
+fn begin(path: &Path, offset: u64) -> std::io::Result<Partial> {
+    fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    let file = File::options().create(true).truncate(offset == 0).write(true).open(path)?;
+    let bytes = file.metadata()?.len();
+    Ok(Partial::Written { file, path: path.to_owned(), bytes })
+}
+
+/// The path of a collected file, if it is one below some folder on every system: names separated by `/`.
+pub(crate) fn collected_path(path: &str) -> Option<PathBuf> {
+    let is_name = |name: &str| {
+        !name.is_empty() && name.len() <= LONGEST_NAME && !matches!(name, "." | "..") && !name.contains(['\0', '\\'])
+    };
+    if path.len() > LONGEST_PATH || !path.split('/').all(is_name) {
+        return None;
+    }
+    let found = PathBuf::from(path);
+    found.components().all(|component| matches!(component, Component::Normal(_))).then_some(found)
+}
+
+fn refused(worker: u32, why: &str) -> Failure {
+    Failure::new(FailureCode::WorkerBroken, format!("failed to store a file of worker {worker}"))
+        .cause_text(why.to_owned())
+        .hint("its other files and all results are kept; choose other `collect` patterns or limits if it is wanted")
+}
+
+/// Whether two files have the same content. One that can't be read is like no other.
+fn same(one: &Path, other: &Path) -> bool {
+    let length = |path: &Path| fs::metadata(path).map(|about| about.len()).ok();
+    let open = |path: &Path| File::open(path).map(BufReader::new).ok();
+    if length(one).is_none() || length(one) != length(other) {
+        return false;
+    }
+    let (Some(mut one), Some(mut other)) = (open(one), open(other)) else { return false };
+    let (mut left, mut right) = (vec![0; 64 << 10], vec![0; 64 << 10]);
+    loop {
+        let Ok(count) = one.read(&mut left) else { return false };
+        if count == 0 {
+            return true;
+        }
+        if other.read_exact(&mut right[..count]).is_err() || left[..count] != right[..count] {
+            return false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use testfleet_protocol::test::TestName;
+
+    fn task() -> TaskPath {
+        TaskPath(":app:test".into())
+    }
+
+    fn shot(path: &str) -> FileOf {
+        FileOf::Collected { task: task(), path: path.into() }
+    }
+
+    struct Bench {
+        dir: tempfile::TempDir,
+        store: FileStore,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let store = FileStore::new(dir.path(), &OutputLimits { file_bytes: 10, ..OutputLimits::default() });
+            Self { dir, store }
+        }
+
+        fn piece(
+            &mut self,
+            key: (u32, u64),
+            of: &FileOf,
+            offset: u64,
+            text: &str,
+            last: bool,
+        ) -> Result<Option<String>> {
+            let data = STANDARD.encode(text);
+            let piece = AgentMessage::FilePiece { file: key.1, of: of.clone(), offset, data, last };
+            Ok(self.store.take(key.0, piece)?.map(|event| match event {
+                RunEvent::FileStored { path, .. } => path,
+                other => panic!("{other:?}"),
+            }))
+        }
+
+        fn read(&self, path: &str) -> String {
+            fs::read_to_string(self.dir.path().join(path)).unwrap()
+        }
+
+        fn unfinished(&self) -> usize {
+            fs::read_dir(self.dir.path().join("files/.partial")).unwrap().count()
+        }
+    }
+
+    #[test]
+    fn pieces_become_a_file_and_may_come_twice() {
+        let mut bench = Bench::new();
+        let of = FileOf::Jacoco { task: task() };
+        assert_eq!(bench.piece((1, 1), &of, 0, "abc", false).unwrap(), None);
+        assert_eq!(bench.piece((2, 1), &of, 0, "xyz", true).unwrap().unwrap(), "files/jacoco/app/test/w2-1.exec");
+        assert_eq!(bench.piece((1, 1), &of, 0, "abc", false).unwrap(), None);
+        let path = bench.piece((1, 1), &of, 3, "def", true).unwrap().unwrap();
+        assert_eq!((path.as_str(), bench.read(&path).as_str()), ("files/jacoco/app/test/w1-1.exec", "abcdef"));
+        let path = bench.piece((1, 2), &of, 0, "", true).unwrap().unwrap();
+        assert_eq!(path, "files/jacoco/app/test/w1-2.exec");
+        assert_eq!(bench.unfinished(), 0);
+    }
+
+    #[test]
+    fn names_tell_whose_output_it_is() {
+        let mut bench = Bench::new();
+        let test = Some(TestName { class: "a.B".into(), method: "c(int)".into() });
+        let of = FileOf::Output { task: task(), test, stream: Stream::Stderr };
+        let path = bench.piece((1, 1), &of, 0, "x", true).unwrap().unwrap();
+        assert_eq!(path, "files/output/app/test/w1-1-a.B.c#28int#29.stderr.txt");
+        let of = FileOf::Crash { task: task(), name: "../hs_err".into() };
+        let path = bench.piece((1, 2), &of, 0, "x", true).unwrap().unwrap();
+        assert_eq!(path, "files/crash/app/test/w1-1-..#2fhs_err");
+    }
+
+    #[test]
+    fn a_file_that_several_workers_see_is_kept_once() {
+        let mut bench = Bench::new();
+        let of = shot("build/a.png");
+        let path = bench.piece((1, 1), &of, 0, "one", true).unwrap().unwrap();
+        assert_eq!(path, "files/collected/app/test/worker-1/build/a.png");
+        assert_eq!(bench.piece((2, 1), &of, 0, "one", true).unwrap(), None);
+        let other = bench.piece((2, 2), &of, 0, "two", true).unwrap().unwrap();
+        assert_eq!(other, "files/collected/app/test/worker-2/build/a.png");
+        bench.piece((1, 2), &of, 0, "three", true).unwrap().unwrap();
+        assert_eq!((bench.read(&path), bench.read(&other)), ("three".to_owned(), "two".to_owned()));
+    }
+
+    #[test]
+    fn nothing_gets_out_of_the_folder() {
+        for path in
+            ["../x", "/x", "a/../../x", "a//b", "./a", "a/", "", "a\0b", "C:\\x", &"a/".repeat(600), &"a".repeat(300)]
+        {
+            let mut bench = Bench::new();
+            let failure = bench.piece((1, 1), &shot(path), 0, "x", true).unwrap_err();
+            assert_eq!(failure.code, FailureCode::WorkerBroken, "{path}");
+            assert!(!bench.dir.path().join("files/collected").exists(), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_said_once_and_leaves_nothing() {
+        let mut bench = Bench::new();
+        let output = FileOf::Output { task: task(), test: None, stream: Stream::Stdout };
+        assert!(bench.piece((1, 1), &output, 0, "0123456789", false).unwrap().is_none());
+        assert!(bench.piece((1, 1), &output, 10, "0", false).unwrap_err().to_string().contains("limit of 10 bytes"));
+        assert_eq!(bench.piece((1, 1), &output, 11, "0", true).unwrap(), None, "it was said");
+        assert!(bench.piece((1, 2), &shot("a"), 5, "0", true).unwrap_err().to_string().contains("missing"));
+        let bad = AgentMessage::FilePiece { file: 3, of: shot("a"), offset: 0, data: "!".into(), last: true };
+        assert!(bench.store.take(1, bad).unwrap_err().to_string().contains("Base64"));
+        assert_eq!(bench.unfinished(), 0);
+    }
+
+    #[test]
+    fn few_files_are_on_their_way_at_once_and_go_with_their_worker() {
+        let mut bench = Bench::new();
+        for file in 0..AT_ONCE as u64 {
+            bench.piece((1, file), &shot("a"), 0, "x", false).unwrap();
+        }
+        assert!(bench.piece((1, 99), &shot("a"), 0, "x", false).is_err());
+        bench.piece((2, 1), &shot("a"), 0, "x", false).unwrap();
+        bench.store.worker_ended(1);
+        assert_eq!(bench.unfinished(), 1);
+    }
+
+    #[test]
+    fn another_coordinator_goes_on_with_a_file() {
+        let mut bench = Bench::new();
+        bench.piece((1, 1), &shot("a"), 0, "abc", false).unwrap();
+        bench.store = FileStore::new(bench.dir.path(), &OutputLimits::default());
+        let path = bench.piece((1, 1), &shot("a"), 3, "def", true).unwrap().unwrap();
+        assert_eq!(bench.read(&path), "abcdef");
+        bench.store = FileStore::new(bench.dir.path(), &OutputLimits::default());
+        bench.store.apply(&RunEvent::FileStored { worker: 1, of: shot("a"), path, size: 6 });
+        assert_eq!(bench.piece((2, 1), &shot("a"), 0, "abcdef", true).unwrap(), None, "it is known");
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_is_below_or_refused(path in "[a/.\\\\\\x00:~]{0,12}") {
+            if let Some(found) = collected_path(&path) {
+                prop_assert!(found.components().all(|component| matches!(component, Component::Normal(_))));
+                prop_assert_eq!(found.to_str(), Some(path.as_str()));
+            }
+        }
+    }
+}
