@@ -140,7 +140,7 @@ impl Driver {
             }
             Arrival::Ended { worker, failure, .. } => {
                 self.seen.remove(&worker);
-                if let Some(failure) = self.files.worker_ended(worker).filter(|_| !self.state.cancelled) {
+                if let Some(failure) = self.files.worker_ended(worker).filter(|_| !self.state.is_cancelled()) {
                     self.problems.push(failure);
                 }
                 self.unacknowledged.retain(|(_, of, _)| *of != worker);
