@@ -92,7 +92,8 @@ pub enum RunEvent {
         /// Milliseconds since the Unix epoch, like every `at_ms`.
         at_ms: u64,
     },
-    /// Its agent said hello.
+    /// Its agent said hello: for the first time, or again after a connection or coordinator was lost and something of what
+    /// it should have in hand is not there. Units that it does have are then told again by `UnitAssigned` of the same try.
     WorkerReady {
         /// Which.
         worker: u32,
@@ -109,6 +110,15 @@ pub enum RunEvent {
         worker: u32,
         /// `None` when it ended because it was told to.
         failure: Option<Failure>,
+        /// When.
+        at_ms: u64,
+    },
+    /// It has to end, and gave back what it had in hand; it gets nothing more.
+    WorkerLeaving {
+        /// Which.
+        worker: u32,
+        /// Why, in its words.
+        reason: String,
         /// When.
         at_ms: u64,
     },
@@ -269,6 +279,13 @@ pub enum RunEvent {
     },
     /// The user or the build asked for the end.
     CancelRequested {
+        /// When.
+        at_ms: u64,
+    },
+    /// The run took longer than it may, and is ended early.
+    RunTimedOut {
+        /// How long it may take, in milliseconds.
+        limit_ms: u64,
         /// When.
         at_ms: u64,
     },

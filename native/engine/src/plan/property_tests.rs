@@ -10,10 +10,6 @@ use testfleet_protocol::plan::{Lock, Unit, UnitId};
 use testfleet_protocol::request::Split;
 use testfleet_protocol::test::{TaskPath, TestId, TestName};
 
-/// Which share of the units may be in another group after a small change, in the worst case. Longest first alone moves
-/// nearly all of many groups.
-const MOVED_AT_MOST: f64 = 0.75;
-
 /// Task number, class number, method number and its duration in milliseconds, if it ever ran.
 type Test = (u8, u8, u8, Option<u16>);
 
@@ -240,30 +236,6 @@ proptest! {
     }
 
     #[test]
-    fn a_small_change_moves_few_units(
-        sizes in prop::collection::vec(1..14u32, 150..300),
-        workers in 2..12u32,
-        off in prop::collection::vec(90..=110u64, 300),
-    ) {
-        let long = |size: u32| 3 * 2_u64.pow(size.min(10)) + u64::from(size);
-        let units: Vec<Unit> =
-            sizes.iter().enumerate().map(|(index, size)| unit(index + 1, ":test", long(*size))).collect();
-        let places = |units: &[Unit]| -> BTreeMap<UnitId, u32> {
-            let groups = group::spread(units, workers, PROFILE_SWITCH_MS);
-            groups.iter().flat_map(|group| group.units.iter().map(|unit| (unit.clone(), group.number))).collect()
-        };
-        let moved = |other: &[Unit]| {
-            let (before, after) = (places(&units), places(other));
-            let moved = before.iter().filter(|(unit, group)| after.get(*unit).is_some_and(|other| other != *group)).count();
-            moved as f64 / units.len() as f64
-        };
-        prop_assert!(moved(&units[1..]) <= MOVED_AT_MOST, "without a unit: {}", moved(&units[1..]));
-        let mut others = units.clone();
-        others.iter_mut().zip(&off).for_each(|(unit, off)| unit.estimate_ms = unit.estimate_ms * off / 100);
-        prop_assert!(moved(&others) <= MOVED_AT_MOST, "by other durations: {}", moved(&others));
-    }
-
-    #[test]
     fn any_bytes_are_a_plan_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plan.json");
@@ -294,7 +266,7 @@ fn a_small_change_moves_few_units_on_average() {
         let groups = group::spread(units, 8, PROFILE_SWITCH_MS);
         groups.iter().flat_map(|group| group.units.iter().map(|unit| (unit.clone(), group.number))).collect()
     };
-    let (mut by_a_unit, mut by_durations, mut all) = (0, 0, 0);
+    let (mut by_a_unit, mut by_durations, mut all, mut worst) = (0, 0, 0, 0);
     for seed in 0..40 {
         let dice = |number: usize, of: u64| names::mixed(seed * 1_000 + number as u64) % of;
         // Each size is twice the one before, up to 4 s: as skewed as recorded suites.
@@ -306,8 +278,12 @@ fn a_small_change_moves_few_units_on_average() {
             let after = places(other);
             before.iter().filter(|(unit, group)| after.get(*unit).is_some_and(|other| other != *group)).count()
         };
-        (by_a_unit, by_durations, all) = (by_a_unit + moved(&units[1..]), by_durations + moved(&others), all + 200);
+        let (by_one, by_others) = (moved(&units[1..]), moved(&others));
+        (by_a_unit, by_durations, all) = (by_a_unit + by_one, by_durations + by_others, all + 200);
+        worst = worst.max(by_one).max(by_others);
     }
+    // No promise for every build: where half of all units are equal and as long as can be, one less can move nearly all.
+    assert!(worst * 4 <= 200 * 3, "{worst} of 200 in the worst build");
     assert!(by_a_unit * 100 <= all * 12, "without a unit {by_a_unit} of {all}");
     assert!(by_durations * 100 <= all * 35, "by other durations {by_durations} of {all}");
 }

@@ -216,7 +216,10 @@ impl Aggregate {
                 self.files.retain(|known| known.path != *path);
                 self.files.push(StoredFile { worker: *worker, of: of.clone(), path: path.clone(), size: *size });
             }
-            RunEvent::LeaseRenewed { .. } | RunEvent::RunResumed { .. } => {}
+            RunEvent::LeaseRenewed { .. }
+            | RunEvent::RunResumed { .. }
+            | RunEvent::WorkerLeaving { .. }
+            | RunEvent::RunTimedOut { .. } => {}
             RunEvent::CancelRequested { .. } => self.run.cancelled = true,
             RunEvent::RunFinished { verdict, cancelled, counts: _, at_ms: _ } => {
                 self.run.verdict = Some(*verdict);
@@ -259,6 +262,8 @@ impl Aggregate {
             | RunEvent::TestStarted { at_ms, .. }
             | RunEvent::UnitFinished { at_ms, .. }
             | RunEvent::CancelRequested { at_ms }
+            | RunEvent::WorkerLeaving { at_ms, .. }
+            | RunEvent::RunTimedOut { at_ms, .. }
             | RunEvent::LeaseRenewed { at_ms, .. }
             | RunEvent::RunResumed { at_ms, .. }
             | RunEvent::RunFinished { at_ms, .. } => *at_ms,

@@ -168,6 +168,8 @@ impl Console {
                 vec![(Level::Info, format!("Worker {worker} is being started ({})", printable(backend)))]
             }
             RunEvent::WorkerReady { worker, host, pid, .. } => {
+                // One that comes back names what it still has.
+                self.in_hand.remove(worker);
                 vec![(Level::Info, format!("Worker {worker} is ready on {}, process {pid}", printable(host)))]
             }
             RunEvent::WorkerEnded { worker, failure, .. } => {
@@ -190,6 +192,20 @@ impl Console {
                 }
                 *self.in_hand.entry(*worker).or_default() += 1;
                 Vec::new()
+            }
+            RunEvent::WorkerLeaving { worker, reason, .. } => {
+                vec![(
+                    Level::Warn,
+                    format!("Worker {worker} has to end and gives its work back: {}", printable(reason)),
+                )]
+            }
+            RunEvent::RunTimedOut { limit_ms, .. } => {
+                self.cancelled = true;
+                let text = format!(
+                    "The run took longer than {}: workers are being stopped, results so far are kept",
+                    super::words::duration(*limit_ms)
+                );
+                vec![(Level::Error, text)]
             }
             RunEvent::LeaseRenewed { .. } | RunEvent::RunResumed { .. } | RunEvent::FileStored { .. } => Vec::new(),
             RunEvent::UnitFinished { worker, .. } => {
@@ -375,7 +391,8 @@ impl Console {
             self.done_us = self.done_us.saturating_add(estimate_us.saturating_sub(ended_us));
         }
         if verdict == Verdict::Flaky {
-            let text = format!("{} FLAKY: it failed and passed in different attempts", title(test, self.several_tasks));
+            let how = reason.unwrap_or("it failed and passed in different attempts");
+            let text = format!("{} FLAKY: {}", title(test, self.several_tasks), printable(how));
             return vec![(Level::Warn, text)];
         }
         if !verdict.is_bad() {

@@ -89,6 +89,11 @@ impl Chains {
         known.in_hand = known.in_hand.saturating_sub(1);
     }
 
+    /// Whether no worker has any of it, or is there for it.
+    pub(super) fn is_free(&self, chain: usize) -> bool {
+        self.chains[chain].home.is_none() && self.chains[chain].holding.is_none()
+    }
+
     /// Returns the chain that was at home there.
     pub(super) fn worker_gone(&mut self, worker: u32) -> Option<usize> {
         let chain = self.at.remove(&worker)?;
@@ -110,10 +115,12 @@ impl Chains {
         known.holding.take()
     }
 
-    /// The next unit that is to follow others of its chain, and where they are.
-    pub(super) fn homeward(&self) -> Option<(u32, usize)> {
-        let chain = &self.chains[*self.homeward.first()?];
-        Some((chain.home?, chain.waiting.keys().next()?.2))
+    /// For each chain that waits in part, the next unit that is to follow others, and where they are.
+    pub(super) fn homeward(&self) -> impl Iterator<Item = (u32, usize)> + '_ {
+        self.homeward.iter().filter_map(|chain| {
+            let chain = &self.chains[*chain];
+            Some((chain.home?, chain.waiting.keys().next()?.2))
+        })
     }
 
     /// What is to stand for a chain in line.

@@ -1,13 +1,13 @@
 //! The decisions of a run: inputs in, events and commands out. No clock, randomness or I/O.
 
-use super::endings;
-use super::job::{Planned, Whose};
-use super::state::State;
-use super::workers::{Held, Life};
+use super::job::Planned;
+use super::state::{State, Stop};
+use super::workers::{Life, WorkerState};
+use super::{endings, heard, silence};
 use testfleet_protocol::agent::{AgentMessage, UnitAttempt};
 use testfleet_protocol::event::{Attempt, RunEvent};
-use testfleet_protocol::plan::{Unit, UnitId};
-use testfleet_protocol::test::{Finished, Outcome, TaskPath, TestId, TestName, Verdict};
+use testfleet_protocol::plan::Unit;
+use testfleet_protocol::test::{Finished, TestId, Verdict};
 use testfleet_protocol::{Failure, FailureCode, VERSION};
 
 /// What reaches a run from outside. Times are milliseconds since the Unix epoch.
@@ -144,11 +144,15 @@ pub fn decide(state: &State, input: Input) -> Decision {
     }
     match input {
         Input::Start { at_ms } => start(state, at_ms),
+        // Nothing was written down before its coordinator was gone.
+        Input::Resume { at_ms } if !state.started => start(state, at_ms),
         _ if !state.started => Decision::default(),
-        Input::Message { worker, message, at_ms } => heard(state, worker, message, at_ms),
+        Input::Resume { at_ms } => silence::resume(state, at_ms),
+        Input::Tick { at_ms, late_ms } => silence::tick(state, at_ms, late_ms),
+        Input::Message { worker, message, at_ms } => heard::heard(state, worker, message, at_ms),
         Input::WorkerEnded { worker, failure, at_ms } => worker_ended(state, worker, failure, at_ms),
-        Input::Cancel { at_ms } if !state.cancelled => (vec![RunEvent::CancelRequested { at_ms }], Vec::new()),
-        Input::Cancel { .. } | Input::Tick { .. } | Input::Resume { .. } => Decision::default(),
+        Input::Cancel { at_ms } if state.stop.is_none() => (vec![RunEvent::CancelRequested { at_ms }], Vec::new()),
+        Input::Cancel { .. } => Decision::default(),
         Input::Settle { at_ms } => settle(state, at_ms),
     }
 }
@@ -178,8 +182,9 @@ fn start(state: &State, at_ms: u64) -> Decision {
     (events, commands)
 }
 
-/// The verdicts of the tests of which nothing is run: an earlier run counts. Of a test in slices, the latest of them.
-fn reused(state: &State) -> Vec<RunEvent> {
+/// The verdicts, as far as they are not told yet, of the tests of which nothing is run: an earlier run counts. Of a test in
+/// slices, the latest of them.
+pub(super) fn reused(state: &State) -> Vec<RunEvent> {
     let job = &state.job;
     let mut events = Vec::new();
     for (index, unit) in job.units.iter().enumerate().filter(|(index, _)| job.reused(*index).is_some()) {
@@ -191,7 +196,8 @@ fn reused(state: &State) -> Vec<RunEvent> {
             };
             let earlier: Option<Vec<_>> = places.iter().map(|(unit, _)| job.reused(*unit)).collect();
             let latest = earlier.and_then(|earlier| earlier.into_iter().max_by_key(|reused| reused.at_ms));
-            if let Some(latest) = latest.filter(|_| places[0].0 == index) {
+            let is_open = state.units[places[0].0].verdicts[places[0].1].is_none();
+            if let Some(latest) = latest.filter(|_| places[0].0 == index && is_open) {
                 let reason = Some(format!("passed in run {}", latest.run));
                 events.push(RunEvent::TestVerdict { test, verdict: Verdict::Reused, reason });
             }
@@ -206,100 +212,12 @@ fn start_worker(state: &State, worker: u32, at_ms: u64, events: &mut Vec<RunEven
     commands.push(Command::StartWorker { worker, life });
 }
 
-fn heard(state: &State, worker: u32, message: AgentMessage, at_ms: u64) -> Decision {
-    let Some(known) = state.workers.get(worker).filter(|worker| worker.life != Life::Ended) else {
-        return Decision::default();
-    };
-    let mut events = Vec::new();
-    let mut commands = Vec::new();
-    match message {
-        AgentMessage::Hello { protocol, version, .. } if protocol != VERSION => {
-            let failure = Failure::new(
-                FailureCode::ProtocolVersion,
-                format!("failed to use worker {worker}: its agent {version} speaks protocol {protocol}, not {VERSION}"),
-            )
-            .hint(
-                "use the agent of the same Testfleet version; a bundle or image made by another one must be made anew",
-            );
-            commands.push(Command::Kill { worker, failure });
-        }
-        AgentMessage::Hello { host, pid, .. } => {
-            if known.life == Life::Asked {
-                events.push(RunEvent::WorkerReady { worker, host, pid, at_ms });
-                commands.push(Command::Welcome { worker });
-            }
-        }
-        AgentMessage::JvmStarted { task, pid } => {
-            if known.jvm != Some(pid) {
-                events.push(RunEvent::JvmStarted { worker, task, pid, at_ms });
-            }
-        }
-        AgentMessage::TestStarted { unit, attempt, test } => {
-            if let Some(held) = in_hand(state, worker, &unit, attempt)
-                && !held.running.contains_key(&test)
-                && let Some(test) = awaited(state, held, test)
-            {
-                let slice = state.job.slice_of(held.unit);
-                events.push(RunEvent::TestStarted { test, unit, worker, attempt, slice, at_ms });
-            }
-        }
-        AgentMessage::InvocationFinished { unit, attempt, test, invocation, finished } => {
-            if let Some(held) = in_hand(state, worker, &unit, attempt)
-                && !held.invocations.contains(&(test.clone(), invocation.id.clone()))
-                && let Some(test) = awaited(state, held, test)
-            {
-                let slice = state.job.slice_of(held.unit);
-                events.push(RunEvent::InvocationFinished { test, worker, attempt, slice, invocation, finished });
-            }
-        }
-        AgentMessage::TestFinished { unit, attempt, test, finished } => {
-            if let Some(held) = in_hand(state, worker, &unit, attempt)
-                && let Some(test) = awaited(state, held, test)
-            {
-                test_ended(state, &mut events, test, held.unit, Some(worker), attempt, finished);
-            }
-        }
-        AgentMessage::Output { unit, test, stream, text } => {
-            let planned = unit.and_then(|id| state.job.unit_index.get(&id)).map(|&unit| &state.job.units[unit]);
-            let task = match planned {
-                Some(unit) => unit.task.clone(),
-                None => known
-                    .profile
-                    .map(|profile| state.job.profiles[profile].clone())
-                    .unwrap_or_else(|| TaskPath(String::new())),
-            };
-            let class = planned.map(|unit| unit.class.clone()).unwrap_or_default();
-            let test = test.map(|name| TestId { task: task.clone(), name });
-            events.push(RunEvent::Output { test, class, task, worker, stream, text });
-        }
-        AgentMessage::UnitFinished { unit, attempt, failures } => {
-            if let Some(held) = in_hand(state, worker, &unit, attempt) {
-                endings::unit_finished(state, worker, held, failures, at_ms, &mut events);
-            }
-        }
-        AgentMessage::JvmDied { task, pid, unit, reason, was_ready, evidence, .. } => {
-            let held = unit.and_then(|tried| in_hand(state, worker, &tried.unit, tried.attempt));
-            // A report that repeats itself names a unit that is no longer there, and a JVM that is known to be dead.
-            if held.is_some() || pid.is_some() && known.jvm == pid {
-                let died = endings::JvmDeath { task, pid, reason, was_ready, evidence };
-                endings::jvm_died(state, worker, held, died, at_ms, &mut events, &mut commands);
-            }
-        }
-        AgentMessage::Alive | AgentMessage::HandedBack { .. } | AgentMessage::FilePiece { .. } => {}
-        // Nobody asks while a run is on.
-        AgentMessage::Discovered { .. }
-        | AgentMessage::DiscoveryFailed { .. }
-        | AgentMessage::DiscoveryFinished { .. } => {}
-        AgentMessage::Failed { failure } => commands.push(Command::Kill { worker, failure }),
-    }
-    (events, commands)
-}
-
 fn worker_ended(state: &State, worker: u32, failure: Option<Failure>, at_ms: u64) -> Decision {
     let Some(known) = state.workers.get(worker).filter(|worker| worker.life != Life::Ended) else {
         return Decision::default();
     };
-    let failure = if state.is_done() || state.cancelled {
+    let leaves = known.leaving.is_some() && known.hand.is_empty();
+    let failure = if state.is_done() || state.stop.is_some() || leaves {
         None
     } else {
         Some(failure.unwrap_or_else(|| {
@@ -311,6 +229,8 @@ fn worker_ended(state: &State, worker: u32, failure: Option<Failure>, at_ms: u64
     if let Some(failure) = failure {
         endings::worker_lost(state, worker, &known.hand, &failure, at_ms, &mut events);
         commands.push(Command::Problem { failure });
+    } else {
+        events.extend(known.hand.iter().rev().map(|held| endings::handed_back(state, worker, held, &[], at_ms)));
     }
     (events, commands)
 }
@@ -320,23 +240,14 @@ fn settle(state: &State, at_ms: u64) -> Decision {
     if !state.started {
         return Decision::default();
     }
-    if !state.ended_slices.is_empty() {
-        return (state.ended_slices.iter().map(|&sliced| sliced_ended(state, sliced)).collect(), Vec::new());
+    if !state.to_judge.is_empty() || !state.to_tell.is_empty() {
+        return (ended_tests(state), Vec::new());
     }
-    if state.cancelled && !state.is_done() {
-        return (cancelled(state, at_ms), Vec::new());
+    if let Some(stop) = state.stop.filter(|_| !state.is_done()) {
+        return (stopped(state, stop, at_ms), Vec::new());
     }
     if state.is_done() {
-        let commands: Vec<_> = state
-            .workers
-            .live()
-            .map(|(worker, _)| if state.cancelled { Command::Cancel { worker } } else { Command::Finish { worker } })
-            .collect();
-        if !commands.is_empty() {
-            return (Vec::new(), commands);
-        }
-        let (verdict, counts) = (state.verdict(), state.counts.clone());
-        return (vec![RunEvent::RunFinished { verdict, counts, cancelled: state.cancelled, at_ms }], Vec::new());
+        return over(state, at_ms);
     }
     if state.waiting.is_empty() {
         return Decision::default();
@@ -355,17 +266,44 @@ fn settle(state: &State, at_ms: u64) -> Decision {
     }
 }
 
+/// Every test has its verdict: the workers are told to end, and when they have, so has the run.
+fn over(state: &State, at_ms: u64) -> Decision {
+    if state.workers.live_count() == 0 {
+        let (verdict, counts) = (state.verdict(), state.counts.clone());
+        let cancelled = state.is_cancelled();
+        return (vec![RunEvent::RunFinished { verdict, counts, cancelled, at_ms }], Vec::new());
+    }
+    let mut events = Vec::new();
+    let mut commands = Vec::new();
+    for (worker, known) in state.workers.live() {
+        match state.stop {
+            // Nobody waits for the return of one that is not there.
+            Some(_) if known.life == Life::Away => silence::gone(state, worker, known, at_ms, &mut events),
+            Some(_) => commands.push(Command::Cancel { worker }),
+            None => commands.push(Command::Finish { worker }),
+        }
+    }
+    (events, commands)
+}
+
 /// The next unit and the worker that gets it: what belongs behind others first, then workers with empty hands, then those
 /// with room behind what runs.
 fn choose(state: &State) -> Option<(u32, usize)> {
     let (waiting, workers) = (&state.waiting, &state.workers);
-    if let Some(homeward) = waiting.homeward() {
+    if let Some(homeward) =
+        waiting.homeward().find(|(worker, _)| workers.get(*worker).is_some_and(WorkerState::is_ready))
+    {
         return Some(homeward);
     }
+    if waiting.nothing_first() {
+        // Two see all there is: a unit is kept from one worker at most.
+        let others = workers.ready_count() > 1;
+        let later = |(number, _)| Some((number, waiting.next_later(number, others, state.in_hand)?));
+        return workers.idle().take(2).find_map(later);
+    }
     if let Some(first) = workers.idle().next() {
-        let serves = |(_, worker): &(u32, &super::workers::WorkerState)| {
-            worker.profile.is_some_and(|profile| waiting.has_alone(profile))
-        };
+        let serves =
+            |(_, worker): &(u32, &WorkerState)| worker.profile.is_some_and(|profile| waiting.has_alone(profile));
         // Of those that would all have to wait, one that needs no other JVM.
         let alone = waiting.only_alone(state.in_hand).then(|| workers.idle().find(serves)).flatten();
         let (number, worker) = alone.unwrap_or(first);
@@ -381,21 +319,26 @@ fn choose(state: &State) -> Option<(u32, usize)> {
 fn assign(state: &State, worker: u32, index: usize, at_ms: u64) -> Decision {
     let planned = &state.job.units[index];
     let attempt = state.units[index].attempt + 1;
-    let tests: Vec<_> = state.units[index].open().map(|test| planned.tests[test].clone()).collect();
+    let due = state.units[index].due(state.job.runs());
+    let tests: Vec<_> = due.tests.iter().map(|test| planned.tests[*test].clone()).collect();
     let whole_class = planned.whole_class && tests.len() == planned.tests.len();
     let unit = Unit { tests, whole_class, ..planned.clone() };
     let event = RunEvent::UnitAssigned { unit: unit.id.clone(), worker, attempt, at_ms };
-    (vec![event], vec![Command::Assign { worker, unit, attempt, fresh_jvm: false }])
+    (vec![event], vec![Command::Assign { worker, unit, attempt, fresh_jvm: due.solo }])
 }
 
-fn cancelled(state: &State, at_ms: u64) -> Vec<RunEvent> {
+fn stopped(state: &State, stop: Stop, at_ms: u64) -> Vec<RunEvent> {
     let mut events = Vec::new();
     for (worker, known) in state.workers.all() {
         for held in known.hand.iter().rev() {
-            events.push(endings::handed_back(state, worker, held, at_ms));
+            events.push(endings::handed_back(state, worker, held, &[], at_ms));
         }
     }
-    lose_all(state, "cancelled", &mut events);
+    let reason = match stop {
+        Stop::Cancelled => "cancelled".to_owned(),
+        Stop::TimedOut(limit_ms) => format!("the run took longer than {}", crate::report::words::duration(limit_ms)),
+    };
+    lose_all(state, &reason, &mut events);
     events
 }
 
@@ -423,17 +366,34 @@ fn lose_all(state: &State, reason: &str, events: &mut Vec<RunEvent>) {
                 _ => true,
             };
             if is_first {
-                events.push(verdict_lost(id, reason));
+                // What is known to be bad stays so.
+                let bad =
+                    state.units[index].so_far(test, state.job.runs()).filter(|_| state.job.slice_of(index).is_none());
+                events.push(match bad {
+                    Some((verdict, reason)) => RunEvent::TestVerdict { test: id, verdict, reason },
+                    None => verdict_lost(id, reason),
+                });
             }
         }
     }
 }
 
-/// All slices of a test have ended: the one verdict that it gets.
-fn sliced_ended(state: &State, sliced: usize) -> RunEvent {
-    let (verdict, reason) = state.verdict_of_slices(sliced);
-    let test = state.job.test_id(state.job.sliced[sliced][0]);
-    RunEvent::TestVerdict { test, verdict, reason }
+/// The verdicts of tests that have ended for good.
+fn ended_tests(state: &State) -> Vec<RunEvent> {
+    let planned = state.to_judge.iter().map(|(planned, judgement)| {
+        let place = match *planned {
+            Planned::Whole(place) => place,
+            Planned::Sliced(sliced) => state.job.sliced[sliced][0],
+        };
+        (state.job.test_id(place), judgement)
+    });
+    let others = state.to_tell.iter().map(|(test, judgement)| (test.clone(), judgement));
+    let verdict = |(test, (verdict, reason)): (TestId, &(Verdict, Option<String>))| RunEvent::TestVerdict {
+        test,
+        verdict: *verdict,
+        reason: reason.clone(),
+    };
+    planned.chain(others).map(verdict).collect()
 }
 
 fn verdict_lost(test: TestId, reason: &str) -> RunEvent {
@@ -450,8 +410,7 @@ pub(super) fn lost(state: &State, test: TestId, unit: usize, reason: &str) -> Ru
     }
 }
 
-/// A try at a test of `unit` ended; there is no other, so it is the verdict. A slice is not: the verdict comes when all of
-/// them have ended.
+/// A try at a test of `unit` ended. Its verdict, if there is no other try, follows from the state.
 pub(super) fn test_ended(
     state: &State,
     events: &mut Vec<RunEvent>,
@@ -461,29 +420,6 @@ pub(super) fn test_ended(
     attempt: Attempt,
     finished: Finished,
 ) {
-    let verdict = Verdict::from(finished.outcome);
-    let reason = finished.reason.clone().filter(|_| finished.outcome == Outcome::Errored);
     let slice = state.job.slice_of(unit).filter(|_| state.job.tests.contains_key(&test));
-    events.push(RunEvent::TestFinished { test: test.clone(), worker, attempt, slice, finished });
-    if slice.is_none() {
-        events.push(RunEvent::TestVerdict { test, verdict, reason });
-    }
-}
-
-/// The unit in the worker's hands, if it is this try at it.
-fn in_hand<'a>(state: &'a State, worker: u32, unit: &UnitId, attempt: Attempt) -> Option<&'a Held> {
-    let unit = *state.job.unit_index.get(unit)?;
-    state.workers.get(worker)?.hand.iter().find(|held| held.unit == unit && held.attempt == attempt)
-}
-
-/// The id of a test of which news counts: a planned one of this unit without a verdict, or one that no unit plans and that
-/// has none yet. What another unit plans is that unit's affair.
-fn awaited(state: &State, held: &Held, name: TestName) -> Option<TestId> {
-    let id = TestId { task: state.job.units[held.unit].task.clone(), name };
-    let news = match state.job.whose(&id, held.unit) {
-        Whose::Mine(test) => state.units[held.unit].verdicts[test].is_none(),
-        Whose::Anothers => false,
-        Whose::Nobodys => !state.unplanned.contains_key(&id),
-    };
-    news.then_some(id)
+    events.push(RunEvent::TestFinished { test, worker, attempt, slice, finished });
 }

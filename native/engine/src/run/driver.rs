@@ -10,13 +10,14 @@ use crate::backend::{Backend, WorkerLife};
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage};
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::run_options::Rules;
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 /// Messages that may wait for the state machine, of all workers together. Senders are served in turn, so that one that
 /// writes much does not keep the others waiting.
@@ -73,10 +74,12 @@ pub async fn run(
     };
     driver.take(vec![first])?;
     let mut batch = Vec::new();
+    let mut clock = Clock::new();
     while !driver.state.is_finished() {
-        let cancelled = driver.state.cancelled;
+        let cancelled = driver.state.is_cancelled();
         let inputs = tokio::select! {
             _ = arrived.recv_many(&mut batch, ARRIVALS) => batch.drain(..).map(|arrival| driver.input(arrival)).collect(),
+            late_ms = clock.tick() => vec![Input::Tick { at_ms: now_ms(), late_ms }],
             Ok(()) = on_disk.changed() => {
                 let lines = *on_disk.borrow_and_update();
                 driver.acknowledge(lines);
@@ -93,7 +96,7 @@ pub async fn run(
     Ok(RunSummary {
         verdict: driver.state.verdict(),
         counts: driver.state.counts().clone(),
-        cancelled: driver.state.cancelled,
+        cancelled: driver.state.is_cancelled(),
         problems: driver.problems,
     })
 }
@@ -128,9 +131,16 @@ impl Driver {
                 }
                 Input::Message { worker, message, at_ms }
             }
-            Arrival::Ended { worker, failure } => {
+            // A life that was given up before it was over: another one has its number by now.
+            Arrival::Ended { worker, life, failure }
+                if self.state.life(worker).is_some_and(|present| present != life) =>
+            {
+                tracing::debug!(worker, life, %failure, "a life that was given up has ended");
+                Input::Settle { at_ms }
+            }
+            Arrival::Ended { worker, failure, .. } => {
                 self.seen.remove(&worker);
-                if let Some(failure) = self.files.worker_ended(worker).filter(|_| !self.state.cancelled) {
+                if let Some(failure) = self.files.worker_ended(worker).filter(|_| !self.state.is_cancelled()) {
                     self.problems.push(failure);
                 }
                 self.unacknowledged.retain(|(_, of, _)| *of != worker);
@@ -209,7 +219,13 @@ impl Driver {
                 let run = self.run.clone();
                 self.say(
                     worker,
-                    CoordinatorMessage::Welcome { protocol: VERSION, run, epoch: 1, seen, rules: self.rules.clone() },
+                    CoordinatorMessage::Welcome {
+                        protocol: VERSION,
+                        run,
+                        epoch: self.state.epoch(),
+                        seen,
+                        rules: self.rules.clone(),
+                    },
                 );
             }
             Command::Assign { worker, unit, attempt, fresh_jvm } => {
@@ -242,6 +258,34 @@ impl Driver {
         if let Some(orders) = self.orders.get(&worker) {
             let _ = orders.send(order);
         }
+    }
+}
+
+/// Ticks each second, and knows how late it is.
+struct Clock {
+    due: Instant,
+    wall_ms: u64,
+}
+
+impl Clock {
+    const EVERY: Duration = Duration::from_secs(1);
+    /// Being so late is nothing special.
+    const LEEWAY_MS: u64 = 1_000;
+
+    fn new() -> Self {
+        Self { due: Instant::now() + Self::EVERY, wall_ms: now_ms() }
+    }
+
+    /// Waits for the next tick; how late it comes, in milliseconds, if that is much. Dropped before, it goes on the next time.
+    async fn tick(&mut self) -> u64 {
+        sleep_until(self.due).await;
+        let wall_ms = now_ms();
+        let every_ms = Self::EVERY.as_millis() as u64;
+        // A machine that sleeps stops the one clock and not the other.
+        let by_wall = wall_ms.saturating_sub(self.wall_ms).saturating_sub(every_ms);
+        let late_ms = by_wall.max(self.due.elapsed().as_millis() as u64);
+        (self.due, self.wall_ms) = (Instant::now() + Self::EVERY, wall_ms);
+        if late_ms > Self::LEEWAY_MS { late_ms } else { 0 }
     }
 }
 

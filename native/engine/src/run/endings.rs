@@ -2,11 +2,12 @@
 
 use super::decide::{Command, lost, test_ended};
 use super::state::State;
+use super::tries::LOSSES;
 use super::workers::Held;
 use std::collections::{BTreeMap, VecDeque};
-use testfleet_protocol::agent::{ClassFailure, Evidence};
+use testfleet_protocol::agent::{ClassFailure, DeathCause, Evidence};
 use testfleet_protocol::event::RunEvent;
-use testfleet_protocol::test::{Finished, Outcome, TaskPath, TestId, TestName, Thrown};
+use testfleet_protocol::test::{Finished, Outcome, TaskPath, TestId, TestName, Thrown, Verdict};
 use testfleet_protocol::{Failure, FailureCode};
 
 /// Stands for what happened to a class outside of any of its tests, as Gradle names it.
@@ -14,6 +15,9 @@ const OUTSIDE_OF_TESTS: &str = "executionError";
 
 /// Deaths in a row, without a result of any of its tests, after which a unit is not tried again.
 const SILENT_DEATHS: u32 = 2;
+
+/// Most bytes of evidence in a stack trace.
+const EVIDENCE: usize = 64 << 10;
 
 /// How lines begin that a JVM writes whatever keeps it from starting.
 const SAYS_NOTHING: [&str; 6] = [
@@ -35,14 +39,20 @@ pub(super) struct JvmDeath {
     pub(super) reason: String,
     /// Whether it had worked.
     pub(super) was_ready: bool,
+    /// What kind of end it was.
+    pub(super) cause: DeathCause,
     /// What tells more.
     pub(super) evidence: Vec<Evidence>,
+    /// The tests that it died for; empty: all that ran.
+    pub(super) blamed: Vec<TestName>,
 }
 
 /// Why tests could not be completed: the word and the sentence.
 struct Cause<'a> {
     kind: &'a str,
     reason: &'a str,
+    /// What tells more; at most [`EVIDENCE`].
+    evidence: String,
 }
 
 impl Cause<'_> {
@@ -55,7 +65,7 @@ impl Cause<'_> {
             thrown: vec![Thrown {
                 kind: self.kind.to_owned(),
                 message: self.reason.to_owned(),
-                stack: format!("{}: {}", self.kind, self.reason),
+                stack: format!("{}: {}{}", self.kind, self.reason, self.evidence),
             }],
         }
     }
@@ -70,8 +80,12 @@ pub(super) fn unit_finished(
     at_ms: u64,
     events: &mut Vec<RunEvent>,
 ) {
-    let never_ended = Cause { kind: "NeverEnded", reason: "it started, but the test framework reported no end of it" };
-    running_errored(state, worker, held, &never_ended, at_ms, events);
+    let never_ended = Cause {
+        kind: "NeverEnded",
+        reason: "it started, but the test framework reported no end of it",
+        evidence: String::new(),
+    };
+    running_errored(state, worker, held, &never_ended, &[], at_ms, events);
     let unit = &state.job.units[held.unit];
     let mut by_class: BTreeMap<String, Vec<Thrown>> = BTreeMap::new();
     for failure in failures {
@@ -95,7 +109,8 @@ pub(super) fn unit_finished(
             outside_of_tests(state, worker, held, class, class_failed(thrown, at_ms), events);
         }
     }
-    events.push(finished(state, worker, held, Vec::new(), at_ms));
+    let back = handed_back(state, worker, held, events, at_ms);
+    events.push(back);
 }
 
 /// A JVM ended without being told to, with `held` as the unit that it ran or was started for.
@@ -108,14 +123,18 @@ pub(super) fn jvm_died(
     events: &mut Vec<RunEvent>,
     commands: &mut Vec<Command>,
 ) {
-    let JvmDeath { task, pid, reason, was_ready, evidence } = died;
+    let JvmDeath { task, pid, reason, was_ready, cause, evidence, blamed } = died;
     let reason = with_telling_line(&reason, was_ready);
+    let told = told_by(&evidence);
     events.push(RunEvent::JvmDied { worker, pid: pid.unwrap_or(0), reason: reason.clone(), evidence, at_ms });
     let never_works = !was_ready && !state.proven.contains(&task);
-    let (kind, what) = if was_ready { ("JvmDied", "died") } else { ("JvmStart", "did not start") };
-    let cause = Cause { kind, reason: &format!("the test JVM {what}: {reason}") };
+    let (kind, what) = if was_ready { (cause.kind(), "died") } else { ("JvmStart", "did not start") };
+    // The agent ended it itself, and says why.
+    let is_timeout = was_ready && matches!(cause, DeathCause::TestTimeout | DeathCause::ClassTimeout);
+    let why = if is_timeout { reason.clone() } else { format!("the test JVM {what}: {reason}") };
+    let cause = Cause { kind, reason: &why, evidence: told };
     if let Some(held) = held {
-        died_with(state, worker, held, &cause, never_works, at_ms, events);
+        died_with(state, worker, held, &cause, &blamed, never_works, at_ms, events);
     }
     if never_works {
         give_up_profile(state, &task, &cause, at_ms, events);
@@ -136,7 +155,7 @@ pub(super) fn jvm_died(
     }
 }
 
-/// A worker is gone without being told to: what ran there is errored, the rest goes back.
+/// A worker is gone without being told to: all goes back, but what was lost too often.
 pub(super) fn worker_lost(
     state: &State,
     worker: u32,
@@ -147,36 +166,88 @@ pub(super) fn worker_lost(
 ) {
     let reason = std::iter::once(&failure.message).chain(&failure.causes).cloned().collect::<Vec<_>>().join(": ");
     // From the back, so that the unit that ran is still the first when its turn comes.
-    for held in hand.iter().skip(1).rev() {
-        events.push(handed_back(state, worker, held, at_ms));
-    }
-    if let Some(held) = hand.front() {
-        let cause = Cause { kind: "WorkerLost", reason: &reason };
-        died_with(state, worker, held, &cause, false, at_ms, events);
+    for (place, held) in hand.iter().enumerate().rev() {
+        if place == 0 {
+            lost_too_often(state, worker, held, &reason, at_ms, events);
+        }
+        let back = handed_back(state, worker, held, events, at_ms);
+        events.push(back);
     }
 }
 
-/// A unit leaves the worker as it is: all tests without a result go back to the queue.
-pub(super) fn handed_back(state: &State, worker: u32, held: &Held, at_ms: u64) -> RunEvent {
-    let unit = held.unit;
-    let open = state.units[unit].open().map(|test| state.job.test_id((unit, test))).collect();
-    finished(state, worker, held, open, at_ms)
+/// Tests that ran at one loss too many are errored; so are all of a unit when its workers are lost before any of them runs.
+fn lost_too_often(state: &State, worker: u32, held: &Held, reason: &str, at_ms: u64, events: &mut Vec<RunEvent>) {
+    let unit = &state.units[held.unit];
+    let cause = |kept: &[String], what: &str| {
+        let reasons: Vec<_> = kept.iter().map(String::as_str).chain([reason]).collect();
+        format!("{} workers were lost {what}: {}", reasons.len(), reasons.join("; "))
+    };
+    let mut give_up = |test: usize, why: &str, since_ms: u64| {
+        let id = state.job.test_id((held.unit, test));
+        let cause = Cause { kind: "WorkerLost", reason: why, evidence: String::new() };
+        test_ended(state, events, id, held.unit, Some(worker), held.attempt, cause.errored(since_ms, at_ms));
+    };
+    let names = &state.job.units[held.unit].tests;
+    let mut ran = false;
+    for &test in &held.due {
+        let Some(since_ms) = held.running.get(&names[test]) else { continue };
+        ran = true;
+        if unit.losses(test).len() + 1 >= LOSSES {
+            give_up(test, &cause(unit.losses(test), "while it ran"), *since_ms);
+        }
+    }
+    if !ran && held.due.len() == held.given && unit.silent_losses.len() + 1 >= LOSSES {
+        let why = cause(&unit.silent_losses, "with its unit before any test of that ran");
+        held.due.iter().for_each(|test| give_up(*test, &why, at_ms));
+    }
 }
 
+/// A unit leaves the worker; tests without a verdict go back to the queue. `events` are what was decided before.
+pub(super) fn handed_back(state: &State, worker: u32, held: &Held, events: &[RunEvent], at_ms: u64) -> RunEvent {
+    let unit = state.job.units[held.unit].id.clone();
+    let open = still_open(state, held, events);
+    let handed_back = open.into_iter().map(|test| state.job.test_id((held.unit, test))).collect();
+    RunEvent::UnitFinished { unit, worker, attempt: held.attempt, handed_back, at_ms }
+}
+
+/// Tests of a unit that have no verdict, not by `events` either.
+fn still_open(state: &State, held: &Held, events: &[RunEvent]) -> Vec<usize> {
+    let mut unit = state.units[held.unit].clone();
+    let mine = |test: &TestId, slice: Option<u32>| {
+        state.job.place(test, slice).filter(|place| place.0 == held.unit).map(|(_, index)| index)
+    };
+    for event in events {
+        let closed = match event {
+            RunEvent::TestFinished { test, slice, finished, .. } => mine(test, *slice).filter(|index| {
+                let ran = held.running.contains_key(&test.name);
+                unit.ended(*index, finished, None, ran, state.policy()).is_some()
+            }),
+            RunEvent::TestVerdict { test, .. } => mine(test, None),
+            RunEvent::SliceLost { test, slice, .. } => mine(test, Some(*slice)),
+            _ => None,
+        };
+        if let Some(index) = closed {
+            unit.verdicts[index] = Some(Verdict::Lost);
+        }
+    }
+    unit.open().collect()
+}
+
+#[allow(clippy::too_many_arguments)]
 fn died_with(
     state: &State,
     worker: u32,
     held: &Held,
     cause: &Cause<'_>,
+    blamed: &[TestName],
     hopeless: bool,
     at_ms: u64,
     events: &mut Vec<RunEvent>,
 ) {
     let unit = &state.units[held.unit];
-    let open = unit.open().count();
     let rest: Vec<_> = not_started(state, held).collect();
-    running_errored(state, worker, held, cause, at_ms, events);
-    if open == 0 && held.running.is_empty() {
+    running_errored(state, worker, held, cause, blamed, at_ms, events);
+    if held.due.is_empty() && held.running.is_empty() {
         // All tests are through: it died in what comes after them.
         let class = state.job.units[held.unit].class.clone();
         outside_of_tests(state, worker, held, class, cause.errored(at_ms, at_ms), events);
@@ -186,10 +257,9 @@ fn died_with(
         for id in rest {
             test_ended(state, events, id, held.unit, Some(worker), held.attempt, cause.errored(at_ms, at_ms));
         }
-        events.push(finished(state, worker, held, Vec::new(), at_ms));
-    } else {
-        events.push(finished(state, worker, held, rest, at_ms));
     }
+    let back = handed_back(state, worker, held, events, at_ms);
+    events.push(back);
 }
 
 /// No JVM of this profile ever worked, so none of its waiting tests is tried.
@@ -203,21 +273,28 @@ fn give_up_profile(state: &State, task: &TaskPath, cause: &Cause<'_>, at_ms: u64
     }
 }
 
-fn running_errored(state: &State, worker: u32, held: &Held, cause: &Cause<'_>, at_ms: u64, events: &mut Vec<RunEvent>) {
+/// Tests that ran are errored: those that are `blamed`, or all when none is.
+fn running_errored(
+    state: &State,
+    worker: u32,
+    held: &Held,
+    cause: &Cause<'_>,
+    blamed: &[TestName],
+    at_ms: u64,
+    events: &mut Vec<RunEvent>,
+) {
     let task = &state.job.units[held.unit].task;
-    for (name, started_at_ms) in &held.running {
+    let all = !held.running.keys().any(|name| blamed.contains(name));
+    for (name, started_at_ms) in held.running.iter().filter(|(name, _)| all || blamed.contains(name)) {
         let id = TestId { task: task.clone(), name: name.clone() };
         test_ended(state, events, id, held.unit, Some(worker), held.attempt, cause.errored(*started_at_ms, at_ms));
     }
 }
 
-/// Planned tests of the unit that have neither a result nor a start.
+/// Tests that were given with the unit and have neither a result nor a start.
 fn not_started<'a>(state: &'a State, held: &'a Held) -> impl Iterator<Item = TestId> + 'a {
-    let unit = held.unit;
-    state.units[unit]
-        .open()
-        .map(move |test| state.job.test_id((unit, test)))
-        .filter(|id| !held.running.contains_key(&id.name))
+    let ids = held.due.iter().map(move |test| state.job.test_id((held.unit, *test)));
+    ids.filter(|id| !held.running.contains_key(&id.name))
 }
 
 /// Keeps what happened outside of any test as a result of its own, so that it can't get lost behind passed tests.
@@ -243,9 +320,16 @@ fn class_failed(thrown: Vec<Thrown>, at_ms: u64) -> Finished {
     Finished { outcome: Outcome::Errored, started_at_ms: at_ms, duration_us: 0, reason, thrown }
 }
 
-fn finished(state: &State, worker: u32, held: &Held, handed_back: Vec<TestId>, at_ms: u64) -> RunEvent {
-    let unit = state.job.units[held.unit].id.clone();
-    RunEvent::UnitFinished { unit, worker, attempt: held.attempt, handed_back, at_ms }
+/// What evidence adds to a stack trace.
+fn told_by(evidence: &[Evidence]) -> String {
+    let mut told = String::new();
+    for Evidence { name, text } in evidence {
+        let room = EVIDENCE.saturating_sub(told.len());
+        let end = (0..=room.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        let rest = if end < text.len() { "\n... (the rest is in the journal)" } else { "" };
+        told.push_str(&format!("\n\n{name}:\n{}{rest}", text[..end].trim_end()));
+    }
+    told
 }
 
 /// Whether `inner` is `outer` or nested in it, by binary names.

@@ -5,11 +5,15 @@ use super::{Queue, RunInput};
 use crate::quarantined::Quarantine;
 use std::collections::HashMap;
 use testfleet_protocol::plan::{Reused, Unit, UnitId};
+use testfleet_protocol::run_options::RunOptions;
 use testfleet_protocol::test::{TaskPath, TestId};
 use testfleet_protocol::{Failure, FailureCode, Result};
 
 /// Where a planned test, or a slice of one, is: index of its unit, and its index there.
 pub(super) type TestPlace = (usize, usize);
+
+/// The backend whose agents end with their coordinator.
+const LOCAL: &str = "local";
 
 /// The units of a run in the order that counts, with look-ups.
 #[derive(Debug, PartialEq)]
@@ -34,10 +38,13 @@ pub(super) struct Job {
     pub(super) chains: usize,
     pub(super) chain_of: Vec<Option<usize>>,
     pub(super) quarantine: Quarantine,
+    pub(super) options: RunOptions,
+    /// Whether agents outlive their coordinator, so that the next one finds them at work.
+    pub(super) agents_return: bool,
 }
 
 /// Where a planned test is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Planned {
     /// In one unit.
     Whole(TestPlace),
@@ -82,7 +89,9 @@ impl Job {
         let mut workers = input.workers.clone();
         workers.sort_unstable();
         workers.dedup();
-        workers.truncate(units.iter().filter(|unit| fixed || unit.reused.is_none()).count());
+        workers.truncate(
+            units.iter().filter(|unit| fixed || input.options.runs_of_each() > 1 || unit.reused.is_none()).count(),
+        );
         let mut job = Self {
             run: input.run.clone(),
             plan_sha256: input.plan_sha256.clone(),
@@ -99,6 +108,8 @@ impl Job {
             chains: 0,
             chain_of: Vec::new(),
             quarantine: Quarantine::of(&input.plan),
+            options: input.options.clone(),
+            agents_return: backend != LOCAL && input.options.connection.lease_ms > 0,
             units,
         };
         job.index()?;
@@ -172,7 +183,7 @@ impl Job {
                 members.len() - 1
             });
             self.chain_of[index] = Some(chain);
-            if unit.reused.is_none() {
+            if self.reused(index).is_none() {
                 members[chain].push(index);
             }
         }
@@ -182,6 +193,29 @@ impl Job {
         }
         self.chains = members.len();
         self.locks = sets.build();
+    }
+
+    /// Whether nothing of a test is run.
+    pub(super) fn is_reused(&self, planned: Planned) -> bool {
+        match planned {
+            Planned::Whole((unit, _)) => self.reused(unit).is_some(),
+            Planned::Sliced(sliced) => self.sliced[sliced].iter().all(|(unit, _)| self.reused(*unit).is_some()),
+        }
+    }
+
+    /// How often each test is run, whatever comes out.
+    pub(super) fn runs(&self) -> u32 {
+        self.options.runs_of_each()
+    }
+
+    /// How often a bad test is tried again.
+    pub(super) fn max_retries(&self) -> u32 {
+        if self.runs() > 1 { 0 } else { self.options.retries.max_retries }
+    }
+
+    /// How long a worker may say nothing, in milliseconds, if there is a limit.
+    pub(super) fn lease_ms(&self) -> Option<u64> {
+        Some(self.options.connection.lease_ms).filter(|lease_ms| *lease_ms > 0)
     }
 
     /// A planned test by its place.
@@ -220,9 +254,9 @@ impl Job {
         self.units[unit].slice.map(|slice| slice.number)
     }
 
-    /// The earlier run that counts for a unit. Who names a unit wants it to run.
+    /// The earlier run that counts for a unit. Who names a unit wants it to run, and so does who wants it to run often.
     pub(super) fn reused(&self, unit: usize) -> Option<&Reused> {
-        self.units[unit].reused.as_ref().filter(|_| !self.fixed)
+        self.units[unit].reused.as_ref().filter(|_| !self.fixed && self.runs() == 1)
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) enum Arrival {
     /// The agent said something new.
     Message { worker: u32, seq: u64, message: AgentMessage },
     /// Nothing more comes from this life.
-    Ended { worker: u32, failure: Failure },
+    Ended { worker: u32, life: u32, failure: Failure },
 }
 
 /// What the run wants of a life.
@@ -53,13 +53,13 @@ pub(super) async fn live(
     orders: mpsc::UnboundedReceiver<Order>,
     arrivals: mpsc::Sender<Arrival>,
 ) {
-    let worker = life.worker;
+    let WorkerLife { worker, life: number } = life;
     let failure = match backend.start(life).await {
         Ok(connection) => connected(life, backend, connection, orders, &arrivals).await,
         Err(failure) => failure,
     };
     // The run no longer listens when it has failed itself; there is nobody left to tell.
-    let _ = arrivals.send(Arrival::Ended { worker, failure }).await;
+    let _ = arrivals.send(Arrival::Ended { worker, life: number, failure }).await;
 }
 
 /// How a life came to its end.

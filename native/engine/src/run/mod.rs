@@ -6,11 +6,18 @@
 mod asking;
 mod chains;
 pub mod decide;
+#[cfg(test)]
+mod dice;
 mod driver;
 mod endings;
 mod files;
+mod fold;
+mod heard;
+mod hello;
 mod job;
 mod journal;
+mod later;
+mod limits;
 mod link;
 mod locks;
 #[cfg(test)]
@@ -18,9 +25,22 @@ mod promises;
 mod queue;
 mod replay;
 #[cfg(test)]
+mod retry_scenarios;
+#[cfg(test)]
 mod scale;
 #[cfg(test)]
 mod scenarios;
+mod silence;
+#[cfg(test)]
+mod sim_agent;
+#[cfg(test)]
+mod sim_checks;
+#[cfg(test)]
+mod sim_mutations;
+#[cfg(test)]
+mod sim_plan;
+#[cfg(test)]
+mod sim_tests;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
@@ -28,6 +48,7 @@ mod special_scenarios;
 mod state;
 #[cfg(test)]
 mod test_plans;
+mod tries;
 mod workers;
 
 pub use asking::{AllAnswers, ask};

@@ -2,7 +2,6 @@
 //! list of what waits, with none of the queue's own look-ups.
 
 use super::State;
-use super::workers::Life;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::plan::{Lock, Plan, Unit, UnitId};
@@ -56,33 +55,43 @@ impl Promises {
     }
 
     /// Takes in an event that the run made.
-    pub(super) fn see(&mut self, event: &RunEvent) {
+    pub(super) fn see(&mut self, event: &RunEvent, state: &State) {
         match event {
             RunEvent::WorkerStarted { worker, .. } => {
                 *self.lives.entry(*worker).or_default() += 1;
             }
-            RunEvent::WorkerEnded { worker, .. } => {
+            RunEvent::WorkerEnded { worker, .. } | RunEvent::WorkerLeaving { worker, .. } => {
                 self.homes.retain(|_, home| home != worker);
             }
-            RunEvent::UnitAssigned { unit, worker, .. } => self.assigned(unit, *worker),
+            RunEvent::UnitAssigned { unit, worker, .. } => self.assigned(unit, *worker, state),
             RunEvent::UnitFinished { unit, worker, .. } => {
                 self.hands.entry(*worker).or_default().retain(|held| held != unit);
             }
-            RunEvent::TestFinished { test, slice: Some(slice), finished, .. } => {
-                self.slice_ended(test, *slice, finished.outcome.into());
+            RunEvent::TestFinished { test, slice: Some(slice), .. } => {
+                // Unless it is tried again.
+                if let Some(verdict) =
+                    state.job.place(test, Some(*slice)).and_then(|(unit, at)| state.units[unit].verdicts[at])
+                {
+                    self.slice_ended(test, *slice, verdict);
+                }
             }
             RunEvent::SliceLost { test, slice, reason } => {
                 assert!(!reason.is_empty());
                 self.slice_ended(test, *slice, Verdict::Lost);
             }
-            RunEvent::TestVerdict { test, verdict, reason } => self.judged(test, *verdict, reason.as_deref()),
+            RunEvent::TestVerdict { test, verdict, reason } => self.judged(test, *verdict, reason.as_deref(), state),
             _ => {}
         }
     }
 
-    fn assigned(&mut self, id: &UnitId, worker: u32) {
+    fn assigned(&mut self, id: &UnitId, worker: u32, state: &State) {
+        if self.hands.get(&worker).is_some_and(|hand| hand.contains(id)) {
+            // It says again that it has it.
+            return;
+        }
         let unit = &self.units[id];
-        assert!(unit.reused.is_none(), "{id:?} counts as passed and is run");
+        let solo = state.workers.get(worker).is_some_and(|known| known.hand.iter().any(|held| held.solo));
+        assert!(unit.reused.is_none() || state.job.runs() > 1, "{id:?} counts as passed and is run");
         let mine = &self.locks[id];
         let together = |other: &UnitId| unit.together.is_some() && self.units[other].together == unit.together;
         for (other_worker, hand) in &self.hands {
@@ -95,16 +104,20 @@ impl Promises {
             }
         }
         let hand = self.hands.entry(worker).or_default();
+        assert!(!solo || hand.is_empty(), "{id:?} is not alone at {worker}");
         // Whatever waits behind another unit must be in nobody's way.
         assert!(hand.is_empty() || mine.is_empty() || hand.iter().all(together), "{id:?} holds locks and waits");
         if let Some(name) = &unit.together {
             let home = self.homes.insert(name.clone(), worker);
             let moved = home.filter(|home| *home != worker);
-            assert_eq!(moved, None, "{id:?} left a worker that lives");
+            assert!(moved.is_none() || solo, "{id:?} left a worker that lives");
         }
         hand.push(id.clone());
         let life = self.lives.get(&worker).copied().unwrap_or_default();
-        self.given.entry((worker, life)).or_default().push(id.clone());
+        // What is tried again comes when all else is through.
+        if !solo {
+            self.given.entry((worker, life)).or_default().push(id.clone());
+        }
     }
 
     fn slice_ended(&mut self, test: &TestId, slice: u32, verdict: Verdict) {
@@ -113,48 +126,71 @@ impl Promises {
         assert_eq!(before, None, "slice {slice} of {test} ended twice");
     }
 
-    fn judged(&mut self, test: &TestId, verdict: Verdict, reason: Option<&str>) {
+    fn judged(&mut self, test: &TestId, verdict: Verdict, reason: Option<&str>, state: &State) {
         let before = self.verdicts.insert(test.clone(), verdict);
         assert_eq!(before, None, "{test} has two verdicts");
         let of_test = |unit: &&Unit| unit.slice.is_some() && unit.test_ids().any(|id| id == *test);
         let mut results = Vec::new();
         for unit in self.units.values().filter(of_test) {
             let number = unit.slice.unwrap().number;
-            let reused = unit.reused.as_ref().map(|_| Verdict::Reused);
-            results.push(self.slices.get(&(test.clone(), number)).copied().or(reused));
+            let reused = unit.reused.as_ref().filter(|_| state.job.runs() == 1).map(|_| Verdict::Reused);
+            // Past a limit, what waited for another try ends without one.
+            let over = || {
+                let (unit, at) = state.job.place(test, Some(number)).filter(|_| state.limits.over)?;
+                state.units[unit].so_far(at, 1).map(|(verdict, _)| verdict)
+            };
+            results.push(self.slices.get(&(test.clone(), number)).copied().or(reused).or_else(over));
         }
         if results.is_empty() || verdict == Verdict::Reused {
             return;
         }
         if results.iter().any(Option::is_none) {
-            let given_up =
-                reason.is_some_and(|reason| reason == "cancelled" || reason.starts_with("no worker is left"));
+            let given_up = reason.is_some_and(|reason| {
+                reason == "cancelled"
+                    || reason.starts_with("the run took longer")
+                    || reason.starts_with("no worker is left")
+            });
             assert!(verdict == Verdict::Lost && given_up, "{test} is {verdict:?} before its slices ended: {reason:?}");
             return;
         }
         let all: Vec<_> = results.into_iter().flatten().collect();
         let bad = all.iter().filter(|verdict| verdict.is_bad()).max();
         let ran = all.iter().any(|verdict| matches!(verdict, Verdict::Passed | Verdict::Reused));
-        let expected = bad.copied().unwrap_or(if ran { Verdict::Passed } else { Verdict::Skipped });
+        let flaky = all.contains(&Verdict::Flaky);
+        let well = if flaky {
+            Verdict::Flaky
+        } else if ran {
+            Verdict::Passed
+        } else {
+            Verdict::Skipped
+        };
+        let expected = bad.copied().unwrap_or(well);
         assert_eq!(verdict, expected, "{test} of {all:?}");
     }
 
     /// Nothing that could run waits while a worker has nothing to do.
     pub(super) fn nobody_idles(&self, state: &State) {
-        let idle = state.workers.all().find(|(_, worker)| worker.life == Life::Ready && worker.hand.is_empty());
+        let idle = state.workers.idle().next();
         let Some((idle, _)) = idle.filter(|_| !state.is_finished()) else { return };
         let running: Vec<_> = self.hands.values().flatten().collect();
-        let waiting: Vec<_> = (0..state.units.len())
-            .filter(|&unit| state.waiting.holds(unit))
-            .map(|unit| &state.job.units[unit])
-            .collect();
+        let all: Vec<_> = (0..state.units.len()).filter(|&unit| state.waiting.holds(unit)).collect();
+        let is_later = |unit: &usize| state.waiting.later.holds(*unit);
+        let spared = |unit: usize| {
+            let unit = &state.units[unit];
+            unit.avoid(&unit.due(state.job.runs())) == Some(idle) && state.workers.ready_count() > 1
+        };
+        let first = all.iter().any(|unit| !is_later(unit));
+        let due = all.into_iter().filter(|unit| !is_later(unit) || !first && !spared(*unit));
+        let waiting: Vec<_> = due.map(|unit| &state.job.units[unit]).collect();
         let is_alone = |unit: &Unit| self.locks[&unit.id].iter().any(|lock| lock.resource == Lock::EVERYTHING);
         let others_wait = waiting.iter().any(|unit| !is_alone(unit));
         for unit in waiting {
             let home = unit.together.as_ref().and_then(|name| self.homes.get(name));
             let elsewhere = home.is_some_and(|home| *home != idle);
             let blocked = running.iter().any(|other| conflict(&self.locks[&unit.id], &self.locks[*other]));
-            let has_turn = !is_alone(unit) || !others_wait;
+            let together = |other: &UnitId| unit.together.is_some() && self.units[other].together == unit.together;
+            let blocked = blocked || running.iter().any(|other| together(other));
+            let has_turn = !is_alone(unit) || !others_wait || !first;
             assert!(elsewhere || blocked || !has_turn, "worker {idle} idles while {:?} could run", unit.id);
         }
     }
@@ -187,7 +223,7 @@ impl Promises {
     }
 
     /// What the run's verdict must be.
-    pub(super) fn worst(&self, plan: &Plan) -> Verdict {
+    pub(super) fn worst(&self, plan: &Plan, state: &State) -> Verdict {
         let held: HashSet<_> = plan.quarantined.iter().map(|entry| entry.test.clone()).collect();
         let planned: HashSet<_> = plan.units.iter().flat_map(|unit| unit.test_ids()).collect();
         // What happens outside of any test is held with the last of its class's tests.
@@ -197,6 +233,11 @@ impl Promises {
             held.contains(test) || !planned.contains(test) && all
         };
         let counting = self.verdicts.iter().filter(|(test, _)| !is_held(test)).map(|(_, verdict)| *verdict);
-        counting.max().filter(|worst| worst.is_bad()).unwrap_or(Verdict::Passed)
+        let worst = counting.max().unwrap_or(Verdict::Passed);
+        match worst {
+            Verdict::Flaky if state.job.options.retries.fail_on_flaky => Verdict::Failed,
+            worst if worst.is_bad() || worst == Verdict::Flaky => worst,
+            _ => Verdict::Passed,
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 use super::chains::Chains;
 use super::job::Job;
+use super::later::Later;
 use super::locks::{FREE, Held};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,7 +78,7 @@ struct Line {
 /// All units that wait.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Waiting {
-    job: Arc<Job>,
+    pub(super) job: Arc<Job>,
     /// By lock set and profile. In a fixed order there are none.
     lanes: BTreeMap<(usize, usize), Lane>,
     /// By profile.
@@ -94,8 +95,10 @@ pub(super) struct Waiting {
     lane_tickets: usize,
     /// Sum of the lines, or of the fixed order.
     backlog_ms: u64,
-    held: Held,
-    chains: Chains,
+    pub(super) held: Held,
+    pub(super) chains: Chains,
+    /// What is handed out when all else is.
+    pub(super) later: Later,
 }
 
 impl Waiting {
@@ -114,13 +117,14 @@ impl Waiting {
             backlog_ms: 0,
             held: Held::new(&job.locks),
             chains: Chains::new(job.chains),
+            later: Later::default(),
         }
     }
 
     /// Puts a unit in line, if it is not there yet.
     pub(super) fn push(&mut self, unit: usize, estimate_ms: u64, handed_back: bool) {
         let ticket = Ticket::new(unit, self.job.units[unit].rank, estimate_ms, handed_back);
-        if self.tickets.contains_key(&unit) {
+        if self.holds(unit) {
             return;
         }
         self.tickets.insert(unit, ticket);
@@ -137,6 +141,7 @@ impl Waiting {
 
     /// Takes a unit out of its line, because there is nothing left to run of it.
     pub(super) fn remove(&mut self, unit: usize) {
+        self.later.remove(unit);
         let Some(ticket) = self.tickets.remove(&unit) else { return };
         if self.job.fixed {
             self.fixed.remove(&unit);
@@ -151,10 +156,16 @@ impl Waiting {
 
     /// A worker got a unit.
     pub(super) fn given(&mut self, unit: usize, worker: u32) {
-        let Some(ticket) = self.tickets.remove(&unit) else { return };
+        let was_later = self.later.remove(unit);
+        let ticket = match self.tickets.remove(&unit) {
+            Some(ticket) => ticket,
+            None if was_later => self.later_ticket(unit),
+            None => return,
+        };
         if self.job.fixed {
-            self.fixed.remove(&unit);
-            self.backlog_ms -= ticket.estimate_ms;
+            if self.fixed.remove(&unit).is_some() {
+                self.backlog_ms -= ticket.estimate_ms;
+            }
         } else if let Some(chain) = self.job.chain_of[unit] {
             let is_first = self.chains.given(chain, self.job.profile_of[unit], ticket, worker);
             self.show_chain(chain);
@@ -162,7 +173,9 @@ impl Waiting {
                 self.take(self.job.lock_set_of[unit]);
             }
         } else {
-            self.take_out(unit, ticket);
+            if !was_later {
+                self.take_out(unit, ticket);
+            }
             self.take(self.job.lock_set_of[unit]);
         }
     }
@@ -187,21 +200,26 @@ impl Waiting {
 
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
+        self.tickets.is_empty() && self.later.is_empty()
+    }
+
+    /// Whether nothing waits but what comes last.
+    pub(super) fn nothing_first(&self) -> bool {
         self.tickets.is_empty()
     }
 
     /// Whether a unit waits.
     pub(super) fn holds(&self, unit: usize) -> bool {
-        self.tickets.contains_key(&unit)
+        self.tickets.contains_key(&unit) || self.later.holds(unit)
     }
 
-    /// The units of one profile, in the plan's order.
+    /// The units of one profile, in the plan's order, and behind them those that come last.
     pub(super) fn of_profile(&self, profile: usize) -> impl Iterator<Item = usize> + '_ {
-        self.tickets.keys().copied().filter(move |unit| self.job.profile_of[*unit] == profile)
+        self.tickets.keys().copied().chain(self.later.units()).filter(move |unit| self.job.profile_of[*unit] == profile)
     }
 
-    /// A unit whose place is behind others at a worker: they belong together.
-    pub(super) fn homeward(&self) -> Option<(u32, usize)> {
+    /// Units whose place is behind others at a worker: they belong together.
+    pub(super) fn homeward(&self) -> impl Iterator<Item = (u32, usize)> + '_ {
         self.chains.homeward()
     }
 

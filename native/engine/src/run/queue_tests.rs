@@ -195,23 +195,23 @@ fn what_belongs_together_follows_its_first_and_moves_on_together() {
     assert_eq!(line.next(None, &[0, 0]), Some(0));
     line.waiting.given(0, 2);
     assert_eq!(line.next(None, &[0, 0]), None);
-    assert_eq!(line.waiting.homeward(), Some((2, 2)), "first those of the same profile");
+    assert_eq!(line.waiting.homeward().next(), Some((2, 2)), "first those of the same profile");
     line.waiting.given(2, 2);
-    assert_eq!(line.waiting.homeward(), Some((2, 1)));
+    assert_eq!(line.waiting.homeward().next(), Some((2, 1)));
     line.waiting.given(1, 2);
-    assert_eq!(line.waiting.homeward(), None);
+    assert_eq!(line.waiting.homeward().next(), None);
     // One has to be tried again: it follows the others.
     line.waiting.push(0, 50, true);
     line.waiting.came_back(0);
-    assert_eq!(line.waiting.homeward(), Some((2, 0)));
+    assert_eq!(line.waiting.homeward().next(), Some((2, 0)));
     // The worker is lost: what it had moves on as a whole, and not before all of it is there.
     line.waiting.worker_gone(2);
     line.waiting.push(1, 60, true);
     line.waiting.came_back(1);
-    assert_eq!((line.waiting.homeward(), line.next(None, &[0, 0])), (None, None));
+    assert_eq!((line.waiting.homeward().next(), line.next(None, &[0, 0])), (None, None));
     line.waiting.push(2, 70, true);
     line.waiting.came_back(2);
     assert_eq!(line.next(None, &[0, 0]), Some(0));
     line.waiting.given(0, 5);
-    assert_eq!(line.waiting.homeward(), Some((5, 2)));
+    assert_eq!(line.waiting.homeward().next(), Some((5, 2)));
 }

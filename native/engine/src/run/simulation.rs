@@ -1,423 +1,488 @@
-//! Random schedules against the state machine: whatever happens, and in whichever order, its promises hold.
+//! Whole runs against agents without processes: a seed gives the plan, the faults and their order.
+//!
+//! Workers die, are cut off and come back, repeat themselves, have to end; JVMs die; the coordinator is lost at any point and
+//! goes on from its events; clocks jump. What a run promises is checked all the way. `tests/simulate` runs ranges of seeds.
 
-use super::decide::{Command, Input};
+use super::State;
+use super::decide::{Command, Decision, Input, decide};
+use super::dice::Dice;
 use super::promises::Promises;
-use super::test_plans::{finished, input_of, name, plan_of, shapes, special_plan, traits};
-use super::{Queue, RunInput, State};
-use proptest::prelude::*;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use testfleet_protocol::agent::{AgentMessage, DeathCause, UnitAttempt};
-use testfleet_protocol::event::RunEvent;
-use testfleet_protocol::plan::{Unit, UnitId};
-use testfleet_protocol::test::{Invocation, Outcome, Stream, TaskPath, TestId, Verdict};
+use super::sim_agent::{Agent, Deed};
+use super::sim_mutations::Mutation;
+use super::sim_plan::Scene;
+use super::workers::Life;
+use std::collections::{HashMap, HashSet};
+use testfleet_protocol::VERSION;
+use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage, DeathCause};
+use testfleet_protocol::event::{Attempt, RunEvent};
+use testfleet_protocol::plan::UnitId;
+use testfleet_protocol::run_options::Retries;
+use testfleet_protocol::test::{Outcome, TestId, TestName, Verdict};
 
-/// An agent as the protocol describes it, without a process.
-#[derive(Default)]
-struct Agent {
-    alive: bool,
-    told_to_end: bool,
-    jvm: Option<(TaskPath, u32)>,
-    units: VecDeque<(Unit, u32)>,
-    /// Of the first unit: tests done, and whether the next one has started.
-    done: usize,
-    started: bool,
-    /// On the way to the coordinator.
-    sent: VecDeque<AgentMessage>,
-}
-
-struct World {
-    state: State,
-    agents: BTreeMap<u32, Agent>,
-    events: Vec<RunEvent>,
+/// A simulated run.
+pub(super) struct World {
+    pub(super) scene: Scene,
+    dice: Dice,
+    pub(super) mutation: Option<Mutation>,
+    trace: bool,
+    pub(super) state: State,
+    pub(super) events: Vec<RunEvent>,
+    agents: Vec<Agent>,
+    /// Highest message number of each life, as far as this coordinator knows.
+    seen: HashMap<(u32, u32), u64>,
+    /// Lives that are over, with the news under way.
+    ends: Vec<(u32, u32)>,
     heard: Vec<(u32, AgentMessage)>,
+    pub(super) promises: Promises,
+    now_ms: u64,
+    tick_ms: u64,
+    crashes: u64,
     passed: HashSet<(TestId, Option<u32>)>,
-    promises: Promises,
-    clock: u64,
-    next_pid: u32,
-    start_fails: u8,
+    /// Tests, and those that were bad; quarantined ones aside.
+    ended: HashSet<TestId>,
+    bad: HashSet<TestId>,
+    over: bool,
+    /// The worker of the latest bad try at each test.
+    bad_at: HashMap<(TestId, Option<u32>), u32>,
+    /// What really began, by try at a unit.
+    began: HashMap<(UnitId, Attempt, u32), HashSet<TestName>>,
+    feeds: u64,
 }
 
 impl World {
-    fn new(input: &RunInput, start_fails: u8) -> Self {
-        let mut world = Self {
-            state: State::new(input, "simulated").unwrap(),
-            agents: BTreeMap::new(),
-            events: Vec::new(),
-            heard: Vec::new(),
-            passed: HashSet::new(),
-            promises: Promises::of(&input.plan),
-            clock: 0,
-            next_pid: 100,
-            start_fails,
-        };
-        world.feed(Input::Start { at_ms: 0 });
-        world
+    pub(super) fn new(seed: u64, mutation: Option<Mutation>, trace: bool) -> Self {
+        Self::of(Scene::new(seed), seed, mutation, trace)
     }
 
-    fn feed(&mut self, input: Input) {
-        self.clock += 1;
-        let (events, commands) = self.state.step(input);
-        for event in &events {
-            self.promises.see(event);
-            if let RunEvent::TestFinished { test, slice, finished, .. } = event
-                && finished.outcome == Outcome::Passed
-            {
-                self.passed.insert((test.clone(), *slice));
-            }
+    fn of(scene: Scene, seed: u64, mutation: Option<Mutation>, trace: bool) -> Self {
+        let mut dice = Dice::new(seed ^ 0x5eed);
+        let crashes = if dice.chance(500) { dice.below(4) } else { 0 };
+        Self {
+            state: State::new(&scene.input, scene.backend).unwrap(),
+            promises: Promises::of(&scene.input.plan),
+            scene,
+            dice,
+            mutation,
+            trace,
+            events: Vec::new(),
+            agents: Vec::new(),
+            seen: HashMap::new(),
+            ends: Vec::new(),
+            heard: Vec::new(),
+            now_ms: 1_000,
+            tick_ms: 2_000,
+            crashes,
+            passed: HashSet::new(),
+            ended: HashSet::new(),
+            bad: HashSet::new(),
+            over: false,
+            bad_at: HashMap::new(),
+            began: HashMap::new(),
+            feeds: 0,
         }
+    }
+
+    /// Lives the whole run.
+    pub(super) fn live(&mut self) {
+        self.feed(Input::Start { at_ms: self.now_ms });
+        for _ in 0..self.dice.skewed(0, 8_000) {
+            if self.state.is_finished() {
+                break;
+            }
+            self.something();
+        }
+        self.run_to_the_end();
+        self.check();
+    }
+
+    /// As [`State::step`], with broken rules.
+    fn step(&mut self, input: Input) -> Decision {
+        let mutation = self.mutation;
+        let decided = |state: &State, input: Input| {
+            let mut decision = decide(state, input.clone());
+            if let Some(mutation) = mutation {
+                mutation.decided(state, &input, &mut decision);
+            }
+            decision
+        };
+        self.state.step_by(input, decided, |state, event| apply(mutation, state, event))
+    }
+
+    /// The state that the events so far make.
+    pub(super) fn replayed(&self) -> State {
+        let mut state = State::new(&self.scene.input, self.scene.backend).unwrap();
+        for event in &self.events {
+            apply(self.mutation, &mut state, event);
+        }
+        state
+    }
+
+    /// Something reaches the coordinator. Returns whether that still lives afterwards.
+    fn feed(&mut self, input: Input) -> bool {
+        self.feeds += 1;
+        self.tell(|| format!("{} ms: {input:?}", input.at_ms()));
+        let (mut events, commands) = self.step(input);
+        let crashes = self.crashes > 0 && self.dice.chance(2);
+        if crashes {
+            // Some of it was written down, none of it done.
+            let kept = self.dice.below(events.len() as u64 + 1) as usize;
+            events.truncate(kept);
+        }
+        for event in &events {
+            self.tell(|| format!("    {event:?}"));
+            self.observe(event);
+        }
+        let news = !events.is_empty();
         self.events.extend(events);
+        if crashes {
+            self.crash();
+            return false;
+        }
         for command in commands {
             self.execute(command);
         }
-        self.promises.nobody_idles(&self.state);
-        let fronts = self.agents.iter().filter(|(_, agent)| agent.alive);
-        let fronts = fronts.filter_map(|(worker, agent)| Some((*worker, &agent.units.front()?.0.id)));
-        self.promises.nobody_collides(fronts);
+        if self.feeds.is_multiple_of(499) {
+            assert!(self.replayed() == self.state, "the state is not what its events make");
+        }
+        if news {
+            self.promises.nobody_idles(&self.state);
+        }
+        if self.feeds.is_multiple_of(7) {
+            self.promises.nobody_collides(self.fronts());
+        }
+        true
+    }
+
+    /// What runs, as far as the coordinator wants it to.
+    fn fronts(&self) -> impl Iterator<Item = (u32, &UnitId)> {
+        let present = |agent: &&Agent| agent.alive && self.state.life(agent.worker) == Some(agent.life);
+        self.agents.iter().filter(present).filter_map(|agent| {
+            let front = agent.hand.front()?;
+            super::heard::in_hand(&self.state, agent.worker, &front.unit.id, front.attempt)?;
+            Some((agent.worker, &front.unit.id))
+        })
+    }
+
+    fn observe(&mut self, event: &RunEvent) {
+        self.promises.see(event, &self.state);
+        let RunEvent::TestFinished { test, slice, finished, worker, .. } = event else { return };
+        let part = (test.clone(), *slice);
+        let is_bad = Verdict::from(finished.outcome).is_bad();
+        if is_bad {
+            worker.map(|worker| self.bad_at.insert(part, worker));
+        } else if finished.outcome == Outcome::Passed {
+            self.passed.insert(part);
+        }
+        if self.state.job.tests.contains_key(test) {
+            self.ended.insert(test.clone());
+            if is_bad && self.state.job.quarantine.holding(test, true).is_none() {
+                self.bad.insert(test.clone());
+            }
+        }
+        let Retries { max_failures, max_failure_rate, .. } = self.scene.input.options.retries;
+        let often = self.bad.len() as f64 > max_failure_rate * self.ended.len() as f64;
+        self.over |= max_failures > 0 && self.bad.len() as u64 >= u64::from(max_failures);
+        self.over |= often && self.ended.len() as u64 >= Retries::RATE_FROM;
     }
 
     fn execute(&mut self, command: Command) {
+        self.tell(|| format!("        {command:?}"));
         match command {
-            Command::StartWorker { worker, .. } => {
-                let hello = AgentMessage::first_hello(worker, 1, "1", "h".into(), worker);
-                let agent = Agent { alive: true, sent: [hello].into(), ..Agent::default() };
-                self.agents.insert(worker, agent);
+            Command::StartWorker { worker, life } => {
+                let earlier = self.agents.iter().filter(|agent| agent.worker == worker).map(|agent| agent.life).max();
+                assert!(earlier.is_none_or(|earlier| earlier < life), "worker {worker} lives its life {life} twice");
+                assert!(self.agents.len() < 4_000, "workers are started without end");
+                let mut agent = Agent::new(worker, life);
+                agent.dial();
+                self.agents.push(agent);
             }
-            Command::Assign { worker, unit, attempt, .. } => {
-                assert!(!unit.tests.is_empty());
-                for id in unit.test_ids() {
-                    let part = (id, unit.slice.map(|slice| slice.number));
-                    assert!(!self.passed.contains(&part), "{part:?} passed already and is run again");
+            Command::Welcome { worker } => {
+                let (epoch, rules) = (self.state.epoch(), self.scene.input.options.rules());
+                let seen = self.state.life(worker).and_then(|life| self.seen.get(&(worker, life)).copied());
+                self.say(
+                    worker,
+                    CoordinatorMessage::Welcome { protocol: VERSION, run: "r1".into(), epoch, seen, rules },
+                );
+            }
+            Command::Assign { worker, unit, attempt, fresh_jvm } => {
+                self.may_run(worker, &unit, fresh_jvm);
+                self.say(worker, CoordinatorMessage::Assign { unit, attempt, fresh_jvm });
+            }
+            Command::Drop { worker, units } => self.say(worker, CoordinatorMessage::Drop { units }),
+            Command::Finish { worker } => self.say(worker, CoordinatorMessage::Finish),
+            Command::Cancel { worker } => self.say(worker, CoordinatorMessage::Cancel),
+            Command::Kill { worker, .. } => {
+                // One that can't be reached lives on.
+                let now_ms = self.now_ms;
+                let latest = self.agents.iter_mut().rev().find(|agent| agent.worker == worker);
+                if let Some(agent) = latest.filter(|agent| agent.alive && agent.cut_until_ms <= now_ms) {
+                    agent.die();
+                    self.ends.push((agent.worker, agent.life));
                 }
-                let agent = self.agents.get_mut(&worker).unwrap();
-                if agent.alive {
-                    agent.units.push_back((unit, attempt));
-                }
             }
-            Command::Finish { worker } | Command::Cancel { worker } => {
-                self.agents.get_mut(&worker).unwrap().told_to_end = true;
-            }
-            Command::Kill { worker, .. } => self.kill(worker),
-            Command::Welcome { .. } | Command::Drop { .. } | Command::Problem { .. } => {}
+            Command::Problem { .. } => {}
         }
     }
 
-    /// The agent loses its process, and with it what it had not sent yet.
-    fn kill(&mut self, worker: u32) {
-        let Some(agent) = self.agents.get_mut(&worker).filter(|agent| agent.alive) else { return };
-        *agent = Agent::default();
-        let at_ms = self.clock;
-        self.feed(Input::WorkerEnded { worker, failure: None, at_ms });
+    /// What is handed out is to be run.
+    fn may_run(&self, worker: u32, unit: &testfleet_protocol::plan::Unit, fresh_jvm: bool) {
+        assert!(!unit.tests.is_empty());
+        let slice = unit.slice.map(|slice| slice.number);
+        let runs = self.state.job.runs();
+        let mut again = 0;
+        for id in unit.test_ids() {
+            let part = (id, slice);
+            assert!(runs > 1 || !self.passed.contains(&part), "{part:?} passed already and is run again");
+            let Some(bad_at) = self.bad_at.get(&part).filter(|_| runs == 1) else { continue };
+            again += 1;
+            assert!(!self.over, "{part:?} is tried again though too many tests are bad");
+            let isolated = self.state.units[self.state.job.unit_index[&unit.id]].isolated;
+            let others = self.state.workers.ready_count() > 1;
+            assert!(
+                *bad_at != worker || !others || isolated || unit.tests.len() > 1,
+                "{part:?} is tried again where it was bad"
+            );
+            assert!(fresh_jvm, "{part:?} is tried again in a JVM that is not its own");
+        }
+        assert!(again == 0 || again == unit.tests.len() || fresh_jvm);
     }
 
-    fn deliver(&mut self, worker: u32) -> bool {
-        let Some(message) = self.agents.get_mut(&worker).and_then(|agent| agent.sent.pop_front()) else { return false };
-        self.heard.push((worker, message.clone()));
-        let at_ms = self.clock;
-        self.feed(Input::Message { worker, message, at_ms });
+    fn say(&mut self, worker: u32, message: CoordinatorMessage) {
+        let life = self.state.life(worker);
+        let agent = self.agents.iter_mut().find(|agent| agent.worker == worker && Some(agent.life) == life);
+        // What is said to a lost connection is lost.
+        if let Some(agent) = agent.filter(|agent| agent.attached) {
+            agent.down.push_back(message);
+        }
+    }
+
+    /// The coordinator is lost, and another one goes on with what was written down.
+    fn crash(&mut self) {
+        self.tell(|| "the coordinator is lost".to_owned());
+        self.crashes -= 1;
+        self.seen.clear();
+        self.ends.clear();
+        for agent in &mut self.agents {
+            agent.cut();
+            if self.scene.backend == "local" {
+                agent.die();
+            }
+        }
+        for _ in 0..self.dice.below(300) {
+            let index = self.dice.below(self.agents.len() as u64) as usize;
+            self.work(index);
+        }
+        self.now_ms += self.dice.below(5_000);
+        self.tick_ms = self.now_ms + 1_000;
+        self.state = self.replayed();
+        let before = self.state.epoch();
+        if self.dice.chance(300) {
+            // Its last line may be torn, and whoever reads it takes what is whole.
+            let line = serde_json::to_string(&self.events).unwrap();
+            assert_eq!(serde_json::from_str::<Vec<RunEvent>>(&line).unwrap(), self.events);
+        }
+        if self.feed(Input::Resume { at_ms: self.now_ms }) {
+            let (started, now) = (before > 0, self.state.epoch());
+            assert!(now == before + 1 || !started && now == 1, "epoch {now} follows {before}");
+        }
+    }
+
+    fn work(&mut self, index: usize) -> bool {
+        let Some(agent) = self.agents.get_mut(index).filter(|agent| agent.alive) else { return false };
+        let front = agent.hand.front().map(|task| (task.unit.id.clone(), task.attempt, agent.worker));
+        match agent.work(&self.scene, &mut self.dice) {
+            Deed::Nothing => return false,
+            Deed::Something => {}
+            Deed::Began(test) => {
+                let Some(front) = front else { return true };
+                let is_new = self.began.entry(front.clone()).or_default().insert(test.clone());
+                assert!(is_new, "{test} begins twice in one try at {front:?}");
+            }
+            Deed::Died => {
+                let end = (agent.worker, agent.life);
+                self.ends.push(end);
+            }
+        }
         true
     }
 
-    /// The agent's JVM dies, in the middle of a unit or between two.
-    fn kill_jvm(&mut self, worker: u32) {
-        let Some(agent) = self.agents.get_mut(&worker) else { return };
-        let Some((task, pid)) = agent.jvm.take() else { return };
-        let running = agent.units.front().filter(|(unit, _)| unit.task == task).cloned();
-        if running.is_some() {
-            agent.units.pop_front();
-        }
-        (agent.done, agent.started) = (0, false);
-        let unit = running.map(|(unit, attempt)| UnitAttempt { unit: unit.id, attempt });
-        let reason = "killed by signal 9 (SIGKILL)".to_owned();
-        agent.sent.push_back(AgentMessage::JvmDied {
-            task,
-            pid: Some(pid),
-            unit,
-            reason,
-            was_ready: true,
-            cause: DeathCause::Died,
-            evidence: Vec::new(),
-            blamed: Vec::new(),
-        });
-    }
-
-    /// The agent does the next thing that an agent does. Returns whether there was one.
-    fn work(&mut self, worker: u32, dice: u8) -> bool {
-        let start_fails = self.start_fails;
-        let Some(agent) = self.agents.get_mut(&worker).filter(|agent| agent.alive) else { return false };
-        if agent.told_to_end && agent.sent.is_empty() {
-            self.kill(worker);
-            return true;
-        }
-        let Some((unit, attempt)) = agent.units.front().cloned() else { return false };
-        if agent.jvm.as_ref().is_none_or(|(task, _)| *task != unit.task) {
-            if start_fails > 0 && unit.task.0 == ":m1:test" {
-                agent.units.pop_front();
-                agent.jvm = None;
-                let tried = Some(UnitAttempt { unit: unit.id, attempt });
-                let reason = "exit code 1".to_owned();
-                let message = AgentMessage::JvmDied {
-                    task: unit.task,
-                    pid: None,
-                    unit: tried,
-                    reason,
-                    was_ready: false,
-                    cause: DeathCause::Died,
-                    evidence: Vec::new(),
-                    blamed: Vec::new(),
-                };
-                agent.sent.push_back(message);
-                return true;
-            }
-            self.next_pid += 1;
-            agent.jvm = Some((unit.task.clone(), self.next_pid));
-            agent.sent.push_back(AgentMessage::JvmStarted { task: unit.task, pid: self.next_pid });
-            return true;
-        }
-        let message = match (unit.tests.get(agent.done), agent.started) {
-            (Some(test), false) => {
-                agent.started = true;
-                AgentMessage::TestStarted { unit: unit.id, attempt, test: test.clone() }
-            }
-            (Some(test), true) if dice.is_multiple_of(5) => AgentMessage::InvocationFinished {
-                unit: unit.id,
-                attempt,
-                test: test.clone(),
-                invocation: Invocation { id: format!("#{dice}"), name: "one".into() },
-                finished: finished(Outcome::Passed),
-            },
-            (Some(_), true) if dice.is_multiple_of(7) => {
-                // The framework forgets about this one.
-                agent.done += 1;
-                agent.started = false;
-                return true;
-            }
-            (Some(test), true) => {
-                agent.done += 1;
-                agent.started = false;
-                let outcome = if dice.is_multiple_of(3) { Outcome::Failed } else { Outcome::Passed };
-                AgentMessage::TestFinished { unit: unit.id, attempt, test: test.clone(), finished: finished(outcome) }
-            }
-            (None, _) => {
-                agent.units.pop_front();
-                agent.done = 0;
-                AgentMessage::UnitFinished { unit: unit.id, attempt, failures: Vec::new() }
-            }
+    /// The next thing that an agent said reaches the coordinator.
+    fn deliver_up(&mut self, index: usize) -> bool {
+        let (at_ms, state) = (self.now_ms, &self.state);
+        let Some(agent) = self.agents.get_mut(index).filter(|agent| agent.alive && agent.cut_until_ms <= at_ms) else {
+            return false;
         };
-        agent.sent.push_back(message);
+        let (worker, life) = (agent.worker, agent.life);
+        if !agent.connected {
+            agent.dial();
+            return true;
+        }
+        let Some((seq, message)) = agent.up.pop_front() else { return false };
+        if state.life(worker) != Some(life) {
+            // It was given up: it is told to end.
+            agent.die();
+            return true;
+        }
+        if matches!(message, AgentMessage::Hello { .. }) {
+            agent.attached = true;
+        }
+        let seen = self.seen.entry((worker, life)).or_default();
+        if seq > 0 && seq <= *seen {
+            return true;
+        }
+        *seen = seq.max(*seen);
+        if seq == 0 && *seen == 0 {
+            // Nothing is known of what this life said before.
+            self.seen.remove(&(worker, life));
+        }
+        self.heard.push((worker, message.clone()));
+        if let AgentMessage::UnitFinished { unit, attempt, .. } = &message {
+            self.ends_well(worker, unit, *attempt);
+        }
+        if self.feed(Input::Message { worker, message, at_ms }) && seq > 0 {
+            self.say(worker, CoordinatorMessage::Ack { seq });
+        }
         true
+    }
+
+    /// What ran in a try that comes to its own end was written down, or is with this message: nothing ran for nothing.
+    fn ends_well(&self, worker: u32, unit: &UnitId, attempt: Attempt) {
+        let Some(held) = super::heard::in_hand(&self.state, worker, unit, attempt) else { return };
+        let names = &self.state.job.units[held.unit].tests;
+        for test in self.began.get(&(unit.clone(), attempt, worker)).into_iter().flatten() {
+            let open = held.due.iter().any(|due| names[*due] == *test);
+            assert!(!open || held.running.contains_key(test), "{test} ran and nobody knows");
+        }
+    }
+
+    fn deliver_down(&mut self, index: usize) -> bool {
+        let Some(agent) = self.agents.get_mut(index).filter(|agent| agent.alive) else { return false };
+        let heard = agent.cut_until_ms <= self.now_ms && agent.hear();
+        if heard && !agent.alive {
+            let end = (agent.worker, agent.life);
+            self.ends.push(end);
+        }
+        heard
+    }
+
+    fn end_is_noticed(&mut self) -> bool {
+        let Some((worker, life)) = self.ends.pop() else { return false };
+        if self.state.life(worker) == Some(life) {
+            self.feed(Input::WorkerEnded { worker, failure: None, at_ms: self.now_ms });
+        }
+        true
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.now_ms += ms;
+        let now_ms = self.now_ms;
+        self.agents.iter_mut().filter(|agent| agent.alive).for_each(|agent| agent.alive(now_ms));
+        while self.tick_ms <= self.now_ms {
+            let at_ms = self.tick_ms;
+            self.tick_ms += 1_000;
+            self.feed(Input::Tick { at_ms, late_ms: 0 });
+        }
     }
 
     /// One thing that happens, chosen by the dice.
-    fn chance(&mut self, action: u8, dice: u8) {
-        let workers: Vec<_> = self.agents.keys().copied().collect();
-        let Some(&worker) = workers.get(usize::from(dice) % workers.len().max(1)) else { return };
-        let at_ms = self.clock;
-        match action {
-            0..=39 => {
-                self.work(worker, dice);
+    fn something(&mut self) {
+        let ms = self.dice.below(12);
+        self.pass(ms);
+        let index = self.dice.below(self.agents.len() as u64) as usize;
+        let at_ms = self.now_ms;
+        let alive = self.agents.get(index).is_some_and(|agent| agent.alive);
+        match self.dice.below(2_000) {
+            0..900 => {
+                self.work(index);
             }
-            40..=79 => {
-                self.deliver(worker);
+            900..1_500 => {
+                self.deliver_up(index);
             }
-            80..=84 => self.kill_jvm(worker),
-            85..=88 => self.kill(worker),
-            89..=92 => {
-                if let Some((from, message)) = self.heard.get(usize::from(dice)).cloned() {
-                    self.feed(Input::Message { worker: from, message, at_ms });
+            1_500..1_900 => {
+                self.deliver_down(index);
+            }
+            1_900..1_940 => {
+                self.end_is_noticed();
+            }
+            1_940..1_960 => {
+                let old = self.dice.below(self.heard.len() as u64) as usize;
+                if let Some((worker, message)) = self.heard.get(old).cloned() {
+                    let known = self.state.life(worker).is_some();
+                    if known && !matches!(message, AgentMessage::Hello { .. } | AgentMessage::Alive) {
+                        self.feed(Input::Message { worker, message, at_ms });
+                    }
                 }
             }
-            93 => {
-                if let Some(agent) = self.agents.get_mut(&worker) {
-                    agent.sent.make_contiguous().reverse();
+            1_960..1_970 if alive => self.agents[index].cut(),
+            1_970..1_976 if alive => {
+                let ms = self.dice.below(25_000);
+                self.agents[index].cut();
+                self.agents[index].cut_until_ms = at_ms + ms;
+            }
+            1_976..1_984 if alive => self.agents[index].kill_jvm(DeathCause::Died),
+            1_984..1_988 if alive => {
+                self.agents[index].die();
+                // Whoever starts an agent notices when it says nothing at all.
+                if self.dice.chance(700)
+                    || self.state.workers.get(self.agents[index].worker).is_some_and(|known| known.life == Life::Asked)
+                {
+                    self.ends.push((self.agents[index].worker, self.agents[index].life));
                 }
             }
-            94 => {
-                let message = AgentMessage::TestFinished {
-                    unit: UnitId(format!("u{dice}")),
-                    attempt: 1,
-                    test: name("Nobody", 1),
-                    finished: finished(Outcome::Passed),
-                };
-                self.feed(Input::Message { worker, message, at_ms });
+            1_988..1_991 if alive => self.agents[index].hand_back(),
+            1_991 => {
+                let late_ms = self.dice.below(100_000);
+                self.now_ms += late_ms;
+                self.tick_ms = self.now_ms + 1_000;
+                self.feed(Input::Tick { at_ms: self.now_ms, late_ms: late_ms.max(1) });
             }
-            95 => {
-                let output = AgentMessage::Output { unit: None, test: None, stream: Stream::Stdout, text: "x".into() };
-                self.feed(Input::Message { worker: worker + 40, message: output, at_ms });
+            1_992 if self.dice.chance(5) => {
+                self.feed(Input::Cancel { at_ms });
             }
-            96 => self.feed(Input::WorkerEnded { worker: worker + u32::from(dice), failure: None, at_ms }),
-            97 if dice == 0 => self.feed(Input::Cancel { at_ms }),
             _ => {}
         }
     }
 
-    /// From here on nothing goes wrong: everything runs to its end.
+    /// From here on nothing goes wrong but what tests do themselves: everything runs to its end.
     fn run_to_the_end(&mut self) {
-        for round in 0..100_000_u32 {
+        self.crashes = 0;
+        self.agents.iter_mut().for_each(|agent| agent.cut_until_ms = 0);
+        let mut still = 0;
+        let mut told = 0;
+        for _ in 0..60_000_u32 {
             if self.state.is_finished() {
                 return;
             }
-            let workers: Vec<_> = self.agents.keys().copied().collect();
             let mut moved = false;
-            for worker in workers {
-                moved |= self.deliver(worker);
-                moved |= self.work(worker, 1);
+            for index in 0..self.agents.len() {
+                for _ in 0..2 {
+                    moved |= self.deliver_up(index);
+                    moved |= self.deliver_down(index);
+                }
+                moved |= self.work(index);
             }
-            assert!(moved, "nothing moves in round {round}: {:?}", self.events.last());
+            while self.end_is_noticed() {}
+            self.pass(if moved { 10 } else { 1_000 });
+            // That somebody is still there is no news.
+            let news = |event: &&RunEvent| !matches!(event, RunEvent::LeaseRenewed { .. });
+            still = if self.events[told..].iter().any(|event| news(&event)) { 0 } else { still + 1 };
+            told = self.events.len();
+            assert!(still < 500, "nothing moves: {:?}", self.events.last());
         }
-        panic!("the queue does not drain");
+        panic!("the queue does not drain: {:?}", self.events.last());
     }
 
-    fn check(&self, input: &RunInput) {
-        let mut verdicts: HashMap<&TestId, Verdict> = HashMap::new();
-        for event in &self.events {
-            if let RunEvent::TestVerdict { test, verdict, reason } = event {
-                assert!(verdicts.insert(test, *verdict).is_none(), "{test} has two verdicts");
-                let explained = reason.as_ref().is_some_and(|reason| !reason.is_empty());
-                assert!(explained || *verdict != Verdict::Lost, "{test} is lost without a reason");
-            }
+    fn tell(&self, what: impl FnOnce() -> String) {
+        if self.trace {
+            use std::io::Write;
+            let _ = writeln!(std::io::stderr(), "{}", what());
         }
-        for unit in &input.plan.units {
-            for test in unit.test_ids() {
-                assert!(verdicts.contains_key(&test), "{test} has no verdict");
-                if unit.slice.is_none() {
-                    let expected = if unit.reused.is_some() { Verdict::Reused } else { Verdict::Passed };
-                    let well = self.passed.contains(&(test.clone(), None)) || unit.reused.is_some();
-                    assert_eq!(well, verdicts[&test] == expected, "{test}");
-                }
-            }
-        }
-        self.promises.nothing_came_between();
-        assert!(self.state.waiting.is_at_rest(), "something waits or is held at the end");
-        let Some(RunEvent::RunFinished { counts, cancelled, verdict, .. }) = self.events.last() else {
-            panic!("the last event is {:?}", self.events.last());
-        };
-        assert_eq!(*verdict, self.promises.worst(&input.plan));
-        assert_eq!(counts.values().sum::<u64>(), verdicts.len() as u64);
-        assert_eq!(*cancelled, self.state.cancelled);
-        assert_eq!(self.events.iter().filter(|event| matches!(event, RunEvent::RunFinished { .. })).count(), 1);
-        self.assignments_end_once();
-        let mut replayed = State::new(input, "simulated").unwrap();
-        for event in &self.events {
-            let line = serde_json::to_string(event).unwrap();
-            replayed.apply(&serde_json::from_str(&line).unwrap());
-        }
-        assert_eq!(replayed, self.state);
-    }
-
-    /// Every assignment ends exactly once, and each try at a test at most once.
-    fn assignments_end_once(&self) {
-        let mut open = HashSet::new();
-        let mut tries = HashSet::new();
-        for event in &self.events {
-            match event {
-                RunEvent::UnitAssigned { unit, worker, attempt, .. } => {
-                    assert!(open.insert((unit, worker, attempt)), "{unit:?} is assigned twice in try {attempt}");
-                }
-                RunEvent::UnitFinished { unit, worker, attempt, .. } => {
-                    assert!(open.remove(&(unit, worker, attempt)), "{unit:?} ends twice in try {attempt}");
-                }
-                RunEvent::TestFinished { test, slice, attempt, .. } => {
-                    assert!(tries.insert((test, slice, attempt)), "{test} ends twice in try {attempt}");
-                }
-                _ => {}
-            }
-        }
-        assert!(open.is_empty(), "without an end: {open:?}");
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
-
-    #[test]
-    fn promises_hold_whatever_happens(
-        shape in shapes(),
-        workers in 1_u32..4,
-        start_fails in 0_u8..2,
-        chances in prop::collection::vec((0_u8..98, any::<u8>()), 0..250),
-    ) {
-        let input = input_of(plan_of(&shape), Queue::Dynamic, workers);
-        let mut world = World::new(&input, start_fails);
-        for (action, dice) in chances {
-            world.chance(action, dice);
-        }
-        world.run_to_the_end();
-        world.check(&input);
-    }
-
-    #[test]
-    fn promises_hold_for_special_units(
-        shape in prop::collection::vec(((0_u8..3, 1_usize..4, prop_oneof![0_u64..50, 50_u64..400, 1_000_u64..90_000]), traits()), 0..14),
-        workers in 1_u32..5,
-        start_fails in 0_u8..6,
-        chances in prop::collection::vec((0_u8..98, any::<u8>()), 0..300),
-    ) {
-        let input = input_of(special_plan(&shape), Queue::Dynamic, workers);
-        let mut world = World::new(&input, u8::from(start_fails == 1));
-        for (action, dice) in chances {
-            world.chance(action, dice);
-        }
-        world.run_to_the_end();
-        world.check(&input);
-    }
-
-    #[test]
-    fn one_worker_runs_special_units_in_a_fixed_order(
-        shape in prop::collection::vec(((0_u8..3, 1_usize..4, 0_u64..400), traits()), 0..14),
-        chances in prop::collection::vec((0_u8..98, any::<u8>()), 0..100),
-        part in any::<prop::sample::Index>(),
-    ) {
-        let mut plan = special_plan(&shape);
-        plan.units.iter_mut().for_each(|unit| {
-            unit.reused = None;
-            unit.together = None;
-            unit.locks.clear();
-        });
-        // Some slices of a test may be missing.
-        let ids: Vec<_> = plan.units.iter().map(|unit| unit.id.clone()).collect();
-        let ids = ids[ids.len() - if ids.is_empty() { 0 } else { part.index(ids.len()) + 1 }..].to_vec();
-        let queue = Queue::Fixed(ids.clone());
-        plan.units.retain(|unit| ids.contains(&unit.id));
-        let input = input_of(plan, queue, 1);
-        let mut world = World::new(&input, 0);
-        for (action, dice) in chances {
-            world.chance(action, dice);
-        }
-        world.run_to_the_end();
-        world.check(&input);
-    }
-
-    #[test]
-    fn a_fixed_order_is_kept(shape in shapes(), order in any::<prop::sample::Index>()) {
-        let plan = plan_of(&shape);
-        let mut ids: Vec<_> = plan.units.iter().map(|unit| unit.id.clone()).collect();
-        if !ids.is_empty() {
-            let turn = order.index(ids.len());
-            ids.rotate_left(turn);
-        }
-        let input = input_of(plan, Queue::Fixed(ids.clone()), 1);
-        let mut world = World::new(&input, 0);
-        world.run_to_the_end();
-        world.check(&input);
-        let ran: Vec<_> = super::units_run_by(&world.events, 1).into_iter().map(|ran| ran.unit).collect();
-        prop_assert_eq!(ran, ids);
-    }
-
-    #[test]
-    fn after_a_cancel_what_has_no_result_is_lost(shape in shapes(), before in prop::collection::vec(0_u8..80, 0..60)) {
-        let input = input_of(plan_of(&shape), Queue::Dynamic, 2);
-        let mut world = World::new(&input, 0);
-        for (dice, action) in before.into_iter().enumerate() {
-            world.chance(action, dice as u8);
-        }
-        let known = world.events.iter().filter(|event| matches!(event, RunEvent::TestVerdict { .. })).count();
-        world.feed(Input::Cancel { at_ms: 1 });
-        world.run_to_the_end();
-        world.check(&input);
-        let later = world.events.iter().filter(|event| matches!(event, RunEvent::TestVerdict { .. })).skip(known);
-        for event in later {
-            let RunEvent::TestVerdict { verdict, reason, .. } = event else { unreachable!() };
-            prop_assert_eq!((*verdict, reason.as_deref()), (Verdict::Lost, Some("cancelled")));
-        }
+fn apply(mutation: Option<Mutation>, state: &mut State, event: &RunEvent) {
+    state.apply(event);
+    if let Some(mutation) = mutation {
+        mutation.applied(state, event);
     }
 }

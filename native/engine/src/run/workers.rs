@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use testfleet_protocol::event::Attempt;
 use testfleet_protocol::test::TestName;
 
-/// How often a worker is started under one number: once, and again after each of three losses.
-const STARTS_PER_WORKER: u32 = 4;
+/// How often in a row a worker is started under one number without any test completed in between. What completes is
+/// bounded, so the starts are as well.
+const STARTS_WITHOUT_RESULT: u32 = 4;
 
 /// Where a worker's life stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub(super) enum Life {
     Asked,
     /// Takes units.
     Ready,
+    /// Was there when the run's coordinator was lost; it may come back to the next one, with what it has in hand.
+    Away,
     /// Gone.
     Ended,
 }
@@ -25,10 +28,20 @@ pub(super) struct WorkerState {
     pub(super) life: Life,
     /// How often it was started.
     pub(super) starts: u32,
+    /// How often in a row without a test that completed there.
+    pub(super) fruitless: u32,
+    /// When it was last heard, as far as events tell.
+    pub(super) heard_ms: u64,
+    /// Why it has to end, if it said so; it gets nothing more.
+    pub(super) leaving: Option<String>,
+    /// Whether its JVM died and what that ran is still in its hands.
+    pub(super) jvm_died: bool,
     /// Whether another start can't help.
     pub(super) hopeless: bool,
-    /// Why it ended when it should not have.
+    /// Why it ended, if something said so.
     pub(super) failure: Option<String>,
+    /// Whether it ended when it should not have.
+    pub(super) lost: bool,
     /// Index of the profile of its JVM, or of the last one in its hands.
     pub(super) profile: Option<usize>,
     /// Process id of its JVM.
@@ -44,6 +57,13 @@ pub(super) struct Held {
     pub(super) attempt: Attempt,
     /// How many tests it was given with.
     pub(super) given: usize,
+    /// Those of them that have not ended in this try.
+    pub(super) due: BTreeSet<usize>,
+    /// Whether nothing else may be at the worker.
+    pub(super) solo: bool,
+    /// Whether the worker has it for certain. Unknown once it said hello again without naming it: then either its end is on
+    /// the way, or it never got it.
+    pub(super) confirmed: bool,
     /// Of the whole unit.
     pub(super) estimate_ms: u64,
     /// Whether it belongs together with others.
@@ -60,6 +80,8 @@ pub(super) struct Workers {
     all: BTreeMap<u32, WorkerState>,
     /// Those that have not ended.
     live: u64,
+    /// Those of them that take units.
+    ready: u64,
     /// How many of them serve each profile.
     servers: Vec<u64>,
     /// Those that are ready and have empty hands.
@@ -74,6 +96,7 @@ pub(super) struct Workers {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Tally {
     lives: bool,
+    ready: bool,
     idle: bool,
     again: bool,
     profile: Option<usize>,
@@ -81,13 +104,19 @@ struct Tally {
 }
 
 impl WorkerState {
+    /// Whether it takes units.
+    pub(super) fn is_ready(&self) -> bool {
+        self.life == Life::Ready && self.leaving.is_none()
+    }
+
     fn tally(&self) -> Tally {
         let lives = self.life != Life::Ended;
-        let ready = self.life == Life::Ready;
+        let ready = self.is_ready();
         Tally {
             lives,
+            ready,
             idle: ready && self.hand.is_empty(),
-            again: !lives && !self.hopeless && self.starts < STARTS_PER_WORKER,
+            again: !lives && !self.hopeless && self.fruitless < STARTS_WITHOUT_RESULT,
             profile: self.profile.filter(|_| lives),
             room: self.profile.filter(|_| ready).and_then(|profile| Some((profile, self.waiting_ms()?))),
         }
@@ -96,7 +125,7 @@ impl WorkerState {
     /// The estimate of what waits behind the unit that runs, and of a quarter of that unit, if more may wait there. Nothing comes between units that
     /// belong together, nor behind them: one that has to be tried again follows the others at once.
     fn waiting_ms(&self) -> Option<u64> {
-        let may = self.hand.len() <= PREFETCH_UNITS && !self.hand.back()?.bound;
+        let may = self.hand.len() <= PREFETCH_UNITS && self.hand.back().is_some_and(|last| !last.bound && !last.solo);
         // What is stuck behind a long unit may be the last of all; the longer a unit, the less a round trip after it matters.
         let runs_ms = self.hand.front()?.estimate_ms / 4;
         may.then(|| self.hand.iter().skip(1).map(|held| held.estimate_ms).fold(runs_ms, u64::saturating_add))
@@ -108,6 +137,7 @@ impl Workers {
         Self {
             all: BTreeMap::new(),
             live: 0,
+            ready: 0,
             servers: vec![0; profiles],
             idle: BTreeSet::new(),
             again: BTreeSet::new(),
@@ -116,12 +146,17 @@ impl Workers {
     }
 
     /// A worker was asked for, for the first time or again.
-    pub(super) fn started(&mut self, number: u32) {
+    pub(super) fn started(&mut self, number: u32, at_ms: u64) {
         self.all.entry(number).or_insert_with(|| WorkerState {
             life: Life::Ended,
             starts: 0,
+            fruitless: 0,
+            heard_ms: 0,
+            leaving: None,
+            jvm_died: false,
             hopeless: true,
             failure: None,
+            lost: false,
             profile: None,
             jvm: None,
             hand: VecDeque::new(),
@@ -130,6 +165,10 @@ impl Workers {
             worker.life = Life::Asked;
             worker.hopeless &= worker.starts > 0;
             worker.starts += 1;
+            worker.fruitless += 1;
+            worker.heard_ms = at_ms;
+            worker.leaving = None;
+            worker.jvm_died = false;
         });
     }
 
@@ -158,6 +197,9 @@ impl Workers {
         let count = |count: &mut u64| if there { *count += 1 } else { *count -= 1 };
         if tally.lives {
             count(&mut self.live);
+        }
+        if tally.ready {
+            count(&mut self.ready);
         }
         if let Some(profile) = tally.profile {
             count(&mut self.servers[profile]);
@@ -202,6 +244,18 @@ impl Workers {
     /// How many have not ended.
     pub(super) fn live_count(&self) -> u64 {
         self.live
+    }
+
+    /// How many take units.
+    pub(super) fn ready_count(&self) -> u64 {
+        self.ready
+    }
+
+    /// A worker was heard. No look-up depends on that.
+    pub(super) fn heard(&mut self, number: u32, at_ms: u64) {
+        if let Some(worker) = self.all.get_mut(&number) {
+            worker.heard_ms = worker.heard_ms.max(at_ms);
+        }
     }
 
     /// How many of these serve each profile.

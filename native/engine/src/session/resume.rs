@@ -90,10 +90,11 @@ fn open(context: &mut Context<'_>, mut dir: RunDir) -> Result<Unfinished> {
     Ok(Unfinished { dir, plan, bundle, before, recorded })
 }
 
-/// Leaves out what a cancel made of the tests that had no result yet: they are open again.
+/// Leaves out what a cancel or a time-out made of the tests that had no result yet: they are open again.
 fn unfinished_part(mut recorded: Recorded) -> Result<Recorded> {
     // What came before an earlier resume was cut then.
-    let cancel = recorded.events.iter().position(|event| matches!(event, RunEvent::CancelRequested { .. }));
+    let ends = |event: &RunEvent| matches!(event, RunEvent::CancelRequested { .. } | RunEvent::RunTimedOut { .. });
+    let cancel = recorded.events.iter().position(ends);
     if let Some(cancel) = cancel {
         recorded.truncate(cancel);
     }

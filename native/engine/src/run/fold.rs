@@ -1,0 +1,384 @@
+//! What each event changes.
+
+use super::job::{Planned, TestPlace};
+use super::state::{Settled, State, Stop};
+use super::tries::{Judgement, LOSSES_UNTIL_ALONE, Policy};
+use super::workers::{Held, Life};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use testfleet_protocol::event::{Attempt, RunEvent};
+use testfleet_protocol::plan::UnitId;
+use testfleet_protocol::test::{Finished, Outcome, TestId, Verdict};
+use testfleet_protocol::{Failure, FailureCode};
+
+impl State {
+    /// Takes in one event. Events that name what the run does not know change nothing.
+    pub fn apply(&mut self, event: &RunEvent) {
+        match event {
+            // What happens while a unit runs calls for nothing.
+            RunEvent::TestStarted { test, unit, worker, at_ms, .. } => {
+                self.workers.heard(*worker, *at_ms);
+                if let Some(held) = self.held_mut(*worker, unit) {
+                    held.running.insert(test.name.clone(), *at_ms);
+                }
+                return;
+            }
+            RunEvent::InvocationFinished { test, worker, attempt, slice, invocation, .. } => {
+                let place = self.job.place(test, *slice);
+                let of_unit = |held: &&mut Held| place.is_none_or(|(unit, _)| unit == held.unit);
+                let mut hand = self.workers.hand_mut(*worker).filter(|held| held.attempt == *attempt);
+                if let Some(held) = hand.find(of_unit) {
+                    held.invocations.insert((test.name.clone(), invocation.id.clone()));
+                }
+                return;
+            }
+            RunEvent::TestFinished { test, worker, slice, finished, .. } => {
+                return self.test_finished(test, *worker, *slice, finished);
+            }
+            RunEvent::SliceLost { test, slice, reason } => {
+                if let Some(place) = self.job.place(test, Some(*slice)) {
+                    self.first_end(place, true);
+                    self.close(place, (Verdict::Lost, Some(reason.clone())));
+                }
+                return;
+            }
+            RunEvent::TestVerdict { test, verdict, .. } => return self.judged(test, *verdict),
+            RunEvent::LeaseRenewed { worker, at_ms } => return self.workers.heard(*worker, *at_ms),
+            RunEvent::Output { .. } | RunEvent::FileStored { .. } => return,
+            RunEvent::RunStarted { at_ms, .. } => {
+                self.started = true;
+                self.epoch = 1;
+                self.since_ms = *at_ms;
+            }
+            RunEvent::RunResumed { epoch, at_ms } => self.resumed(*epoch, *at_ms),
+            RunEvent::WorkerStarted { worker, at_ms, .. } => self.workers.started(*worker, *at_ms),
+            RunEvent::WorkerReady { worker, at_ms, .. } => {
+                self.workers.heard(*worker, *at_ms);
+                self.workers.change(*worker, |worker| {
+                    worker.life = Life::Ready;
+                    worker.hand.iter_mut().for_each(|held| held.confirmed = false);
+                });
+            }
+            RunEvent::WorkerLeaving { worker, reason, at_ms } => {
+                self.workers.heard(*worker, *at_ms);
+                self.workers.change(*worker, |worker| worker.leaving = Some(reason.clone()));
+                self.waiting.worker_gone(*worker);
+            }
+            RunEvent::WorkerEnded { worker, failure, .. } => self.worker_ended(*worker, failure.as_ref()),
+            RunEvent::JvmStarted { worker, task, pid, at_ms } => {
+                self.workers.heard(*worker, *at_ms);
+                self.proven.insert(task.clone());
+                self.workers.change(*worker, |worker| {
+                    worker.jvm = Some(*pid);
+                    worker.jvm_died = false;
+                });
+            }
+            RunEvent::JvmDied { worker, at_ms, .. } => {
+                self.workers.heard(*worker, *at_ms);
+                self.workers.change(*worker, |worker| {
+                    worker.jvm = None;
+                    worker.jvm_died = true;
+                });
+            }
+            RunEvent::UnitAssigned { unit, worker, attempt, .. } => {
+                if let Some(&unit) = self.job.unit_index.get(unit) {
+                    self.assigned(unit, *worker, *attempt);
+                }
+            }
+            RunEvent::UnitFinished { unit, worker, at_ms, .. } => {
+                self.workers.heard(*worker, *at_ms);
+                if let Some(&unit) = self.job.unit_index.get(unit) {
+                    self.unit_finished(unit, *worker);
+                }
+            }
+            RunEvent::CancelRequested { .. } => self.stop = self.stop.or(Some(Stop::Cancelled)),
+            RunEvent::RunTimedOut { limit_ms, .. } => self.stop = self.stop.or(Some(Stop::TimedOut(*limit_ms))),
+            RunEvent::RunFinished { .. } => self.finished = true,
+        }
+        self.settled = Settled::No;
+    }
+
+    /// Whoever was there may come back; what they missed is not their fault.
+    fn resumed(&mut self, epoch: u64, at_ms: u64) {
+        self.epoch = epoch;
+        self.since_ms = at_ms;
+        self.stop = None;
+        let all: Vec<_> = self.workers.all().map(|(number, _)| number).collect();
+        for number in all {
+            self.workers.heard(number, at_ms);
+            self.workers.change(number, |worker| {
+                if worker.life != Life::Ended {
+                    worker.life = Life::Away;
+                }
+                worker.fruitless = 0;
+                worker.hopeless = false;
+            });
+        }
+    }
+
+    fn worker_ended(&mut self, number: u32, failure: Option<&Failure>) {
+        self.workers.change(number, |worker| {
+            worker.life = Life::Ended;
+            worker.jvm = None;
+            worker.jvm_died = false;
+            worker.profile = None;
+            worker.failure = failure
+                .map(|failure| {
+                    std::iter::once(&failure.message).chain(&failure.causes).cloned().collect::<Vec<_>>().join(": ")
+                })
+                .or(worker.leaving.take());
+            worker.lost = failure.is_some();
+            worker.hopeless |= failure.is_some_and(|failure| failure.code == FailureCode::ProtocolVersion);
+        });
+        self.waiting.worker_gone(number);
+    }
+
+    fn assigned(&mut self, unit: usize, number: u32, attempt: Attempt) {
+        if !self.workers.known(number) {
+            return;
+        }
+        if let Some(held) = self.workers.hand_mut(number).find(|held| held.unit == unit && held.attempt == attempt) {
+            held.confirmed = true;
+            return;
+        }
+        let state = &mut self.units[unit];
+        let due = state.due(self.job.runs());
+        state.attempt = attempt;
+        state.holder = Some(number);
+        let held = Held {
+            unit,
+            attempt,
+            given: due.tests.len(),
+            due: due.tests.into_iter().collect(),
+            solo: due.solo,
+            confirmed: true,
+            estimate_ms: self.job.units[unit].estimate_ms,
+            bound: self.job.chain_of[unit].is_some(),
+            running: BTreeMap::new(),
+            invocations: BTreeSet::new(),
+        };
+        let profile = self.job.profile_of[unit];
+        self.waiting.given(unit, number);
+        self.workers.change(number, |worker| {
+            worker.hand.push_back(held);
+            worker.profile = Some(profile);
+        });
+        self.in_hand += 1;
+    }
+
+    fn test_finished(&mut self, test: &TestId, worker: Option<u32>, slice: Option<u32>, finished: &Finished) {
+        let place = self.job.place(test, slice);
+        let mut ran = false;
+        if let Some(number) = worker {
+            for held in self.workers.hand_mut(number) {
+                if place.is_none_or(|(unit, _)| unit == held.unit) && self.job.units[held.unit].task == test.task {
+                    ran |= held.running.remove(&test.name).is_some();
+                    if let Some((_, index)) = place {
+                        held.due.remove(&index);
+                    }
+                }
+            }
+            if finished.outcome != Outcome::Errored && self.workers.get(number).is_some_and(|known| known.fruitless > 0)
+            {
+                self.workers.change(number, |worker| worker.fruitless = 0);
+            }
+        }
+        let verdict = Verdict::from(finished.outcome);
+        let Some(place) = place else {
+            if !self.unplanned.contains_key(test) {
+                let reason = finished.reason.clone().filter(|_| finished.outcome == Outcome::Errored);
+                self.to_tell.insert(test.clone(), (verdict, reason));
+                self.settled.verdicts();
+            }
+            return;
+        };
+        let (unit, index) = place;
+        if self.units[unit].verdicts[index].is_some() {
+            return;
+        }
+        self.first_end(place, verdict.is_bad());
+        let policy = self.policy();
+        if let Some(judgement) = self.units[unit].ended(index, finished, worker, ran, policy) {
+            self.close(place, judgement);
+        }
+    }
+
+    /// Which tries are followed by another, as things stand.
+    pub(super) fn policy(&self) -> Policy {
+        let max_retries = self.job.max_retries();
+        Policy { retries: if self.limits.over { 0 } else { max_retries }, max_retries, runs: self.job.runs() }
+    }
+
+    /// A try at a test ended, or it was given up. The first end of each test, and its first bad one, count for the limits.
+    fn first_end(&mut self, place: TestPlace, bad: bool) {
+        if self.job.max_retries() == 0 {
+            return;
+        }
+        let id = self.job.test_id(place);
+        let (ended, bad) = match self.job.tests.get(&id) {
+            Some(Planned::Sliced(sliced)) => {
+                let known = &mut self.sliced[*sliced];
+                let first = !std::mem::replace(&mut known.has_ended, true);
+                let first_bad = bad && !std::mem::replace(&mut known.was_bad, true);
+                (u64::from(first), u64::from(first_bad))
+            }
+            _ => {
+                let unit = &self.units[place.0];
+                if unit.verdicts[place.1].is_some() {
+                    return;
+                }
+                (u64::from(!unit.was_tried(place.1)), u64::from(bad && unit.bad_tries(place.1) == 0))
+            }
+        };
+        let bad = if self.job.quarantine.holding(&id, true).is_some() { 0 } else { bad };
+        if self.limits.count(ended, bad, &self.job.options.retries) {
+            self.no_more_retries();
+        }
+    }
+
+    /// What waits for another try gets its verdict. Tries that run are still waited for.
+    fn no_more_retries(&mut self) {
+        let mut over = Vec::new();
+        for (index, unit) in self.units.iter().enumerate().filter(|(_, unit)| !unit.tries.is_empty()) {
+            let held = unit.holder.and_then(|worker| self.workers.get(worker));
+            let held = held.and_then(|worker| worker.hand.iter().find(|held| held.unit == index));
+            let runs = |test: &usize| held.is_some_and(|held| held.due.contains(test));
+            for test in unit.open().filter(|test| unit.bad_tries(*test) > 0 && !runs(test)) {
+                over.extend(unit.so_far(test, 1).map(|judgement| ((index, test), judgement)));
+            }
+        }
+        over.into_iter().for_each(|(place, judgement)| self.close(place, judgement));
+    }
+
+    /// Nothing more is awaited of this test, or slice, in its unit.
+    pub(super) fn close(&mut self, (unit, index): TestPlace, (verdict, reason): Judgement) {
+        let state = &mut self.units[unit];
+        if state.verdicts[index].is_some() {
+            return;
+        }
+        state.verdicts[index] = Some(verdict);
+        state.missing -= 1;
+        self.settled.verdicts();
+        if state.missing == 0 && self.waiting.holds(unit) {
+            self.waiting.remove(unit);
+            self.settled = Settled::No;
+        }
+        let Some(planned) = self.job.tests.get(&self.job.test_id((unit, index))).copied() else { return };
+        let Planned::Sliced(sliced) = planned else {
+            self.to_judge.insert(planned, (verdict, reason));
+            return;
+        };
+        let number = self.job.slice_of(unit).unwrap_or(0);
+        let known = &mut self.sliced[sliced];
+        known.missing -= 1;
+        if known.told.as_ref().is_none_or(|(worst, ..)| verdict > *worst) {
+            known.told = reason.map(|reason| (verdict, number, reason)).or(known.told.take());
+        }
+        if known.missing == 0 && !known.judged {
+            let judgement = self.verdict_of_slices(sliced);
+            self.to_judge.insert(planned, judgement);
+        }
+    }
+
+    fn judged(&mut self, test: &TestId, verdict: Verdict) {
+        let planned = self.job.tests.get(test).copied();
+        match planned {
+            Some(Planned::Whole(place)) => {
+                let was_closed = self.units[place.0].verdicts[place.1].is_some();
+                if !was_closed && verdict != Verdict::Reused {
+                    self.first_end(place, verdict.is_bad());
+                }
+                self.close(place, (verdict, None));
+                if self.to_judge.remove(&Planned::Whole(place)).is_none() {
+                    return;
+                }
+                self.open -= 1;
+            }
+            Some(Planned::Sliced(sliced)) => {
+                if std::mem::replace(&mut self.sliced[sliced].judged, true) {
+                    return;
+                }
+                let job = Arc::clone(&self.job);
+                job.sliced[sliced].iter().for_each(|place| self.close(*place, (verdict, None)));
+                self.to_judge.remove(&Planned::Sliced(sliced));
+                self.open -= 1;
+            }
+            None => {
+                self.to_tell.remove(test);
+                if self.unplanned.insert(test.clone(), verdict).is_some() {
+                    return;
+                }
+            }
+        }
+        if self.job.quarantine.holding(test, planned.is_some()).is_none() {
+            self.worst = self.worst.max(verdict);
+        }
+        if self.open == 0 {
+            self.settled = Settled::No;
+        }
+        *self.counts.entry(verdict).or_default() += 1;
+    }
+
+    fn unit_finished(&mut self, unit: usize, number: u32) {
+        let Some((index, held)) = self.workers.take_back(number, unit) else { return };
+        self.in_hand -= 1;
+        let (mut lost, mut jvm_died) = (None, false);
+        self.workers.change(number, |worker| {
+            jvm_died = std::mem::take(&mut worker.jvm_died);
+            lost = worker.failure.clone().filter(|_| worker.life == Life::Ended && worker.lost);
+        });
+        let state = &mut self.units[unit];
+        state.holder = None;
+        let silent = held.due.len() == held.given;
+        if !silent {
+            state.silent_deaths = 0;
+            state.silent_losses.clear();
+        } else if jvm_died {
+            state.silent_deaths += 1;
+        }
+        // What waited behind another unit is not to blame.
+        if let Some(reason) = lost.filter(|_| index == 0) {
+            self.lost(unit, &held, silent, reason);
+        }
+        self.queue(unit, true);
+        self.waiting.came_back(unit);
+    }
+
+    /// A worker was lost with this unit as the one that ran.
+    fn lost(&mut self, unit: usize, held: &Held, silent: bool, reason: String) {
+        let state = &mut self.units[unit];
+        let names = &self.job.units[unit].tests;
+        let running: Vec<_> =
+            held.due.iter().copied().filter(|test| held.running.contains_key(&names[*test])).collect();
+        for &test in running.iter().filter(|test| state.verdicts[**test].is_none()) {
+            let losses = &mut state.tries.entry(test).or_default().losses;
+            losses.push(reason.clone());
+            state.isolated |= losses.len() >= LOSSES_UNTIL_ALONE;
+        }
+        if running.is_empty() && silent {
+            state.silent_losses.push(reason);
+            state.isolated |= state.silent_losses.len() >= LOSSES_UNTIL_ALONE;
+        }
+    }
+
+    /// Puts what is left of a unit in its line.
+    pub(super) fn queue(&mut self, unit: usize, handed_back: bool) {
+        let (state, planned) = (&self.units[unit], &self.job.units[unit]);
+        if state.missing == 0 {
+            return;
+        }
+        let due = state.due(self.job.runs());
+        if due.solo {
+            return self.waiting.push_later(unit, state.avoid(&due));
+        }
+        // A unit that is merely run again is as fresh as any other.
+        let handed_back = handed_back && self.job.runs() == 1;
+        let share = planned.estimate_ms.saturating_mul(due.tests.len() as u64) / planned.tests.len().max(1) as u64;
+        self.waiting.push(unit, share, handed_back);
+    }
+
+    fn held_mut(&mut self, worker: u32, unit: &UnitId) -> Option<&mut Held> {
+        let unit = *self.job.unit_index.get(unit)?;
+        self.workers.hand_mut(worker).find(|held| held.unit == unit)
+    }
+}

@@ -1,0 +1,84 @@
+//! What the passing of time means: leases that run out, a run that takes too long, a coordinator that is gone.
+
+use super::decide::{Command, Decision};
+use super::endings;
+use super::state::State;
+use super::workers::{Life, WorkerState};
+use testfleet_protocol::event::RunEvent;
+use testfleet_protocol::{Failure, FailureCode};
+
+/// Time passed.
+pub(super) fn tick(state: &State, at_ms: u64, late_ms: u64) -> Decision {
+    let (mut events, mut commands) = Decision::default();
+    let limit = state.job.options.timeouts.run_ms;
+    if let Some(limit_ms) = limit.filter(|limit| state.stop.is_none() && at_ms.saturating_sub(state.since_ms) > *limit)
+    {
+        return (vec![RunEvent::RunTimedOut { limit_ms, at_ms }], commands);
+    }
+    let Some(lease_ms) = state.job.lease_ms() else { return (events, commands) };
+    for (worker, known) in state.workers.live().filter(|(_, known)| known.life != Life::Asked) {
+        let silent_ms = at_ms.saturating_sub(known.heard_ms);
+        if late_ms > 0 {
+            // Nobody could be heard.
+            events.push(RunEvent::LeaseRenewed { worker, at_ms });
+        } else if silent_ms > lease_ms {
+            given_up(state, worker, known, silent_ms, at_ms, &mut events, &mut commands);
+        }
+    }
+    (events, commands)
+}
+
+fn given_up(
+    state: &State,
+    worker: u32,
+    known: &WorkerState,
+    silent_ms: u64,
+    at_ms: u64,
+    events: &mut Vec<RunEvent>,
+    commands: &mut Vec<Command>,
+) {
+    // One that was there for an earlier coordinator and does not come back is nobody's fault.
+    if known.life == Life::Away {
+        return gone(state, worker, known, at_ms, events);
+    }
+    let failure = Failure::new(
+        FailureCode::WorkerBroken,
+        format!("failed to keep worker {worker}: it said nothing for {} s", silent_ms / 1_000),
+    );
+    events.push(RunEvent::WorkerEnded { worker, failure: Some(failure.clone()), at_ms });
+    endings::worker_lost(state, worker, &known.hand, &failure, at_ms, events);
+    commands.push(Command::Kill { worker, failure: failure.clone() });
+    commands.push(Command::Problem { failure });
+}
+
+/// A worker ends without blame, and what it had goes back.
+pub(super) fn gone(state: &State, worker: u32, known: &WorkerState, at_ms: u64, events: &mut Vec<RunEvent>) {
+    if known.life != Life::Ended {
+        events.push(RunEvent::WorkerEnded { worker, failure: None, at_ms });
+    }
+    for held in known.hand.iter().rev() {
+        events.push(endings::handed_back(state, worker, held, &[], at_ms));
+    }
+}
+
+/// It has been long enough since this worker was last known to be there to write down that it is.
+pub(super) fn renewed(state: &State, worker: u32, known: &WorkerState, at_ms: u64) -> Option<RunEvent> {
+    let lease_ms = state.job.lease_ms()?;
+    (at_ms.saturating_sub(known.heard_ms) > lease_ms / 3).then_some(RunEvent::LeaseRenewed { worker, at_ms })
+}
+
+/// Goes on with a run that another coordinator left.
+///
+/// Agents that end with their coordinator are gone. The others have a lease to come back in; until then what they have in
+/// hand stays theirs, with its locks.
+pub(super) fn resume(state: &State, at_ms: u64) -> Decision {
+    let mut events = super::decide::reused(state);
+    events.insert(0, RunEvent::RunResumed { epoch: state.epoch + 1, at_ms });
+    for (worker, known) in state.workers.all() {
+        // What an ended worker has in hand was not written down any more.
+        if known.life == Life::Ended || !state.job.agents_return {
+            gone(state, worker, known, at_ms, &mut events);
+        }
+    }
+    (events, Vec::new())
+}
