@@ -92,10 +92,11 @@ async function strikeUntilEnd(run, fault, chance) {
 
 async function underFault(fault, quiet, number) {
   const name = `fault-${number}`;
-  const folder = ground.folder(name);
   const chance = random(seed + number);
-  if (fault.tidy) ground.atEnd(() => fault.tidy(folder));
-  const run = ground.run(name, { environment, ...(fault.prepare && { temp: fault.prepare(folder) }) });
+  const disk = ground.folder(`${name}-disk`);
+  // Before the run, whose processes end first then.
+  if (fault.tidy) ground.atEnd(() => fault.tidy(disk));
+  const run = ground.run(name, { environment, ...(fault.prepare && { temp: fault.prepare(disk) }) });
   const from = Date.now();
   run.start(...(fault.args ?? []));
   const { strikes, flying, left } = await strikeUntilEnd(run, fault, chance);
@@ -106,7 +107,7 @@ async function underFault(fault, quiet, number) {
   if (!came) broken.unshift('the run did not end');
   if (strikes === 0) broken.push('the fault never struck: the run was over before');
   // Tests that run are struck with their worker, or with the coordinator.
-  const most = fault.kills === 'coordinator' ? flying : judged.struck;
+  const most = flying + judged.struck;
   if (judged.again > most) broken.push(`${judged.again} tests were started twice, ${most} were in flight`);
   if (broken.length > 0) console.log(run.log().split('\n').slice(-30).join('\n'));
   run.remove();

@@ -14,8 +14,8 @@ const SMALL_DISK = 8 << 20;
 
 /** Errored because its JVM was killed while it ran; or the class that was just ending then, which is no planned test. */
 const byJvm = ({ verdict, kind, wasRunning, isPlanned }) => verdict === 'errored' && kind === 'JvmDied' && (wasRunning || !isPlanned);
-/** The same of its worker. */
-const byWorker = ({ verdict, kind, wasRunning, isPlanned }) => verdict === 'errored' && ['WorkerLost', 'JvmDied'].includes(kind) && (wasRunning || !isPlanned);
+/** Errored because three workers were lost while it ran: a test that is lost less often is run again. */
+const byWorker = ({ verdict, kind, wasRunning }) => verdict === 'errored' && kind === 'WorkerLost' && wasRunning;
 const nothing = () => false;
 
 const pick = (random, list) => list[Math.floor(random() * list.length)];
@@ -52,8 +52,8 @@ function sockets(run) {
 
 /**
  * Each: `name`; `strike(run, random)`, whether it struck; `args` of `testfleet run`; `named(difference)`, whether a verdict that
- * the quiet run does not have is the fault's own; `most`, how often it may strike; `prepare(folder)`, which gives the workers'
- * TMPDIR; `tidy(folder)`; `refused()`, why it can't be done on this machine.
+ * the quiet run does not have is the fault's own; `most`, how often it may strike; `prepare(disk)`, which gives the workers'
+ * TMPDIR; `tidy(disk)`; `refused()`, why it can't be done on this machine.
  */
 export const FAULTS = [
   {
@@ -91,13 +91,12 @@ export const FAULTS = [
   {
     name: 'disk of the workers full',
     refused: () => mayRun('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'none', '/mnt']),
-    prepare: (folder) => {
-      const disk = join(folder, 'disk');
+    prepare: (disk) => {
       mkdirSync(disk, { recursive: true });
       execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${SMALL_DISK}`, 'none', disk]);
       return disk;
     },
-    tidy: (folder) => spawnSync('umount', ['--lazy', join(folder, 'disk')]),
+    tidy: (disk) => spawnSync('umount', ['--lazy', disk], { stdio: 'ignore' }),
     strike: async (run) => {
       const ballast = join(run.temp, 'ballast');
       const { bavail, bsize } = statfsSync(run.temp);
@@ -121,8 +120,8 @@ export const FAULTS = [
     strike: (run, random) => {
       const socket = pick(random, sockets(run));
       if (socket === undefined) return false;
-      const cut = execFileSync('ss', ['-HK', 'src', socket.local, 'dst', socket.peer], { encoding: 'utf8' });
-      return cut.trim() !== '';
+      spawnSync('ss', ['-HK', 'src', socket.local, 'dst', socket.peer], { stdio: 'ignore' });
+      return !sockets(run).some(({ local, peer }) => local === socket.local && peer === socket.peer);
     },
     named: nothing,
     most: 10,

@@ -79,7 +79,13 @@ export class Ground {
   }
 
   cleanUp() {
-    while (this.#cleanUps.length > 0) this.#cleanUps.pop()();
+    while (this.#cleanUps.length > 0) {
+      try {
+        this.#cleanUps.pop()();
+      } catch (error) {
+        console.error(`failed to clean up: ${error.message}`); // the other steps are to be tried all the same
+      }
+    }
     rmSync(this.#work, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 }

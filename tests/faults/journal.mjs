@@ -90,8 +90,11 @@ export function struckTests(events) {
     if (event.type === 'testStarted') {
       running.set(testKey(event.test, event.slice), { test: testKey(event.test), unit: event.unit, worker: event.worker });
     } else if (event.type === 'jvmDied' || (event.type === 'workerEnded' && event.failure)) {
-      const tests = [...running.values()].filter(({ worker }) => worker === event.worker);
-      ends.push({ type: event.type, worker: event.worker, tests });
+      const there = [...running].filter(([, { worker }]) => worker === event.worker);
+      ends.push({ type: event.type, worker: event.worker, tests: there.map(([, test]) => test) });
+      for (const [key] of there) running.delete(key);
+    } else if (event.type === 'runResumed') {
+      running.clear(); // they went with the coordinator
     } else if (event.type === 'testFinished') {
       running.delete(testKey(event.test, event.slice));
     }

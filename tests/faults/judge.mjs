@@ -65,5 +65,5 @@ export function judge({ quiet, run, named }) {
   for (const test of quiet.keys()) {
     if (!verdicts.has(test)) broken.push(`${test} has no verdict`);
   }
-  return { tests: tests.size, equal: [...quiet].filter(([test, verdict]) => verdicts.get(test) === verdict).length, faults, again: startedAgain(events), struck: struck.size, broken };
+  return { tests: tests.size, equal: [...quiet].filter(([test, verdict]) => verdicts.get(test) === verdict).length, faults, again: startedAgain(events), struck: ends.reduce((sum, end) => sum + end.tests.length, 0), broken };
 }

@@ -1,6 +1,6 @@
 // Kills the coordinator at random points of runs and goes on with each. Started by tests/resume-drill.
 //
-//   node resume.mjs REQUEST PROGRAMS [--times N] [--seed N] [--workers N]
+//   node resume.mjs REQUEST PROGRAMS [--times N] [--per-run N] [--seed N] [--workers N]
 
 import { parseArgs } from 'node:util';
 import { killCoordinator } from './faults.mjs';
@@ -13,13 +13,14 @@ const { values: options, positionals: [request, programs] } = parseArgs({
   allowPositionals: true,
   options: {
     times: { type: 'string', default: '10' },
+    'per-run': { type: 'string', default: '1' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     workers: { type: 'string', default: '2' },
   },
 });
-const [times, seed, workers] = [options.times, options.seed, options.workers].map(Number);
-if (![times, seed, workers].every(Number.isInteger) || times < 1 || workers < 1) {
-  console.error('resume-drill: --times and --workers are whole numbers from 1, --seed is a whole number');
+const [times, perRun, seed, workers] = [options.times, options['per-run'], options.seed, options.workers].map(Number);
+if (![times, perRun, seed, workers].every(Number.isInteger) || times < 1 || perRun < 1 || workers < 1) {
+  console.error('resume-drill: --times, --per-run and --workers are whole numbers from 1, --seed is a whole number');
   process.exit(2);
 }
 
@@ -36,6 +37,37 @@ function progressBy(quietEvents) {
   };
 }
 
+const percent = (part) => `${Math.round(100 * part)} %`;
+
+/** One run whose coordinator is killed when these parts of the work are done. */
+async function killAt(points, number, quiet, progress) {
+  const run = ground.run(`run-${number}`);
+  const [broken, verdicts, flying] = [[], [], []];
+  const from = Date.now();
+  run.start();
+  for (const point of points) {
+    await run.until((events) => events.length > 0 && progress(events) >= point);
+    const inFlight = await killCoordinator(run);
+    if (inFlight === undefined) {
+      broken.push(`the run was over before it was struck at ${percent(point)}`);
+      break;
+    }
+    flying.push(inFlight);
+    verdicts.push(run.journal().filter(({ type }) => type === 'testVerdict').length);
+    broken.push(...(await run.left()).map((what) => `left behind by the killed coordinator: ${what}`));
+    run.start('--resume');
+  }
+  if (!await ground.awaitEnd(run, quiet.wall)) broken.push('the resumed run did not end');
+  const wall = Date.now() - from;
+  const judged = judge({ quiet: quiet.verdicts, run, named: () => false });
+  broken.push(...judged.broken, ...(await run.left()).map((what) => `left behind: ${what}`));
+  const most = flying.reduce((sum, count) => sum + count, 0);
+  if (judged.again > most) broken.push(`${judged.again} tests were started twice, ${most} were in flight`);
+  if (broken.length > 0) console.log(run.log().split('\n').slice(-30).join('\n'));
+  run.remove();
+  return { ...judged, broken, verdicts, flying, wall };
+}
+
 const ground = new Ground({ name: 'resume-drill', request, programs, choose: (chosen) => { chosen.workers = workers; } });
 let status = 1;
 try {
@@ -45,33 +77,15 @@ try {
   const chance = random(seed);
   const rows = [['none', '-', '-', seconds(quiet.wall), `${quiet.verdicts.size} of ${quiet.verdicts.size}`, '-', '-']];
   const problems = quiet.broken.map((what) => `quiet run: ${what}`);
-  for (let number = 1; number <= times; number += 1) {
-    // Anywhere, but each in a part of its own.
-    const point = (number - 1 + chance()) / times;
-    const run = ground.run(`kill-${number}`);
-    const from = Date.now();
-    run.start();
-    // The last test that ends is never awaited.
-    await run.until((events) => events.length > 0 && progress(events) >= Math.min(point, 0.98));
-    const before = run.journal();
-    const flying = await killCoordinator(run);
-    const broken = [];
-    if (flying === undefined) broken.push('the run was over before it was struck');
-    broken.push(...(await run.left()).map((what) => `left behind by the killed coordinator: ${what}`));
-    if (flying !== undefined) {
-      run.start('--resume');
-      if (!await ground.awaitEnd(run, quiet.wall)) broken.push('the resumed run did not end');
-    }
-    const wall = Date.now() - from;
-    const judged = judge({ quiet: quiet.verdicts, run, named: () => false });
-    broken.push(...judged.broken, ...(await run.left()).map((what) => `left behind: ${what}`));
-    if (judged.again > flying) broken.push(`${judged.again} tests were started twice, ${flying} were in flight`);
-    const had = before.filter(({ type }) => type === 'testVerdict').length;
-    rows.push([`${Math.round(100 * point)} %`, had, flying ?? '-', seconds(wall), `${judged.equal} of ${quiet.verdicts.size}`, judged.again, broken.length === 0 ? 'holds' : 'BROKEN']);
-    console.log(`killed at ${Math.round(100 * point)} %: ${rows.at(-1).at(-1)}`);
-    problems.push(...broken.slice(0, 10).map((what) => `killed at ${Math.round(100 * point)} %: ${what}`));
-    if (broken.length > 0) console.log(run.log().split('\n').slice(-30).join('\n'));
-    run.remove();
+  // Anywhere, but each in a part of its own; the last test that ends is never awaited.
+  const points = Array.from({ length: times }, (_, index) => Math.min((index + chance()) / times, 0.98));
+  const runs = Math.ceil(times / perRun);
+  for (let number = 0; number < runs; number += 1) {
+    const mine = points.filter((_, index) => index % runs === number);
+    const row = await killAt(mine, number, quiet, progress);
+    rows.push([mine.map(percent).join(', '), row.verdicts.join(', '), row.flying.join(', '), seconds(row.wall), `${row.equal} of ${quiet.verdicts.size}`, row.again, row.broken.length === 0 ? 'holds' : 'BROKEN']);
+    console.log(`killed at ${rows.at(-1)[0]}: ${rows.at(-1).at(-1)}, ${row.again} started twice of ${row.flying.join(' + ')} in flight`);
+    problems.push(...row.broken.slice(0, 10).map((what) => `killed at ${rows.at(-1)[0]}: ${what}`));
   }
   console.log(`\n${table(['killed at', 'verdicts then', 'in flight', 'seconds', 'equal verdicts', 'started twice', 'promises'], rows)}`);
   for (const what of problems) console.log(what);

@@ -62,7 +62,7 @@ export class Run {
     this.#programs = programs;
     this.#request = join(folder, 'request.json');
     this.#environment = environment;
-    mkdirSync(temp, { recursive: true });
+    for (const needed of [folder, temp]) mkdirSync(needed, { recursive: true });
     const request = structuredClone(base);
     request.roots.build = join(folder, 'build');
     request.resultsDir = join(folder, 'results');
