@@ -79,6 +79,11 @@ async function strikeUntilEnd(run, fault, chance) {
       strikes += 1;
       left.push(...await run.left());
       run.start('--resume', ...(fault.args ?? []));
+      // So that there is something in flight again.
+      await run.until((events) => {
+        const resumed = events.findLastIndex(({ type }) => type === 'runResumed');
+        return events.filter(({ type }) => type === 'runResumed').length === strikes && events.slice(resumed).some(({ type }) => type === 'testStarted');
+      });
     } else if (await fault.strike(run, chance)) {
       strikes += 1;
     } else {
@@ -131,7 +136,7 @@ try {
       continue;
     }
     const row = await underFault(fault, quiet, number);
-    rows.push([fault.name, row.strikes, seconds(row.wall), `${row.equal} of ${all}`, row.faults.length, row.again, row.flying, row.broken.length === 0 ? 'holds' : 'BROKEN']);
+    rows.push([fault.name, row.strikes, seconds(row.wall), `${row.equal} of ${all}`, row.faults.length + (row.givenUp > 0 ? ` (${row.givenUp} units given up)` : ''), row.again, row.flying, row.broken.length === 0 ? 'holds' : 'BROKEN']);
     console.log(`${fault.name}: ${rows.at(-1).at(-1)}`);
     problems.push(...row.broken.slice(0, SHOWN).map((what) => [fault.name, what]));
     if (row.broken.length > SHOWN) problems.push([fault.name, `and ${row.broken.length - SHOWN} more`]);

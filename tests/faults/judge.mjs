@@ -2,10 +2,19 @@
 
 import { startedAgain, struckTests, testKey } from './journal.mjs';
 
-/** Planned tests, by key; slices of one test are one. */
+/** Planned tests, by key, each with its unit; slices of one test are one. */
 function planned(plan) {
-  return new Set(plan.units.flatMap((unit) =>
-    unit.tests.map(({ method, class: nested }) => testKey({ task: unit.task, class: nested ?? unit.class, method }))));
+  return new Map(plan.units.flatMap((unit) =>
+    unit.tests.map(({ method, class: nested }) => [testKey({ task: unit.task, class: nested ?? unit.class, method }), unit.id])));
+}
+
+/** Units whose JVMs ended twice before any of their tests had a result: docs/run.md says that they are given up as a whole. */
+function givenUp(events, tests) {
+  const tries = new Map();
+  for (const { type, unit, attempt } of events) if (type === 'unitAssigned') tries.set(unit, attempt);
+  const withResult = new Set(events.filter(({ type, finished }) => type === 'testFinished' && finished.thrown?.[0]?.kind !== 'JvmDied')
+    .map(({ test }) => tests.get(testKey(test))));
+  return new Set([...tries].filter(([unit, attempts]) => attempts >= 2 && !withResult.has(unit)).map(([unit]) => unit));
 }
 
 /** Verdicts of a run by test, as its journal has them. */
@@ -40,7 +49,7 @@ export function judge({ quiet, run, named }) {
   const shown = new Map((summary?.tests ?? []).map((test) => [testKey(test), test.verdict]));
   if (shown.size !== (summary?.tests ?? []).length) broken.push('summary.json has a test twice');
   const verdicts = verdictsOf(events);
-  for (const test of tests) {
+  for (const test of tests.keys()) {
     if (told.get(test) !== 1) broken.push(`${test} has ${told.get(test) ?? 0} verdicts in the journal`);
     if (shown.get(test) !== verdicts.get(test)) broken.push(`${test}: ${shown.get(test)} in summary.json, ${verdicts.get(test)} in the journal`);
   }
@@ -52,11 +61,12 @@ export function judge({ quiet, run, named }) {
     const units = new Set(end.tests.map(({ unit }) => unit));
     if (units.size > 1) broken.push(`the end of a JVM of worker ${end.worker} met ${units.size} units`);
   }
+  const abandoned = givenUp(events, tests);
   const faults = [];
   for (const [test, verdict] of verdicts) {
     if (verdict === quiet.get(test)) continue;
     const { kind, message } = thrown.get(test) ?? { kind: '', message: '' };
-    if (!named({ verdict, kind, message, wasRunning: struck.has(test), isPlanned: tests.has(test) })) {
+    if (!named({ verdict, kind, message, wasRunning: struck.has(test) || abandoned.has(tests.get(test)), isPlanned: tests.has(test) })) {
       broken.push(`${test}: ${verdict} (${kind || 'nothing thrown'} ${message.split('\n')[0]}), quietly ${quiet.get(test) ?? 'not there'}`);
     } else {
       faults.push(test);
@@ -65,5 +75,5 @@ export function judge({ quiet, run, named }) {
   for (const test of quiet.keys()) {
     if (!verdicts.has(test)) broken.push(`${test} has no verdict`);
   }
-  return { tests: tests.size, equal: [...quiet].filter(([test, verdict]) => verdicts.get(test) === verdict).length, faults, again: startedAgain(events), struck: ends.reduce((sum, end) => sum + end.tests.length, 0), broken };
+  return { tests: tests.size, equal: [...quiet].filter(([test, verdict]) => verdicts.get(test) === verdict).length, faults, again: startedAgain(events), struck: ends.reduce((sum, end) => sum + end.tests.length, 0), givenUp: abandoned.size, broken };
 }
