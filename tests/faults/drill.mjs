@@ -14,6 +14,8 @@ import { judge, thrownOf } from './judge.mjs';
 
 /** Faults of the short form. */
 const SHORT = ['JVM killed', 'coordinator killed, resumed', 'agent killed'];
+/** How often each of them strikes at most. */
+const SHORT_STRIKES = 3;
 /** How many broken promises are shown of each row. */
 const SHOWN = 10;
 
@@ -71,7 +73,8 @@ async function strikeUntilEnd(run, fault, chance) {
   const share = 0.05 + chance() * 0.45;
   const met = await run.until((events) =>
     events.length > 0 && events.filter(({ type }) => type === 'testVerdict').length >= share * events[0].tests);
-  while (met && run.isRunning && strikes < fault.most) {
+  const most = options.short ? Math.min(SHORT_STRIKES, fault.most) : fault.most;
+  while (met && run.isRunning && strikes < most) {
     if (fault.kills === 'coordinator') {
       const running = await killCoordinator(run);
       if (running === undefined) break;
