@@ -1,0 +1,99 @@
+// Kills the coordinator at random points of runs and goes on with each. Started by tests/resume-drill.
+//
+//   node resume.mjs REQUEST PROGRAMS [--times N] [--per-run N] [--seed N] [--workers N]
+
+import { parseArgs } from 'node:util';
+import { killCoordinator } from './faults.mjs';
+import { random, seconds, table } from './figures.mjs';
+import { Ground } from './ground.mjs';
+import { testKey } from './journal.mjs';
+import { judge } from './judge.mjs';
+
+const { values: options, positionals: [request, programs] } = parseArgs({
+  allowPositionals: true,
+  options: {
+    times: { type: 'string', default: '10' },
+    'per-run': { type: 'string', default: '1' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    workers: { type: 'string', default: '2' },
+  },
+});
+const [times, perRun, seed, workers] = [options.times, options['per-run'], options.seed, options.workers].map(Number);
+if (![times, perRun, seed, workers].every(Number.isInteger) || times < 1 || perRun < 1 || workers < 1) {
+  console.error('resume-drill: --times, --per-run and --workers are whole numbers from 1, --seed is a whole number');
+  process.exit(2);
+}
+
+/** Tells which part of all work (0 to 1) these events have behind them, by how long each test took in the quiet run. */
+function progressBy(quietEvents) {
+  const took = new Map();
+  for (const { type, test, slice, finished } of quietEvents) {
+    if (type === 'testFinished') took.set(testKey(test, slice), finished.durationUs);
+  }
+  const all = [...took.values()].reduce((sum, duration) => sum + duration, 0);
+  return (events) => {
+    const done = events.filter(({ type }) => type === 'testFinished');
+    return done.reduce((sum, { test, slice }) => sum + (took.get(testKey(test, slice)) ?? 0), 0) / all;
+  };
+}
+
+const percent = (part) => `${Math.round(100 * part)} %`;
+
+/** One run whose coordinator is killed when these parts of the work are done. */
+async function killAt(points, number, quiet, progress) {
+  const run = ground.run(`run-${number}`);
+  const [broken, verdicts, flying] = [[], [], []];
+  const from = Date.now();
+  run.start();
+  for (const point of points) {
+    await run.until((events) => events.length > 0 && progress(events) >= point);
+    const inFlight = await killCoordinator(run);
+    if (inFlight === undefined) {
+      broken.push(`the run was over before it was struck at ${percent(point)}`);
+      break;
+    }
+    flying.push(inFlight);
+    verdicts.push(run.journal().filter(({ type }) => type === 'testVerdict').length);
+    broken.push(...(await run.left()).map((what) => `left behind by the killed coordinator: ${what}`));
+    run.start('--resume');
+  }
+  if (!await ground.awaitEnd(run, quiet.wall)) broken.push('the resumed run did not end');
+  const wall = Date.now() - from;
+  const judged = judge({ quiet: quiet.verdicts, run, named: () => false });
+  broken.push(...judged.broken, ...(await run.left()).map((what) => `left behind: ${what}`));
+  const most = flying.reduce((sum, count) => sum + count, 0);
+  if (judged.again > most) broken.push(`${judged.again} tests were started twice, ${most} were in flight`);
+  if (broken.length > 0) console.log(run.log().split('\n').slice(-30).join('\n'));
+  run.remove();
+  return { ...judged, broken, verdicts, flying, wall };
+}
+
+const ground = new Ground({ name: 'resume-drill', request, programs, choose: (chosen) => { chosen.workers = workers; } });
+let status = 1;
+try {
+  console.log(`seed ${seed}`);
+  const quiet = await ground.quiet();
+  const progress = progressBy(quiet.events);
+  const chance = random(seed);
+  const rows = [['none', '-', '-', seconds(quiet.wall), `${quiet.verdicts.size} of ${quiet.verdicts.size}`, '-', '-']];
+  const problems = quiet.broken.map((what) => `quiet run: ${what}`);
+  // Anywhere, but each in a part of its own; the last test that ends is never awaited.
+  const points = Array.from({ length: times }, (_, index) => Math.min((index + chance()) / times, 0.98));
+  const runs = Math.ceil(times / perRun);
+  for (let number = 0; number < runs; number += 1) {
+    const mine = points.filter((_, index) => index % runs === number);
+    const row = await killAt(mine, number, quiet, progress);
+    rows.push([mine.map(percent).join(', '), row.verdicts.join(', '), row.flying.join(', '), seconds(row.wall), `${row.equal} of ${quiet.verdicts.size}`, row.again, row.broken.length === 0 ? 'holds' : 'BROKEN']);
+    console.log(`killed at ${rows.at(-1)[0]}: ${rows.at(-1).at(-1)}, ${row.again} started twice of ${row.flying.join(' + ')} in flight`);
+    problems.push(...row.broken.slice(0, 10).map((what) => `killed at ${rows.at(-1)[0]}: ${what}`));
+  }
+  console.log(`\n${table(['killed at', 'verdicts then', 'in flight', 'seconds', 'equal verdicts', 'started twice', 'promises'], rows)}`);
+  for (const what of problems) console.log(what);
+  console.log(`kills=${times} broken=${problems.length} seed=${seed}`);
+  status = problems.length === 0 ? 0 : 1;
+} catch (error) {
+  console.error(`resume-drill: ${error.stack}`);
+} finally {
+  ground.cleanUp();
+}
+process.exit(status);
