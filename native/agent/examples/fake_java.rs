@@ -197,6 +197,16 @@ impl Harness {
             }
             "exits" => exit(3),
             "hangs" => std::thread::sleep(Duration::from_secs(600)),
+            "stalls" => {
+                // The first time only.
+                if std::fs::File::create_new(format!("{}.stalled", test.class)).is_ok() {
+                    std::thread::sleep(Duration::from_secs(600));
+                }
+            }
+            "orphans" => {
+                let _ = kill(Pid::parent(), Signal::SIGKILL);
+                std::thread::sleep(Duration::from_secs(600));
+            }
             "talks" => {
                 for _ in 0..320 {
                     let bytes = vec![b'x'; 32 << 10];

@@ -94,23 +94,29 @@ async fn a_jvm_that_a_test_ends_is_told_by_its_exit_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_agent_takes_the_running_test_only_and_its_jvm_ends() {
-    let world = World::new(&[(":test", "A", &["passes", "hangs", "passes1"]), (":test", "B", &["passes2"])])
+async fn a_killed_agent_takes_no_test_and_its_jvm_ends() {
+    let world = World::new(&[(":test", "A", &["passes", "stalls", "passes1"]), (":test", "B", &["passes2"])])
         .with_jvm_arg("-Dfake.stubborn=true");
     let mut going = world.start(1);
-    going.until(test_started("hangs")).await;
+    going.until(test_started("stalls")).await;
+    world.stalled("A").await;
     going.signal_agent(Signal::SIGKILL);
     let ended = going.end(&world).await;
-    assert_eq!(
-        ended.verdicts(),
-        ["a.hangs() errored", "a.passes() passed", "a.passes1() passed", "b.passes2() passed"],
-        "{:?}",
-        ended.summary.problems
-    );
-    let thrown = &ended.finished("hangs").thrown[0];
+    let expected = ["a.passes() passed", "a.passes1() passed", "a.stalls() passed", "b.passes2() passed"];
+    assert_eq!(ended.verdicts(), expected, "{:?}", ended.summary.problems);
+    let problem = &ended.summary.problems[0];
+    assert_eq!(problem.code, FailureCode::WorkerBroken);
+    assert!(problem.to_string().contains("killed by signal 9 (SIGKILL)"), "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_that_ends_its_worker_over_and_over_is_errored_with_the_reasons() {
+    let world = World::new(&[(":test", "A", &["passes", "orphans", "passes1"])]);
+    let ended = world.run(2).await;
+    assert_eq!(ended.verdicts(), ["a.orphans() errored", "a.passes() passed", "a.passes1() passed"]);
+    let thrown = &ended.finished("orphans").thrown[0];
     assert_eq!(thrown.kind, "WorkerLost");
-    assert!(thrown.message.contains("killed by signal 9 (SIGKILL)"), "{}", thrown.message);
-    assert_eq!(ended.summary.problems[0].code, FailureCode::WorkerBroken);
+    assert_eq!(thrown.message.matches("killed by signal 9 (SIGKILL)").count(), 3, "{}", thrown.message);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,12 +134,13 @@ async fn agents_end_with_their_coordinator_whatever_tests_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_is_terminated_cleans_up() {
-    let world = World::new(&[(":test", "A", &["hangs"])]);
+    let world = World::new(&[(":test", "A", &["stalls"])]);
     let mut going = world.start(1);
-    going.until(test_started("hangs")).await;
+    going.until(test_started("stalls")).await;
+    world.stalled("A").await;
     going.signal_agent(Signal::SIGTERM);
     let ended = going.end(&world).await;
-    assert_eq!(ended.verdicts(), ["a.hangs() errored"]);
+    assert_eq!(ended.verdicts(), ["a.stalls() passed"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
