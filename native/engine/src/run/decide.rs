@@ -367,8 +367,10 @@ fn lose_all(state: &State, reason: &str, events: &mut Vec<RunEvent>) {
             };
             if is_first {
                 // What is known to be bad stays so.
-                let bad =
-                    state.units[index].so_far(test, state.job.runs()).filter(|_| state.job.slice_of(index).is_none());
+                let bad = match state.job.tests.get(&id) {
+                    Some(Planned::Sliced(sliced)) => state.slices_so_far(*sliced),
+                    _ => state.units[index].so_far(test, state.job.runs()),
+                };
                 events.push(match bad {
                     Some((verdict, reason)) => RunEvent::TestVerdict { test: id, verdict, reason },
                     None => verdict_lost(id, reason),

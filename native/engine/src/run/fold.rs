@@ -238,16 +238,20 @@ impl State {
 
     /// What waits for another try gets its verdict. Tries that run are still waited for.
     fn no_more_retries(&mut self) {
-        let mut over = Vec::new();
-        for (index, unit) in self.units.iter().enumerate().filter(|(_, unit)| !unit.tries.is_empty()) {
-            let held = unit.holder.and_then(|worker| self.workers.get(worker));
-            let held = held.and_then(|worker| worker.hand.iter().find(|held| held.unit == index));
-            let runs = |test: &usize| held.is_some_and(|held| held.due.contains(test));
-            for test in unit.open().filter(|test| unit.bad_tries(*test) > 0 && !runs(test)) {
-                over.extend(unit.so_far(test, 1).map(|judgement| ((index, test), judgement)));
-            }
+        (0..self.units.len()).for_each(|unit| self.no_more_retries_of(unit));
+    }
+
+    fn no_more_retries_of(&mut self, index: usize) {
+        let unit = &self.units[index];
+        if unit.tries.is_empty() {
+            return;
         }
-        over.into_iter().for_each(|(place, judgement)| self.close(place, judgement));
+        let held = unit.holder.and_then(|worker| self.workers.get(worker));
+        let held = held.and_then(|worker| worker.hand.iter().find(|held| held.unit == index));
+        let runs = |test: &usize| held.is_some_and(|held| held.due.contains(test));
+        let waiting = unit.open().filter(|test| unit.bad_tries(*test) > 0 && !runs(test));
+        let over: Vec<_> = waiting.filter_map(|test| Some((test, unit.so_far(test, 1)?))).collect();
+        over.into_iter().for_each(|(test, judgement)| self.close((index, test), judgement));
     }
 
     /// Nothing more is awaited of this test, or slice, in its unit.
@@ -339,6 +343,10 @@ impl State {
         // What waited behind another unit is not to blame.
         if let Some(reason) = lost.filter(|_| index == 0) {
             self.lost(unit, &held, silent, reason);
+        }
+        if self.limits.over {
+            // A try that was cut short waits for another one now, and gets none.
+            self.no_more_retries_of(unit);
         }
         self.queue(unit, true);
         self.waiting.came_back(unit);

@@ -31,9 +31,10 @@ fn conflict(one: &[Lock], other: &[Lock]) -> bool {
 }
 
 impl Promises {
-    pub(super) fn of(plan: &Plan) -> Self {
+    /// `runs` is how often each test is run: when that is more than once, nothing is reused.
+    pub(super) fn of(plan: &Plan, runs: u32) -> Self {
         let mut of_name: HashMap<&str, Vec<Lock>> = HashMap::new();
-        for unit in plan.units.iter().filter(|unit| unit.reused.is_none()) {
+        for unit in plan.units.iter().filter(|unit| unit.reused.is_none() || runs > 1) {
             if let Some(name) = &unit.together {
                 of_name.entry(name).or_default().extend(unit.locks.iter().cloned());
             }
@@ -134,10 +135,12 @@ impl Promises {
         for unit in self.units.values().filter(of_test) {
             let number = unit.slice.unwrap().number;
             let reused = unit.reused.as_ref().filter(|_| state.job.runs() == 1).map(|_| Verdict::Reused);
-            // Past a limit, what waited for another try ends without one.
+            // Past a limit, or at an early end, what waited for another try ends without one.
+            let ends_early = state.stop.is_some() || state.workers.live_count() == 0;
             let over = || {
-                let (unit, at) = state.job.place(test, Some(number)).filter(|_| state.limits.over)?;
-                state.units[unit].so_far(at, 1).map(|(verdict, _)| verdict)
+                let place = state.job.place(test, Some(number));
+                let (unit, at) = place.filter(|_| state.limits.over || ends_early)?;
+                state.units[unit].so_far(at, state.job.runs()).map(|(verdict, _)| verdict)
             };
             results.push(self.slices.get(&(test.clone(), number)).copied().or(reused).or_else(over));
         }
@@ -191,7 +194,7 @@ impl Promises {
             let together = |other: &UnitId| unit.together.is_some() && self.units[other].together == unit.together;
             let blocked = blocked || running.iter().any(|other| together(other));
             let has_turn = !is_alone(unit) || !others_wait || !first;
-            assert!(elsewhere || blocked || !has_turn, "worker {idle} idles while {:?} could run", unit.id);
+            assert!(elsewhere || blocked || !has_turn, "worker {idle} idles while {unit:?} could run");
         }
     }
 

@@ -59,7 +59,7 @@ impl World {
         let crashes = if dice.chance(500) { dice.below(4) } else { 0 };
         Self {
             state: State::new(&scene.input, scene.backend).unwrap(),
-            promises: Promises::of(&scene.input.plan),
+            promises: Promises::of(&scene.input.plan, scene.input.options.runs_of_each()),
             scene,
             dice,
             mutation,

@@ -206,6 +206,20 @@ impl State {
         (worst, told.map(|(_, number, reason)| format!("slice {number} of {of}: {reason}")))
     }
 
+    /// What a test in slices came to so far, if each of them was tried, and those that are to be tried again were bad.
+    pub(super) fn slices_so_far(&self, sliced: usize) -> Option<Judgement> {
+        let so_far = |(unit, index): &TestPlace| match self.units[*unit].verdicts[*index] {
+            Some(verdict) => Some((verdict, None)),
+            None => {
+                let (verdict, reason) = self.units[*unit].so_far(*index, self.job.runs())?;
+                let slice = self.job.units[*unit].slice?;
+                Some((verdict, reason.map(|reason| format!("slice {} of {}: {reason}", slice.number, slice.of))))
+            }
+        };
+        let all: Option<Vec<Judgement>> = self.job.sliced[sliced].iter().map(so_far).collect();
+        all?.into_iter().max_by_key(|(verdict, reason)| (*verdict, reason.is_some()))
+    }
+
     /// Whether no test waits for a verdict and no unit for its end.
     pub(super) fn is_done(&self) -> bool {
         self.open == 0 && self.in_hand == 0
