@@ -115,7 +115,8 @@ class JvmEndsTest {
                 "LockTest > locks() took longer than the limit of 6 s for a test; the JVM found a"
                         + " deadlock");
         String page = build.read("build/reports/testfleet/index.html");
-        assertEquals(3, page.split("Full thread dump", -1).length, "two dumps are shown");
+        int dumps = page.split("Full thread dump", -1).length - 1;
+        assertTrue(dumps >= 3, dumps + " dumps: two with the JVM's end, the first with the test");
         assertContains(page, "LockTest.both(LockTest.java");
     }
 
