@@ -113,7 +113,8 @@ async fn a_killed_agent_takes_no_test_and_its_jvm_ends() {
 async fn a_test_that_ends_its_worker_over_and_over_is_errored_with_the_reasons() {
     let world = World::new(&[(":test", "A", &["passes", "orphans", "passes1"])]);
     let ended = world.run(2).await;
-    assert_eq!(ended.verdicts(), ["a.orphans() errored", "a.passes() passed", "a.passes1() passed"]);
+    let expected = ["a.orphans() errored", "a.passes() passed", "a.passes1() passed"];
+    assert_eq!(ended.verdicts(), expected, "{:?}", ended.summary.problems);
     let thrown = &ended.finished("orphans").thrown[0];
     assert_eq!(thrown.kind, "WorkerLost");
     assert_eq!(thrown.message.matches("killed by signal 9 (SIGKILL)").count(), 3, "{}", thrown.message);
