@@ -69,8 +69,16 @@ impl World {
         }
         if runs > 1 {
             let complete = tries.len() == runs as usize;
-            let cut = self.state.stop.is_some()
-                || self.events.iter().any(|event| matches!(event, RunEvent::WorkerEnded { failure: Some(_), .. }));
+            // Who goes on with a run that was stopped forgets that it was, but not the verdicts that it came to.
+            let cuts = |event: &RunEvent| {
+                matches!(
+                    event,
+                    RunEvent::WorkerEnded { failure: Some(_), .. }
+                        | RunEvent::RunTimedOut { .. }
+                        | RunEvent::CancelRequested { .. }
+                )
+            };
+            let cut = self.events.iter().any(cuts);
             assert!(complete || cut && bad > 0, "{}", told());
             let some = bad > 0 && bad < tries.len();
             assert_eq!(verdict == Verdict::Flaky, some, "{}", told());
