@@ -13,6 +13,8 @@ pub mod layout;
 pub mod place;
 mod secrets;
 pub mod store;
+#[cfg(test)]
+mod test_build;
 
 pub use assemble::{Assembled, Assembly, BUNDLE_LABEL, assemble};
 pub use digest::{Digest, hex};
