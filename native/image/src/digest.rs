@@ -26,6 +26,13 @@ impl Digest {
         &self.0[ALGORITHM.len()..]
     }
 
+    /// As descriptors have it.
+    pub(crate) fn to_spec(&self) -> Result<oci_spec::image::Digest, Failure> {
+        self.0.parse().map_err(|error| {
+            Failure::new(FailureCode::Internal, format!("failed to write the digest {self}")).cause(&error)
+        })
+    }
+
     /// With the algorithm.
     pub fn as_str(&self) -> &str {
         &self.0

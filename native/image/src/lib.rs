@@ -4,13 +4,16 @@
 //! [`Image`], whose blobs are files of the store, bytes, or still in the registry of the base. It is written as an OCI
 //! layout, streamed as an archive for Docker, or pushed to a registry.
 
+pub mod base;
 mod digest;
 pub mod place;
+pub mod registry;
 
 pub use digest::Digest;
 
 use oci_spec::image::{Descriptor, ImageConfiguration};
 use std::path::PathBuf;
+use testfleet_protocol::Result;
 
 /// A blob and where its bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +22,18 @@ pub struct Blob {
     pub descriptor: Descriptor,
     /// Where its bytes are.
     pub source: BlobSource,
+}
+
+impl Blob {
+    /// Of bytes that are here.
+    ///
+    /// # Errors
+    /// `Internal` when a digest can't be written, which does not happen.
+    pub fn of_bytes(media_type: &str, bytes: Vec<u8>) -> Result<Self> {
+        let digest = registry::hashing::of_bytes(&bytes)?.to_spec()?;
+        let descriptor = Descriptor::new(media_type.into(), bytes.len() as u64, digest);
+        Ok(Self { descriptor, source: BlobSource::Bytes(bytes) })
+    }
 }
 
 /// Where the bytes of a blob are.
