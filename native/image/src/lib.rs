@@ -6,6 +6,8 @@
 
 pub mod base;
 mod digest;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 pub mod place;
 pub mod registry;
 

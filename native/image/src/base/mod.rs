@@ -6,6 +6,8 @@ mod memo;
 mod platform;
 mod registry;
 mod tar;
+#[cfg(test)]
+mod tests;
 
 pub use platform::Platform;
 
@@ -47,10 +49,23 @@ pub async fn resolve(
     }
 }
 
-fn resolve_path(path: &Path, platform: &Platform, fetched: &Path) -> Result<Base> {
+pub(crate) fn resolve_path(path: &Path, platform: &Platform, fetched: &Path) -> Result<Base> {
     const HINT: &str = "name a folder in the OCI image layout, or a tar file of `docker save` or of that layout";
     let found = std::fs::metadata(path).map_err(|error| Failure::io("read the base", path, &error).hint(HINT))?;
     memo::remembered(path, platform, fetched, || {
         if found.is_dir() { layout::resolve(path, platform) } else { tar::resolve(path, platform, fetched) }
     })
+}
+
+/// Reads what a base is described by, whatever it is.
+#[cfg(any(fuzzing, test))]
+pub(crate) fn read_document(bytes: &[u8], platform: &Platform) {
+    match document::Document::read(bytes, "base") {
+        Ok(document::Document::Index(entries)) => drop(document::choose(&entries, platform, "base")),
+        Ok(document::Document::Image { layers, .. }) => assert!(layers.len() <= 512),
+        Err(failure) => assert!(failure.hint.is_some(), "{failure}"),
+    }
+    if let Err(failure) = document::read_config(bytes, 1, platform, "base") {
+        assert!(failure.hint.is_some(), "{failure}");
+    }
 }

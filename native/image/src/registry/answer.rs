@@ -155,6 +155,13 @@ fn retry_after(text: &str) -> Option<Duration> {
     Some(Duration::try_from(rest).unwrap_or_default())
 }
 
+#[cfg(any(fuzzing, test))]
+pub(super) fn read(bytes: &[u8]) {
+    let refused = Refused::of("failed to read", StatusCode::BAD_GATEWAY, &HeaderMap::new(), bytes);
+    assert!(!refused.failure.to_string().contains('\u{1b}'));
+    let _ = std::str::from_utf8(bytes).ok().and_then(retry_after);
+}
+
 fn is_about_tls(error: &reqwest::Error) -> bool {
     let mut next = error.source();
     while let Some(error) = next {

@@ -214,6 +214,13 @@ fn challenge(headers: &HeaderMap) -> Option<Challenge> {
     found
 }
 
+#[cfg(any(fuzzing, test))]
+pub(super) fn read(bytes: &[u8]) {
+    if let Ok(value) = HeaderValue::from_bytes(bytes) {
+        challenge(&[(WWW_AUTHENTICATE, value)].into_iter().collect());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -105,9 +105,12 @@ impl Registry {
         let Some(mut part) = part else { return Ok(target) };
         let mut tries = Tries::new();
         let mut spoilt = false;
+        // Beyond it there is headway.
+        let mut farthest = part.has;
         loop {
-            let (before, got) = (part.has, self.download_rest(&access, &mut part, digest, &what).await);
-            if part.has > before {
+            let got = self.download_rest(&access, &mut part, digest, &what).await;
+            if part.has > farthest {
+                farthest = part.has;
                 tries.reset();
             }
             if let Err(refused) = got {
@@ -135,8 +138,9 @@ impl Registry {
         }
         let mut response = match self.blob_request(access, digest, part.has, what).await {
             Err(refused) if refused.status == Some(StatusCode::RANGE_NOT_SATISFIABLE) => {
+                let refused = truncated(what, part);
                 part.clear()?;
-                return Err(Refused { again: true, ..refused });
+                return Err(refused);
             }
             other => other?,
         };
@@ -158,11 +162,15 @@ impl Registry {
         if part.has == part.size {
             return Ok(());
         }
-        let failure = Failure::new(FailureCode::RegistryFailed, what)
-            .cause_text(format!("the registry sent {} of {} bytes", part.has, part.size))
-            .hint("the blob may be truncated there: push the image again; what was fetched is kept");
-        Err(Refused { again: true, ..failure.into() })
+        Err(truncated(what, part))
     }
+}
+
+fn truncated(what: &str, part: &Part) -> Refused {
+    let failure = Failure::new(FailureCode::RegistryFailed, what)
+        .cause_text(format!("the registry sent {} of {} bytes", part.has, part.size))
+        .hint("the blob may be truncated there: push the image again");
+    Refused { again: true, ..failure.into() }
 }
 
 /// Whether a response begins at this offset.

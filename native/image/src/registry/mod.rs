@@ -5,6 +5,8 @@
 
 mod answer;
 mod auth;
+#[cfg(test)]
+pub(crate) mod fake;
 mod fetch;
 pub(crate) mod hashing;
 mod login;
@@ -12,6 +14,8 @@ mod manifest;
 mod name;
 mod network;
 mod push;
+#[cfg(test)]
+mod real_tests;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -70,4 +74,11 @@ impl Registry {
         })?;
         Ok(Self { transport, known: Mutex::default() })
     }
+}
+
+/// Reads what a registry says is wrong, how long it wants to be left alone, and what it asks for.
+#[cfg(any(fuzzing, test))]
+pub(crate) fn read_answer(bytes: &[u8]) {
+    answer::read(bytes);
+    auth::read(bytes);
 }

@@ -27,6 +27,8 @@ pub struct Patience {
     pub first_tries: u32,
     /// The longest wait that a registry may ask for.
     pub rest: Duration,
+    /// Bytes of a blob that are sent at once: what a broken connection costs, at a registry that forgets half a request.
+    pub piece: u64,
 }
 
 impl Patience {
@@ -37,6 +39,7 @@ impl Patience {
         tries: 8,
         first_tries: 3,
         rest: Duration::from_secs(60),
+        piece: 16 << 20,
     };
 }
 
@@ -45,7 +48,7 @@ pub(super) struct Transport {
     doorkeeper: Doorkeeper,
     /// `host:port` of those that speak plain HTTP.
     insecure: Vec<String>,
-    patience: Patience,
+    pub(super) patience: Patience,
     /// Hosts that answered.
     answered: Mutex<HashSet<String>>,
 }

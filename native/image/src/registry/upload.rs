@@ -14,10 +14,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use testfleet_protocol::{Failure, FailureCode, Result};
 
-/// Bytes of a piece. Larger ones save round trips, smaller ones save what a broken connection costs.
-const PIECE: u64 = 16 << 20;
-/// Some registries refuse larger pieces, none refuses these.
-const SMALL_PIECE: u64 = 4 << 20;
+/// The least share of the usual pieces: 4 MiB of 16, which no registry refuses.
+const SMALLEST_SHARE: u64 = 4;
 /// How often a blob is begun anew.
 const MOST_STARTS: u32 = 4;
 
@@ -105,10 +103,11 @@ impl Upload<'_> {
     /// Sends what the registry lacks; returns how many bytes it took. `begun` is where a session is open already.
     pub(super) async fn send(&self, begun: Option<Url>) -> Result<u64> {
         let (mut taken, mut starts, mut spoiled) = (0, 0, false);
+        let usual = self.transport.patience.piece;
         let mut tries = Tries::new();
         // Beyond it there is headway.
         let mut farthest = 0;
-        let mut session = begun.map(|url| Session { url, offset: 0, piece: PIECE });
+        let mut session = begun.map(|url| Session { url, offset: 0, piece: usual });
         loop {
             let mut at = match session.take() {
                 Some(session) => session,
@@ -140,8 +139,8 @@ impl Upload<'_> {
             }
             let has = at.offset;
             session = match refused.status {
-                Some(StatusCode::PAYLOAD_TOO_LARGE) if at.piece > SMALL_PIECE => {
-                    Some(Session { piece: SMALL_PIECE, ..at })
+                Some(StatusCode::PAYLOAD_TOO_LARGE) if at.piece > usual / SMALLEST_SHARE => {
+                    Some(Session { piece: usual / SMALLEST_SHARE, ..at })
                 }
                 // The session is gone, or what the registry has of the blob is not what it should be.
                 Some(StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST | StatusCode::RANGE_NOT_SATISFIABLE)
@@ -187,7 +186,7 @@ impl Upload<'_> {
             self.transport.send(self.access, Method::POST, &url, &what, &[StatusCode::ACCEPTED], &build).await?;
         let least = response.headers().get("oci-chunk-min-length").and_then(|value| value.to_str().ok()?.parse().ok());
         let url = self.transport.location(&self.access.place, &response, &what)?;
-        Ok(Session { url, offset: 0, piece: PIECE.max(least.unwrap_or_default()) })
+        Ok(Session { url, offset: 0, piece: self.transport.patience.piece.max(least.unwrap_or_default()) })
     }
 
     /// Sends the next piece, or ends the session; whether the blob is there.
