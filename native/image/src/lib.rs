@@ -6,11 +6,16 @@
 
 pub mod archive;
 mod assemble;
+pub mod base;
 mod digest;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
+mod hashing;
 pub mod java;
 mod layer;
 pub mod layout;
 pub mod place;
+pub mod registry;
 mod secrets;
 pub mod store;
 #[cfg(test)]

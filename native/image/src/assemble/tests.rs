@@ -1,4 +1,5 @@
 use super::*;
+use crate::Digest;
 use crate::store::{LayerRecord, Store};
 use crate::test_build::Build;
 use crate::{BlobSource, archive, layout};
