@@ -9,7 +9,7 @@ use testfleet_protocol::{Failure, FailureCode, Result};
 use walkdir::WalkDir;
 
 /// What no test needs of a JDK: sources, documentation, examples, what links modules, and what draws on a display.
-const LEFT_OUT: [&str; 13] = [
+const LEFT_OUT: [&str; 14] = [
     "src.zip",
     "lib/src.zip",
     "man",
@@ -18,6 +18,7 @@ const LEFT_OUT: [&str; 13] = [
     "docs",
     "jmods",
     "include",
+    "lib/libatk-wrapper.so",
     "lib/libawt_xawt.so",
     "lib/libjawt.so",
     "lib/libsplashscreen.so",

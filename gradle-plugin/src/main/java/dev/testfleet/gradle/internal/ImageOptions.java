@@ -41,12 +41,12 @@ public final class ImageOptions {
         put(described, "name", image.getName());
         described.put("tags", new ArrayList<>(image.getTags().get()));
         List<String> targets = new ArrayList<>(new TreeSet<>(image.getTo().get()));
-        String example = "testfleet { image { to = ['registry'] } }";
-        targets.forEach(target -> Choices.oneOf("image.to", target, TARGETS, example));
+        String to = "testfleet { image { to = ['registry'] } }";
+        targets.forEach(target -> Choices.oneOf("image.to", target, TARGETS, to));
         described.put("to", targets);
         put(described, "platform", image.getPlatform());
         String compression = image.getCompression().get();
-        example = "testfleet { image { compression = 'gzip' } }";
+        String example = "testfleet { image { compression = 'gzip' } }";
         described.put(
                 "compression",
                 Choices.oneOf("image.compression", compression, COMPRESSIONS, example));
