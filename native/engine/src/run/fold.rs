@@ -266,6 +266,11 @@ impl State {
         if state.missing == 0 && self.waiting.holds(unit) {
             self.waiting.remove(unit);
             self.settled = Settled::No;
+        } else if self.waiting.later.holds(unit) {
+            // Another of its tests is due now, which may be bad elsewhere or nowhere.
+            let avoid = state.avoid(&state.due(self.job.runs()));
+            self.waiting.later.push(unit, avoid);
+            self.settled = Settled::No;
         }
         let Some(planned) = self.job.tests.get(&self.job.test_id((unit, index))).copied() else { return };
         let Planned::Sliced(sliced) = planned else {

@@ -27,6 +27,12 @@ impl Bench {
         self.unit_finished(worker, unit, attempt, Vec::new());
     }
 
+    fn fail(&mut self, worker: u32, unit: u32, attempt: u32, method: &str) {
+        let (id, test) = (UnitId(format!("u{unit}")), TestName { class: format!("C{unit}"), method: method.into() });
+        let finished = finished(Outcome::Failed);
+        self.say(worker, AgentMessage::TestFinished { unit: id, attempt, test, finished });
+    }
+
     fn tick(&mut self, at_ms: u64, late_ms: u64) {
         self.feed(Input::Tick { at_ms, late_ms });
     }
@@ -66,6 +72,21 @@ fn too_many_bad_tests_end_all_retries() {
     assert!(bench.verdicts().is_empty());
     bench.end(1, 2, 1, Outcome::Failed);
     assert_eq!(bench.verdicts(), ["C1.t0() failed", "C2.t0() failed"]);
+}
+
+#[test]
+fn a_worker_is_spared_no_longer_than_what_was_bad_there_is_to_be_tried_again() {
+    let mut bench = Bench::of(&input(&[(0, 2, 9_000), (0, 2, 8_000)], 2, retries(1, 2, false)));
+    bench.fail(1, 1, 1, "t0()");
+    for attempt in [1, 2] {
+        bench.start(1, 1, attempt, "t1()");
+        bench.lose(1);
+        bench.hello(1, testfleet_protocol::VERSION);
+    }
+    assert_eq!(bench.assigned().len(), 3, "t0 is due, and another worker than 1 is ready");
+    bench.fail(2, 2, 1, "t0()");
+    assert_eq!(bench.verdicts(), ["C1.t0() failed", "C2.t0() failed"], "nothing is tried again now");
+    assert_eq!(bench.assigned().last(), Some(&(1, "u1".into(), 3, 1, false)), "t1 was never bad at worker 1");
 }
 
 #[test]
