@@ -230,7 +230,9 @@ impl State {
                 (u64::from(!unit.was_tried(place.1)), u64::from(bad && unit.bad_tries(place.1) == 0))
             }
         };
-        let bad = if self.job.quarantine.holding(&id, true).is_some() { 0 } else { bad };
+        if self.job.quarantine.holding(&id, true).is_some() {
+            return;
+        }
         if self.limits.count(ended, bad, &self.job.options.retries) {
             self.no_more_retries();
         }

@@ -6,7 +6,7 @@ use super::test_plans::{finished, input_of, plan_of};
 use super::{Queue, RunInput, State};
 use testfleet_protocol::agent::{AgentMessage, UnitAttempt};
 use testfleet_protocol::event::RunEvent;
-use testfleet_protocol::plan::UnitId;
+use testfleet_protocol::plan::{Quarantined, UnitId};
 use testfleet_protocol::run_options::{Retries, RunOptions};
 use testfleet_protocol::test::{Outcome, TestName, Verdict};
 
@@ -87,6 +87,29 @@ fn a_worker_is_spared_no_longer_than_what_was_bad_there_is_to_be_tried_again() {
     bench.fail(2, 2, 1, "t0()");
     assert_eq!(bench.verdicts(), ["C1.t0() failed", "C2.t0() failed"], "nothing is tried again now");
     assert_eq!(bench.assigned().last(), Some(&(1, "u1".into(), 3, 1, false)), "t1 was never bad at worker 1");
+}
+
+#[test]
+fn tests_in_quarantine_make_no_share_of_bad_tests_small() {
+    let mut options = retries(1, 0, false);
+    options.retries.max_failure_rate = 0.2;
+    let mut plan = plan_of(&[(0, 20, 9_000), (0, 20, 8_000)]);
+    let quarantined = |test| Quarantined { test, reason: "it sulks".into(), until: None };
+    plan.quarantined = plan.units[0].test_ids().map(quarantined).collect();
+    let mut bench = Bench::of(&RunInput { options, ..input_of(plan, Queue::Dynamic, 1) });
+    for test in 0..20 {
+        bench.fail(1, 1, 1, &format!("t{test}()"));
+    }
+    bench.unit_finished(1, 1, 1, Vec::new());
+    for test in 0..19 {
+        let method = format!("t{test}()");
+        if test < 5 { bench.fail(1, 2, 1, &method) } else { bench.pass(1, 2, 1, &method) }
+    }
+    assert_eq!(bench.verdicts().len(), 14, "19 tests say nothing yet, and those in quarantine are not asked");
+    bench.pass(1, 2, 1, "t19()");
+    let verdicts = bench.verdicts();
+    let bad = |class: &str| verdicts.iter().filter(|told| told.starts_with(class) && told.ends_with("failed")).count();
+    assert_eq!((bad("C1."), bad("C2.")), (20, 5), "5 of 20, and what waits for another try gets none");
 }
 
 #[test]
