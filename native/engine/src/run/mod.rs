@@ -40,6 +40,8 @@ mod sim_mutations;
 #[cfg(test)]
 mod sim_plan;
 #[cfg(test)]
+mod sim_results;
+#[cfg(test)]
 mod sim_tests;
 #[cfg(test)]
 mod simulation;
