@@ -49,6 +49,8 @@ mod simulation;
 mod special_scenarios;
 mod state;
 #[cfg(test)]
+mod test_lines;
+#[cfg(test)]
 mod test_plans;
 mod tries;
 mod workers;

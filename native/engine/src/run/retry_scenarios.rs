@@ -185,6 +185,25 @@ fn the_next_coordinator_takes_a_worker_back_with_what_it_has() {
     bench.pass(1, 1, 1, "t1()");
     bench.unit_finished(1, 1, 1, Vec::new());
     assert_eq!(bench.verdicts(), ["C1.t0() passed", "C1.t1() passed"]);
+    // Another one goes on, and nobody comes back: by force, or because there is none.
+    for found in [true, false] {
+        let mut third = State::new(&input, "bench").unwrap();
+        bench
+            .events
+            .iter()
+            .take_while(|event| !matches!(event, RunEvent::RunResumed { .. }))
+            .for_each(|event| third.apply(event));
+        third.step(Input::Resume { at_ms: 60 });
+        let end = if found {
+            Input::Tick { at_ms: 60_000, late_ms: 0 }
+        } else {
+            Input::WorkerEnded { worker: 1, failure: None, at_ms: 60_000 }
+        };
+        let (events, commands) = third.step(end);
+        assert!(matches!(events[0], RunEvent::WorkerEnded { worker: 1, failure: None, .. }), "{events:?}");
+        assert_eq!(matches!(commands[0], Command::Kill { worker: 1, .. }), found, "{commands:?}");
+        assert_eq!(commands.last(), Some(&Command::StartWorker { worker: 1, life: 2 }));
+    }
     let mut local = State::new(&input, "local").unwrap();
     bench.events.iter().take(5).for_each(|event| local.apply(event));
     local.step(Input::Resume { at_ms: 60 });
