@@ -11,6 +11,7 @@ pub mod event;
 pub mod failure;
 pub mod frame;
 pub mod harness;
+pub mod image;
 pub mod path;
 pub mod plan;
 pub mod request;

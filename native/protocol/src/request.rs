@@ -151,6 +151,9 @@ pub struct Options {
     /// How the run deals with what fails, hangs and breaks off.
     #[serde(default)]
     pub run: crate::run_options::RunOptions,
+    /// What images are made of and where they go.
+    #[serde(default)]
+    pub image: crate::image::ImageOptions,
     /// Names of variables that workers get from the coordinator's environment; their values are
     /// read when the run starts and never stored. Local workers get the whole environment anyway.
     #[serde(default)]
