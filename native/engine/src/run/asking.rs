@@ -120,6 +120,8 @@ impl Agent {
                     }
                     self.say(CoordinatorMessage::Ack { seq });
                 }
+                // Nobody looks at what such a worker writes.
+                Some(Arrival::Notice { .. }) => {}
                 Some(Arrival::Ended { failure: how, .. }) => {
                     return match failure {
                         Some(failure) => Err(failure),

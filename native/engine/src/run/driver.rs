@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage};
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::run_options::Rules;
+use testfleet_protocol::test::{Stream, TaskPath};
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -47,13 +48,13 @@ pub async fn run(
         let cancelled = driver.state.is_cancelled();
         let inputs = tokio::select! {
             _ = arrived.recv_many(&mut batch, ARRIVALS) => batch.drain(..).map(|arrival| driver.input(arrival)).collect(),
-            late_ms = clock.tick() => vec![Input::Tick { at_ms: now_ms(), late_ms }],
+            late_ms = clock.tick() => vec![Input::Tick { at_ms: driver.now.ms(), late_ms }],
             Ok(()) = on_disk.changed() => {
                 let lines = *on_disk.borrow_and_update();
                 driver.acknowledge(lines);
                 continue;
             }
-            () = wanted(&mut cancel), if !cancelled => vec![Input::Cancel { at_ms: now_ms() }],
+            () = wanted(&mut cancel), if !cancelled => vec![Input::Cancel { at_ms: driver.now.ms() }],
             Some(Err(error)) = driver.lives.join_next(), if !driver.lives.is_empty() => {
                 return Err(Failure::new(FailureCode::Internal, "failed to look after a worker").cause(&error));
             }
@@ -89,6 +90,9 @@ struct Driver {
     /// keeps what it said until a power cut can't take it away any more.
     unacknowledged: VecDeque<(u64, u32, u64)>,
     problems: Vec<Failure>,
+    /// What the coordinator itself says beside what tests write.
+    notices: Vec<RunEvent>,
+    now: Now,
 }
 
 /// The life of a worker that is looked after.
@@ -138,13 +142,26 @@ impl Driver {
             files,
             unacknowledged: VecDeque::new(),
             problems: Vec::new(),
+            notices: Vec::new(),
+            now: Now::new(),
         };
         Ok((driver, arrived, first))
     }
 
     fn input(&mut self, arrival: Arrival) -> Input {
-        let at_ms = now_ms();
+        let at_ms = self.now.ms();
         match arrival {
+            Arrival::Notice { worker, text } => {
+                self.notices.push(RunEvent::Output {
+                    test: None,
+                    class: String::new(),
+                    task: TaskPath(String::new()),
+                    worker,
+                    stream: Stream::Stderr,
+                    text,
+                });
+                Input::Settle { at_ms }
+            }
             // The number may be another's by now, or nobody's.
             Arrival::Message { worker, life, .. } if self.state.life(worker) != Some(life) => {
                 tracing::debug!(worker, life, "a life that was given up is not listened to");
@@ -185,15 +202,18 @@ impl Driver {
 
     /// Takes in what arrived together: one flush of the journal for all of it.
     fn take(&mut self, inputs: Vec<Input>) -> Result<()> {
-        let mut happened = Vec::new();
+        let mut happened = std::mem::take(&mut self.notices);
+        happened.iter().for_each(|notice| self.output.append(notice));
         let mut commands = Vec::new();
         for input in inputs {
             // Bytes are no business of the state machine; that a file is there is in the journal.
             let input = match input {
-                Input::Message { worker, message: piece @ AgentMessage::FilePiece { .. }, .. } => {
+                Input::Message { worker, message: piece @ AgentMessage::FilePiece { .. }, at_ms } => {
                     self.order(worker, Order::Sending);
+                    let message = without_bytes(&piece);
                     happened.extend(self.store(worker, piece)?);
-                    continue;
+                    // That it is there, the state machine must know.
+                    Input::Message { worker, message, at_ms }
                 }
                 input => input,
             };
@@ -314,6 +334,32 @@ impl Driver {
     }
 }
 
+/// The time of day, but never before what it was already: a clock that is set back must stop no lease and no limit.
+struct Now {
+    ms: u64,
+    at: Instant,
+}
+
+impl Now {
+    fn new() -> Self {
+        Self { ms: now_ms(), at: Instant::now() }
+    }
+
+    fn ms(&mut self) -> u64 {
+        self.after(now_ms(), Instant::now())
+    }
+
+    /// What it is when the clock of the day shows this.
+    fn after(&mut self, wall_ms: u64, at: Instant) -> u64 {
+        let passed_ms = at.saturating_duration_since(self.at).as_millis() as u64;
+        if wall_ms >= self.ms || passed_ms > 0 {
+            self.ms = if wall_ms >= self.ms { wall_ms } else { self.ms + passed_ms };
+            self.at = at;
+        }
+        self.ms
+    }
+}
+
 /// Ticks each second, and knows how late it is.
 struct Clock {
     due: Instant,
@@ -339,6 +385,15 @@ impl Clock {
         let late_ms = by_wall.max(self.due.elapsed().as_millis() as u64);
         (self.due, self.wall_ms) = (Instant::now() + Self::EVERY, wall_ms);
         if late_ms > Self::LEEWAY_MS { late_ms } else { 0 }
+    }
+}
+
+fn without_bytes(piece: &AgentMessage) -> AgentMessage {
+    match piece {
+        AgentMessage::FilePiece { file, of, offset, last, .. } => {
+            AgentMessage::FilePiece { file: *file, of: of.clone(), offset: *offset, data: String::new(), last: *last }
+        }
+        other => other.clone(),
     }
 }
 

@@ -7,7 +7,6 @@ use conversation::Talk;
 use std::time::Duration;
 use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage, Envelope};
 use testfleet_protocol::frame::Decoder;
-use testfleet_protocol::test::Stream;
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -30,6 +29,8 @@ const OUT_OF_REACH: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 
 pub(super) enum Arrival {
     /// The agent said something new.
     Message { worker: u32, life: u32, seq: u64, message: AgentMessage },
+    /// What is to be told about a worker beside what it says.
+    Notice { worker: u32, text: String },
     /// Nothing more comes from this life.
     Ended { worker: u32, life: u32, failure: Failure },
 }
@@ -196,15 +197,14 @@ async fn at(time: Option<Instant>) {
 
 /// Tells the user of a worker that is out of reach for long, once.
 async fn tell_when_it_lasts(life: WorkerLife, arrivals: &mpsc::Sender<Arrival>) -> std::convert::Infallible {
-    let WorkerLife { worker, life } = life;
+    let worker = life.worker;
     tokio::time::sleep(OUT_OF_REACH).await;
     let seconds = OUT_OF_REACH.as_secs();
     let text =
         format!("[testfleet: worker {worker} is out of reach for {seconds} s; it works on, and is tried again]\n");
     tracing::warn!("{}", text.trim());
-    let message = AgentMessage::Output { unit: None, test: None, stream: Stream::Stderr, text };
     // Who no longer listens need not know.
-    let _ = arrivals.send(Arrival::Message { worker, life, seq: 0, message }).await;
+    let _ = arrivals.send(Arrival::Notice { worker, text }).await;
     std::future::pending().await
 }
 

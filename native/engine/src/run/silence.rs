@@ -11,8 +11,9 @@ use testfleet_protocol::{Failure, FailureCode};
 pub(super) fn tick(state: &State, at_ms: u64, late_ms: u64) -> Decision {
     let (mut events, mut commands) = Decision::default();
     let limit = state.job.options.timeouts.run_ms;
-    if let Some(limit_ms) = limit.filter(|limit| state.stop.is_none() && at_ms.saturating_sub(state.since_ms) > *limit)
-    {
+    // Once every test has its verdict, only the workers' ends are waited for.
+    let may_end = state.stop.is_none() && !state.is_done();
+    if let Some(limit_ms) = limit.filter(|limit| may_end && at_ms.saturating_sub(state.since_ms) > *limit) {
         return (vec![RunEvent::RunTimedOut { limit_ms, at_ms }], commands);
     }
     let Some(lease_ms) = state.job.lease_ms() else { return (events, commands) };

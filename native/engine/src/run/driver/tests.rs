@@ -250,3 +250,13 @@ async fn a_life_that_was_given_up_is_not_listened_to() {
     assert!(driver.seen.is_empty());
     assert!(matches!(driver.input(said(2, 1)), Input::Message { .. }));
 }
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_goes_on_from_where_it_was() {
+    let (begin, hour) = (Instant::now(), 3_600_000);
+    let mut now = Now { ms: 2 * hour, at: begin };
+    assert_eq!(now.after(2 * hour + 5, begin + Duration::from_millis(5)), 2 * hour + 5);
+    assert_eq!(now.after(hour, begin + Duration::from_millis(25)), 2 * hour + 25);
+    assert_eq!(now.after(hour + 1_000, begin + Duration::from_millis(1_025)), 2 * hour + 1_025);
+    assert_eq!(now.after(5 * hour, begin + Duration::from_millis(1_026)), 5 * hour, "set forward, it is believed");
+}
