@@ -146,15 +146,21 @@ struct Machine {
 fn machine_layers(assembly: &Assembly<'_>, jdks: &[Jdk], places: &BTreeMap<PathBuf, String>) -> Result<Machine> {
     let compression = assembly.options.compression;
     let agent = assembly.roots.resolve(&assembly.bundle.agent);
-    let made = jdks
-        .par_iter()
-        .map(|jdk| java::jdk_layer(jdk, places.get(&jdk.home).map_or("", String::as_str), compression, assembly.shared))
-        .collect::<Result<_>>()?;
+    let of_jdk = |jdk: &Jdk| -> Result<Vec<Made>> {
+        let target = places.get(&jdk.home).map_or("", String::as_str);
+        let java = java::jdk_layer(jdk, target, compression, assembly.shared)?;
+        let archive = match assembly.options.class_data_sharing {
+            true => java::archive_layer(jdk, target, &java, compression, assembly.shared)?,
+            false => None,
+        };
+        Ok([java].into_iter().chain(archive).collect())
+    };
+    let made: Vec<Vec<Made>> = jdks.par_iter().map(of_jdk).collect::<Result<_>>()?;
     let system = match &assembly.base {
         None => Some(java::system_layer(jdks, &agent, compression, assembly.shared)?),
         Some(_) => None,
     };
-    Ok(Machine { system, jdks: made })
+    Ok(Machine { system, jdks: made.into_iter().flatten().collect() })
 }
 
 fn bundle_layers(kitchen: &Kitchen<'_>, assembly: &Assembly<'_>, bundle: Vec<u8>) -> Result<Vec<Made>> {

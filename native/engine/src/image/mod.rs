@@ -162,3 +162,6 @@ fn reference(assembled: &Assembled, names: &Names, layout: PathBuf, pushed: bool
         workers: workers.collect::<Result<_>>()?,
     })
 }
+
+#[cfg(test)]
+mod tests;

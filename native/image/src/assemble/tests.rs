@@ -208,6 +208,34 @@ fn a_base_of_this_machine_has_what_a_jvm_and_the_agent_need() {
 }
 
 #[test]
+fn an_archive_of_classes_is_a_layer_behind_its_jdk() {
+    let mut build = Build::new();
+    build.options.class_data_sharing = true;
+    let failure = build.image().unwrap_err();
+    assert!(failure.message.contains("archive the classes") && failure.hint.is_some(), "{failure}");
+
+    let java = build.temp.path().join("jdk/bin/java");
+    let script =
+        "#!/bin/sh\nhome=$(dirname \"$0\")/..\nmkdir -p $home/lib/server\necho $* > $home/lib/server/classes.jsa\n";
+    fs::write(&java, script).unwrap();
+    fs::set_permissions(&java, fs::Permissions::from_mode(0o755)).unwrap();
+    for compression in [Compression::Auto, Compression::Zstd, Compression::None] {
+        build.options.compression = compression;
+        let assembled = build.image().unwrap();
+        assert_eq!(&holds(&assembled)[..3], ["java 17", "class archive of java 17", "testfleet"]);
+        let files = content(&assembled.image.layers[1]);
+        assert_eq!(files.last().unwrap(), "opt/java/17/lib/server/classes.jsa 644");
+        assert_eq!(build.image().unwrap().reused, assembled.layers.len());
+    }
+    // A JDK that has one keeps it.
+    let own = build.temp.path().join("jdk/lib/server");
+    fs::create_dir_all(&own).unwrap();
+    fs::write(own.join("classes.jsa"), "own").unwrap();
+    fs::write(build.temp.path().join("jdk/release"), "another").unwrap();
+    assert_eq!(&holds(&build.image().unwrap())[..2], ["java 17", "testfleet"]);
+}
+
+#[test]
 fn a_jdk_that_is_not_there_is_named() {
     let build = Build::new();
     fs::remove_file(build.temp.path().join("jdk/bin/java")).unwrap();

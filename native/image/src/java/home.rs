@@ -90,7 +90,7 @@ fn modules(home: &Path) -> std::result::Result<String, String> {
 }
 
 /// What a program of a JDK writes to its standard output, or why it failed.
-fn output_of(mut command: Command) -> std::result::Result<String, String> {
+pub(super) fn output_of(mut command: Command) -> std::result::Result<String, String> {
     // They would speak up on its output.
     let output = command.env_remove("JAVA_TOOL_OPTIONS").env_remove("JDK_JAVA_OPTIONS").output();
     let output = output.map_err(|error| error.to_string())?;

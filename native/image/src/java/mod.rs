@@ -2,8 +2,11 @@
 //!
 //! There are no fonts in it: what draws text with AWT needs a base that has some.
 
+mod archive;
 mod elf;
 mod home;
+
+pub(crate) use archive::archive_layer;
 
 use crate::layer::encode::{Codec, Content};
 use crate::layer::tree::{Node, PLAIN, PROGRAM, Source, Tree};

@@ -106,12 +106,14 @@ public final class ImageOptions {
         Matcher parts = SIZE.matcher(size.trim());
         if (!parts.matches()) {
             throw unfit(
-                    "maxSize",
-                    size,
-                    "it is no number with K, M or G behind it",
-                    "maxSize = '10G'");
+                    "maxSize", size, "it is no number with K, M or G behind it", "maxSize = '10G'");
         }
-        int shift = " KMG".indexOf(parts.group(2).isEmpty() ? " " : parts.group(2).toUpperCase(java.util.Locale.ROOT));
+        int shift =
+                " KMG"
+                        .indexOf(
+                                parts.group(2).isEmpty()
+                                        ? " "
+                                        : parts.group(2).toUpperCase(java.util.Locale.ROOT));
         return Long.parseLong(parts.group(1)) << (10 * shift);
     }
 

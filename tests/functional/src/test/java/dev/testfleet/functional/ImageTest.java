@@ -29,7 +29,8 @@ class ImageTest {
     @OnEveryGradle
     void afterAnEditOnlyTheChangedClassesAreMade(String gradle) throws Exception {
         GradleBuild build = GradleBuild.ofSample("quickstart", gradle, dir);
-        build.succeeds("image", "--workers", "2").says("Image localhost/testfleet/quickstart:bundle-");
+        build.succeeds("image", "--workers", "2")
+                .says("Image localhost/testfleet/quickstart:bundle-");
         String first = digest(build);
         requireWhole(build.path(LAYOUT));
 
@@ -112,7 +113,9 @@ class ImageTest {
     }
 
     private static String digest(GradleBuild build) throws IOException {
-        return only(build.read("build/testfleet/image.json"), "\"digest\": \"(sha256:\\w+)\",\n  \"configDigest\"");
+        return only(
+                build.read("build/testfleet/image.json"),
+                "\"digest\": \"(sha256:\\w+)\",\n  \"configDigest\"");
     }
 
     private static String only(String text, String regex) {
