@@ -2,7 +2,9 @@
 
 pub(super) use crate::content::Digest;
 
-use crate::content::{Contents, list};
+#[cfg(test)]
+use crate::content::Contents;
+use crate::content::list;
 use std::path::{Path, PathBuf};
 use testfleet_protocol::Result;
 
@@ -31,10 +33,4 @@ pub(super) fn of(path: &Path) -> Result<Digest> {
 pub(crate) fn files_below(dir: &Path) -> Result<Vec<Below>> {
     let files = list(dir)?.files.into_iter();
     Ok(files.map(|file| Below { path: dir.join(&file.relative), relative: file.relative }).collect())
-}
-
-/// # Errors
-/// `Io` when the file can't be read.
-pub(super) fn of_file(path: &Path) -> Result<Digest> {
-    Contents::forgetful().of(path)
 }

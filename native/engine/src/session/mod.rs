@@ -3,6 +3,7 @@
 mod ask;
 pub(crate) mod coverage;
 mod history;
+mod image;
 mod listing;
 pub(crate) mod panic;
 mod prepare;
@@ -22,7 +23,6 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use testfleet_protocol::event::{Event, Level};
-use testfleet_protocol::path::Roots;
 use testfleet_protocol::plan::Plan;
 use testfleet_protocol::request::{Command, OpenRequest, RunRequest};
 use testfleet_protocol::run_options::{Isolation, LocalConnection};
@@ -142,10 +142,6 @@ impl Context<'_> {
         &self.request.roots["build"]
     }
 
-    pub(crate) fn roots(&self) -> Roots {
-        Roots::new(self.request.roots.clone())
-    }
-
     pub(crate) fn plan_file(&self) -> PathBuf {
         self.output().join("plan.json")
     }
@@ -196,7 +192,7 @@ fn execute(open: OpenRequest, sink: &Sink, cancelled: watch::Receiver<bool>) -> 
         Command::Prepare { verify: true } => prepare::verify(&mut context),
         Command::Prepare { verify: false } => prepare(&mut context).map(drop),
         Command::Show { what, json } => prepare::show(&mut context, what, json),
-        Command::Image => prepare::image(&mut context),
+        Command::Image => image::image(&mut context),
         Command::RunParallel => run::parallel(&mut context),
         Command::RunWorker { worker, plan, from_run, debug_jvm } => {
             run::worker(&mut context, &run::WorkerChoice { worker, plan, from_run, debug_jvm })

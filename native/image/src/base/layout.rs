@@ -76,7 +76,7 @@ fn one_image(entries: &[Descriptor], wanted: &Platform, base: &str) -> Result<()
 fn small_blob(blobs: &impl Blobs, descriptor: &Descriptor, most: usize, base: &str) -> Result<Vec<u8>> {
     let digest = digest_of(descriptor)?;
     let bytes = blobs.small(&blob_path(&digest), most)?;
-    let found = hashing::of_bytes(&bytes)?;
+    let found = Digest::of(&bytes);
     if found == digest {
         return Ok(bytes);
     }

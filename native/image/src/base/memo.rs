@@ -1,8 +1,7 @@
 //! What a folder or tar file held when it was read last: reading it again would mean reading all of its layers.
 
 use super::Platform;
-use crate::registry::hashing;
-use crate::{Base, Blob, BlobSource};
+use crate::{Base, Blob, BlobSource, Digest};
 use oci_spec::image::{Descriptor, ImageConfiguration};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -55,7 +54,7 @@ pub(super) fn remembered(
     folder: &Path,
     read: impl FnOnce() -> Result<Base>,
 ) -> Result<Base> {
-    let name = hashing::of_bytes(format!("{platform}\n{}", path.display()).as_bytes())?;
+    let name = Digest::of(format!("{platform}\n{}", path.display()).as_bytes());
     let file = folder.join("bases").join(format!("{}.json", name.hex()));
     if let Some(base) = recall(&file, path, platform) {
         return Ok(base);

@@ -3,7 +3,7 @@
 
 use super::document::{Document, LARGEST_CONFIG, choose, read_config, unusable};
 use super::{MOST_INDEXES, Platform};
-use crate::registry::{LARGEST_MANIFEST, Reference, Registry, digest_of, file_of, hashing, keep};
+use crate::registry::{LARGEST_MANIFEST, Reference, Registry, digest_of, file_of, keep};
 use crate::{Base, Blob, BlobSource, Digest};
 use bytes::Bytes;
 use std::path::Path;
@@ -67,5 +67,5 @@ fn kept(fetched: &Path, digest: &Digest) -> Option<Bytes> {
     let size = std::fs::metadata(&path).ok()?.len();
     let small = size <= LARGEST_MANIFEST.max(LARGEST_CONFIG) as u64;
     let bytes = std::fs::read(&path).ok().filter(|_| small)?;
-    (hashing::of_bytes(&bytes).ok()? == *digest).then(|| Bytes::from(bytes))
+    (Digest::of(&bytes) == *digest).then(|| Bytes::from(bytes))
 }

@@ -4,7 +4,7 @@
 use super::Platform;
 use super::document::{LARGEST_CONFIG, other_platform, read_config, unusable};
 use super::layout::{self, Blobs, blob_path};
-use crate::registry::hashing::{self, Hasher};
+use crate::registry::hashing::Hasher;
 use crate::registry::{LARGEST_MANIFEST, copy, file_of};
 use crate::{Base, Blob, BlobSource, Digest};
 use flate2::read::MultiGzDecoder;
@@ -102,7 +102,7 @@ impl<'a> Archive<'a> {
         for image in &images {
             let bytes = self.small(&image.config, LARGEST_CONFIG)?;
             match read_config(&bytes, image.layers.len(), wanted, &self.base) {
-                Ok(config) => fitting.push((image, hashing::of_bytes(&bytes)?, config)),
+                Ok(config) => fitting.push((image, Digest::of(&bytes), config)),
                 Err(failure) => others.push(failure),
             }
         }
@@ -142,11 +142,11 @@ impl<'a> Archive<'a> {
             let (mut packed, mut unpacked) = (Hasher::default(), Hasher::default());
             std::io::copy(&mut self.reader(offset, size)?, &mut packed).map_err(failed)?;
             std::io::copy(&mut MultiGzDecoder::new(self.reader(offset, size)?), &mut unpacked).map_err(failed)?;
-            (MediaType::ImageLayerGzip, packed.finish()?, unpacked.finish()?)
+            (MediaType::ImageLayerGzip, packed.finish(), unpacked.finish())
         } else {
             let mut plain = Hasher::default();
             std::io::copy(&mut self.reader(offset, size)?, &mut plain).map_err(failed)?;
-            let digest = plain.finish()?;
+            let digest = plain.finish();
             (MediaType::ImageLayer, digest.clone(), digest)
         };
         if unpacked.as_str() != diff_id {
@@ -154,7 +154,7 @@ impl<'a> Archive<'a> {
             return Err(unusable(&self.base, text, DAMAGED));
         }
         let path = self.copy(&digest, offset, size)?;
-        let descriptor = Descriptor::new(kind, size, digest.to_spec()?);
+        let descriptor = Descriptor::new(kind, size, digest.to_oci()?);
         Ok(Blob { descriptor, source: BlobSource::File(path) })
     }
 

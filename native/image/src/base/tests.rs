@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::registry::fake::{Fake, breaking_way};
-use crate::registry::{Patience, file_of, hashing};
-use crate::{Blob, BlobSource};
+use crate::registry::{Patience, file_of};
+use crate::{Blob, BlobSource, Digest};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
 fn digest(bytes: &[u8]) -> String {
-    hashing::of_bytes(bytes).unwrap().to_string()
+    Digest::of(bytes).to_string()
 }
 
 fn descriptor(media_type: &str, bytes: &[u8]) -> Value {

@@ -1,6 +1,6 @@
 //! A registry in this process, as faulty as a test wants it, and a way to it that breaks.
 
-use super::hashing;
+use crate::Digest;
 use std::collections::HashMap;
 use std::io::{Cursor, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -103,7 +103,7 @@ pub(crate) fn body(request: &mut Request) -> Vec<u8> {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    hashing::of_bytes(bytes).unwrap().to_string()
+    Digest::of(bytes).to_string()
 }
 
 /// As the OCI distribution specification has it.

@@ -71,7 +71,7 @@ impl Registry {
                 body(response, most, &what).await
             };
             match got.await {
-                Ok(bytes) if hashing::of_bytes(&bytes)? == *digest => return Ok(bytes),
+                Ok(bytes) if Digest::of(&bytes) == *digest => return Ok(bytes),
                 Ok(_) => return Err(spoiled(&what)),
                 Err(refused) => {
                     self.transport.wait(&access, &mut tries, refused).await.map_err(|refused| refused.failure)?;
@@ -255,7 +255,7 @@ impl Part {
 
     /// Moves the whole blob to where it belongs; gives back an emptied part when it is another.
     fn finish(mut self) -> Result<Option<Self>> {
-        if std::mem::take(&mut self.hasher).finish()? != self.digest {
+        if std::mem::take(&mut self.hasher).finish() != self.digest {
             self.clear()?;
             return Ok(Some(self));
         }

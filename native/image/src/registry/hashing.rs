@@ -16,13 +16,8 @@ impl Hasher {
         self.0.update(bytes);
     }
 
-    pub(crate) fn finish(self) -> Result<Digest> {
-        use std::fmt::Write;
-        let mut hex = String::with_capacity(64);
-        for byte in self.0.finalize() {
-            let _ = write!(hex, "{byte:02x}");
-        }
-        Digest::of_hex(&hex)
+    pub(crate) fn finish(self) -> Digest {
+        Digest::of_hash(&self.0.finalize())
     }
 }
 
@@ -35,12 +30,6 @@ impl std::io::Write for Hasher {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
-}
-
-pub(crate) fn of_bytes(bytes: &[u8]) -> Result<Digest> {
-    let mut hasher = Hasher::default();
-    hasher.update(bytes);
-    hasher.finish()
 }
 
 /// Adds the content of a file; returns how many bytes that were.
@@ -62,5 +51,5 @@ pub(crate) fn of_file(path: &Path) -> Result<Digest> {
     let mut file = File::open(path).map_err(|error| Failure::io("read", path, &error))?;
     let mut hasher = Hasher::default();
     add_file(&mut hasher, &mut file, path)?;
-    hasher.finish()
+    Ok(hasher.finish())
 }

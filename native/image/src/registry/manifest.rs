@@ -3,7 +3,6 @@
 use super::Registry;
 use super::answer::Refused;
 use super::auth::Access;
-use super::hashing;
 use super::name::{Place, Reference};
 use super::transport::body;
 use crate::Digest;
@@ -56,7 +55,7 @@ impl Registry {
                 None => {
                     let response = self.manifest_request(access, Method::GET, reference, what).await?;
                     let bytes = body(response, LARGEST_MANIFEST, what).await?;
-                    Ok(Some(hashing::of_bytes(&bytes)?))
+                    Ok(Some(Digest::of(&bytes)))
                 }
             },
             Err(refused) if refused.is_missing() => Ok(None),
@@ -78,7 +77,7 @@ impl Registry {
         };
         let said = digest_header(&response);
         let bytes = body(response, LARGEST_MANIFEST, &what).await.map_err(|refused| refused.failure)?;
-        let digest = hashing::of_bytes(&bytes)?;
+        let digest = Digest::of(&bytes);
         for expected in [&reference.digest, &said].into_iter().flatten() {
             if *expected != digest {
                 return Err(Failure::new(FailureCode::RegistryFailed, what)

@@ -1,11 +1,11 @@
 //! An image on its way to a registry.
 
+use super::Registry;
 use super::answer::Refused;
 use super::auth::Access;
 use super::fetch::digest_of;
 use super::name::{Place, Reference, is_tag};
 use super::upload::{Content, Upload, exists};
-use super::{Registry, hashing};
 use crate::{Blob, BlobSource, Digest, Image};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -84,7 +84,7 @@ impl Registry {
                 .hint("a tag has up to 128 letters, digits, `_`, `.` and `-`, and does not begin with `.` or `-`"));
         }
         let manifest = self.whole(&image.manifest, fetched).await?;
-        let digest = hashing::of_bytes(&manifest)?;
+        let digest = Digest::of(&manifest);
         let mut blobs: Vec<(Digest, &Blob)> = Vec::new();
         for blob in image.layers.iter().chain([&image.config]) {
             let digest = digest_of(&blob.descriptor)?;

@@ -40,7 +40,8 @@ pub(super) fn noise(size: usize, seed: u64) -> Vec<u8> {
 }
 
 pub(super) fn image(layers: Vec<Blob>) -> Image {
-    let config = Blob::of_bytes("application/vnd.oci.image.config.v1+json", b"{\"os\": \"linux\"}".to_vec()).unwrap();
+    let config =
+        Blob::of_bytes("application/vnd.oci.image.config.v1+json".into(), b"{\"os\": \"linux\"}".to_vec()).unwrap();
     let manifest = serde_json::json!({
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
@@ -48,12 +49,12 @@ pub(super) fn image(layers: Vec<Blob>) -> Image {
         "layers": layers.iter().map(|layer| &layer.descriptor).collect::<Vec<_>>(),
     });
     let manifest =
-        Blob::of_bytes("application/vnd.oci.image.manifest.v1+json", manifest.to_string().into_bytes()).unwrap();
+        Blob::of_bytes("application/vnd.oci.image.manifest.v1+json".into(), manifest.to_string().into_bytes()).unwrap();
     Image { manifest, config, layers }
 }
 
 pub(super) fn layer(size: usize, seed: u64) -> Blob {
-    Blob::of_bytes(LAYER, noise(size, seed)).unwrap()
+    Blob::of_bytes(LAYER.into(), noise(size, seed)).unwrap()
 }
 
 pub(super) async fn push_with(registry: &Registry, image: &Image, name: &str, tags: &[&str]) -> Result<Pushed> {

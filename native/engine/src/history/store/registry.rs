@@ -106,5 +106,5 @@ impl Registry {
 }
 
 fn blob(media_type: &str, bytes: &[u8]) -> Result<Blob> {
-    Blob::of_bytes(media_type, bytes.to_vec())
+    Blob::of_bytes(media_type.into(), bytes.to_vec())
 }

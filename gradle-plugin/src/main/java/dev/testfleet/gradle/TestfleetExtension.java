@@ -104,4 +104,13 @@ public interface TestfleetExtension extends PlanningOptions {
     default void history(Action<? super HistorySpec> action) {
         action.execute(getHistory());
     }
+
+    /** What images are made of, how they are called and where they go. */
+    @Nested
+    ImageSpec getImage();
+
+    /** What images are made of, how they are called and where they go. */
+    default void image(Action<? super ImageSpec> action) {
+        action.execute(getImage());
+    }
 }

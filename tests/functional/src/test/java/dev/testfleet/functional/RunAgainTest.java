@@ -30,7 +30,7 @@ class RunAgainTest {
 
     @TempDir private Path dir;
 
-    @OnEveryGradle
+    @OnNewestGradle
     void aWorkerOfARunIsReplayed(String gradle) throws Exception {
         GradleBuild build = GradleBuild.ofSample("quickstart", gradle, dir);
         build.succeeds("runParallel", "--workers", "2");
@@ -50,7 +50,7 @@ class RunAgainTest {
         build.fails("runWorker", "-Pworker=1", "--from-run", "nope").says("nope", "hint:");
     }
 
-    @OnEveryGradle
+    @OnNewestGradle
     void aRunIsRepeatedWithoutGradle(String gradle) throws Exception {
         GradleBuild build = GradleBuild.ofSample("quickstart", gradle, dir);
         build.succeeds("prepare", "--workers", "2");
@@ -63,7 +63,27 @@ class RunAgainTest {
         testfleet(2, "run", "--request", "nowhere.json").says("failed to read", "hint:");
     }
 
-    @OnEveryGradle
+    @OnNewestGradle
+    void aFlakyTestFailsTheBuildWhereThatIsWanted(String gradle) throws Exception {
+        GradleBuild build =
+                GradleBuild.ofOneProject(
+                        gradle,
+                        dir,
+                        "testfleet { retries { maxRetries = 1; maxFailureRate = 1.0;"
+                                + " failOnFlaky ="
+                                + " providers.gradleProperty('strict').isPresent() } }\n");
+        build.jupiterTest(
+                "SecondTimeTest",
+                "    @Test void passesOnSecondTry() throws Exception {\n"
+                        + "        assertFalse(new java.io.File(\"first\").createNewFile());\n"
+                        + "    }\n");
+        build.succeeds("runParallel").says("1 flaky");
+        assertTrue(build.path("first").toFile().delete(), "the first try made it");
+        build.fails("runParallel", "--rerun", "-Pstrict")
+                .says("1 test did not pass", "passesOnSecondTry() (flaky)");
+    }
+
+    @OnNewestGradle
     void theJvmWaitsForADebugger(String gradle) throws Exception {
         GradleBuild build = GradleBuild.ofSample("quickstart", gradle, dir);
         build.succeeds("prepare", "--workers", "1");
