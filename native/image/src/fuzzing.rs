@@ -54,7 +54,8 @@ mod tests {
     #[test]
     fn the_seeds_break_nothing() {
         let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds");
-        let targets: [(&str, fn(&[u8])); 3] =
+        type Read = fn(&[u8]);
+        let targets: [(&str, Read); 3] =
             [("base_document", base_document), ("base_tar", base_tar), ("registry_answer", registry_answer)];
         for (target, read) in targets {
             for seed in std::fs::read_dir(seeds.join(target)).unwrap() {

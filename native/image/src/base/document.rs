@@ -18,7 +18,7 @@ pub(crate) enum Document {
     Index(Vec<Descriptor>),
     /// An image.
     Image {
-        config: Descriptor,
+        config: Box<Descriptor>,
         /// With media types of OCI.
         layers: Vec<Descriptor>,
     },
@@ -104,7 +104,7 @@ impl Document {
             Ok(layer)
         });
         digest_of(&config)?;
-        Ok(Self::Image { config, layers: layers.collect::<Result<_>>()? })
+        Ok(Self::Image { config: Box::new(config), layers: layers.collect::<Result<_>>()? })
     }
 }
 

@@ -1,8 +1,7 @@
 //! What a folder or tar file held when it was read last: reading it again would mean reading all of its layers.
 
 use super::Platform;
-use crate::Digest;
-use crate::{Base, Blob, BlobSource};
+use crate::{Base, Blob, BlobSource, Digest};
 use oci_spec::image::{Descriptor, ImageConfiguration};
 use serde::{Deserialize, Serialize};
 use std::io::Write;

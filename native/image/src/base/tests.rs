@@ -1,10 +1,9 @@
 //! Bases as registries, folders and tar files have them, and as they should not be.
 
 use super::*;
-use crate::Digest;
 use crate::registry::fake::{Fake, breaking_way};
 use crate::registry::{Patience, file_of};
-use crate::{Blob, BlobSource};
+use crate::{Blob, BlobSource, Digest};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};

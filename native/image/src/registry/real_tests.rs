@@ -1,9 +1,11 @@
 //! Real registries, which `tests/registry` brings: Debian's docker-registry.
 
+use super::fake::breaking_way;
 use super::tests::{QUICK, environment, image, layer, push_with, registry};
 use super::*;
 use crate::{Blob, BlobSource};
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -25,12 +27,16 @@ fn start(folder: &Path) -> Child {
 
 impl Real {
     fn start(auth: &str) -> Self {
+        Self::start_with(auth, "")
+    }
+
+    fn start_with(auth: &str, http: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // The port is free when it was looked at; nobody else is given it that soon.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = format!(
             "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}/data}}}}\n\
-             http: {{addr: \"127.0.0.1:{port}\", secret: one-for-all-starts}}\n{auth}\n",
+             http:\n  addr: \"127.0.0.1:{port}\"\n  secret: one-for-all-starts\n{http}\n{auth}\n",
             folder.path().display()
         );
         std::fs::write(folder.path().join("config.yml"), config).unwrap();
@@ -57,6 +63,10 @@ impl Real {
     fn start_again(&self) {
         *self.process.lock().unwrap() = start(self.folder.path());
         self.wait();
+    }
+
+    fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
     }
 
     fn name(&self, repository: &str) -> String {
@@ -175,6 +185,81 @@ async fn a_login_is_needed_and_used() {
     }
     let pushed = push_with(&login("s3cret"), &image, &real.name("app"), &["1"]).await.unwrap();
     assert_eq!(pushed.sent, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs docker-registry: tests/registry runs it"]
+async fn connections_that_break_within_a_piece_are_no_matter() {
+    let real = Real::start("");
+    // The first connections carry three pieces and a half. This registry then forgets the blob, which is begun anew.
+    let way = breaking_way(real.address(), |number| (number < 3).then_some(7 * QUICK.piece / 2), |_| None);
+    let image = image(vec![layer(2_000_000, 1), layer(1_000_000, 2)]);
+    push_with(&registry(), &image, &format!("{way}/app"), &["1"]).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for layer in &image.layers {
+        let there = Blob { source: BlobSource::Registry(real.name("app")), ..layer.clone() };
+        registry().fetch(&there, folder.path()).await.unwrap();
+    }
+}
+
+/// Tells a client that asks for any host that it has it, and leads it to `to`.
+fn proxy(to: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let mut asked = Vec::new();
+            let mut byte = [0];
+            while !asked.ends_with(b"\r\n\r\n") && client.read_exact(&mut byte).is_ok() {
+                asked.push(byte[0]);
+            }
+            assert!(asked.starts_with(b"CONNECT registry.acme.test:443 "), "{}", String::from_utf8_lossy(&asked));
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            let server = TcpStream::connect(to).unwrap();
+            let (mut back, mut there) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut client, &mut there));
+            std::thread::spawn(move || {
+                let mut server = server;
+                let _ = std::io::copy(&mut server, &mut back);
+                let _ = back.shutdown(std::net::Shutdown::Both);
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs docker-registry: tests/registry runs it"]
+async fn a_registry_of_an_own_authority_is_reached_through_a_proxy() {
+    let certified = rcgen::generate_simple_self_signed(["registry.acme.test".to_owned()]).unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let (certificate, key) = (files.path().join("certificate.pem"), files.path().join("key.pem"));
+    std::fs::write(&certificate, certified.cert.pem()).unwrap();
+    std::fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
+    let tls = format!("  tls: {{certificate: {}, key: {}}}", certificate.display(), key.display());
+    let real = Real::start_with("", &tls);
+    let proxy = format!("http://{}", proxy(real.address()));
+    let certificates = certificate.display().to_string();
+    let trusting = RegistryOptions { authorities: Some(certificate), ..RegistryOptions::default() };
+    let image = image(vec![layer(300_000, 1)]);
+    for (options, variables, trusted) in [
+        (RegistryOptions::default(), vec![("HTTPS_PROXY", proxy.as_str())], false),
+        (trusting, vec![("https_proxy", proxy.as_str())], true),
+        (RegistryOptions::default(), vec![("ALL_PROXY", proxy.as_str()), ("SSL_CERT_FILE", &certificates)], true),
+    ] {
+        let registry = Registry::new(&options, &environment(&variables), None, QUICK).unwrap();
+        let pushed = push_with(&registry, &image, "registry.acme.test/app", &["1"]).await;
+        if trusted {
+            assert!(pushed.is_ok(), "{pushed:?}");
+        } else {
+            let failure = pushed.unwrap_err();
+            assert!(failure.hint.as_ref().unwrap().contains("registry.authorities"), "{failure}");
+        }
+    }
+    // Plain HTTP to a registry that speaks TLS.
+    let failure = push_with(&self::registry(), &image, &real.name("app"), &["1"]).await.unwrap_err();
+    assert!(failure.hint.as_ref().unwrap().contains("TLS"), "{failure}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ use testfleet_protocol::{Failure, FailureCode, Result};
 
 /// The least share of the usual pieces: 4 MiB of 16, which no registry refuses.
 const SMALLEST_SHARE: u64 = 4;
-/// How often a blob is begun anew.
+/// How often a blob is begun. Registries like docker-registry 2.8 forget a blob whose connection broke within a piece.
 const MOST_STARTS: u32 = 4;
 
 /// Bytes that can be read again from anywhere.
@@ -138,6 +138,7 @@ impl Upload<'_> {
                 }
             }
             let has = at.offset;
+            let reason = refused.failure.clone();
             session = match refused.status {
                 Some(StatusCode::PAYLOAD_TOO_LARGE) if at.piece > usual / SMALLEST_SHARE => {
                     Some(Session { piece: usual / SMALLEST_SHARE, ..at })
@@ -161,10 +162,10 @@ impl Upload<'_> {
                     return Ok(taken + self.moved(0, self.size));
                 }
                 if starts >= MOST_STARTS {
-                    return Err(Failure::new(FailureCode::RegistryFailed, self.what())
-                        .cause_text(format!("the registry lost what it had of the blob, {starts} times"))
+                    return Err(reason
+                        .cause_text(format!("the registry forgot what it had of the blob, {starts} times"))
                         .hint(
-                            "is there more than one registry behind that name? they have to share storage and secret",
+                            "run it again over a steadier connection: blobs that arrived as a whole are not sent again",
                         ));
                 }
             }
