@@ -12,6 +12,7 @@ use crate::live::{Assigned, Leavings, Live, Started, framework};
 use crate::memory::oom_kills;
 use crate::outgoing::Outgoing;
 use crate::output::Outputs;
+use crate::usage::used;
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::path::PathBuf;
@@ -99,6 +100,9 @@ impl Supervisor {
             self.advance(coordinator)?;
             let idle = self.queue.is_empty() && self.asks.is_empty() && self.live.is_none();
             if self.finishing && idle && self.outgoing.is_empty() {
+                if let Some(usage) = self.args.tell_usage.then(used).flatten() {
+                    coordinator.send(AgentMessage::Used { usage })?;
+                }
                 coordinator.all_acknowledged().await;
                 return Ok(Ending::Finished);
             }

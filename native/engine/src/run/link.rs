@@ -50,16 +50,34 @@ pub(super) enum Order {
 pub(super) async fn live(
     life: WorkerLife,
     backend: &dyn Backend,
-    orders: mpsc::UnboundedReceiver<Order>,
+    mut orders: mpsc::UnboundedReceiver<Order>,
     arrivals: mpsc::Sender<Arrival>,
 ) {
     let WorkerLife { worker, life: number } = life;
-    let failure = match backend.start(life).await {
+    let started = tokio::select! {
+        started = backend.start(life) => started,
+        failure = end_before_start(worker, &mut orders) => Err(failure),
+    };
+    let failure = match started {
         Ok(connection) => connected(life, backend, connection, orders, &arrivals).await,
         Err(failure) => failure,
     };
     // The run no longer listens when it has failed itself; there is nobody left to tell.
     let _ = arrivals.send(Arrival::Ended { worker, life: number, failure }).await;
+}
+
+/// Waits until a worker that is still being started is wanted no more: a start may take long, and nobody waits for it then.
+/// What it left behind, its backend removes at the end of the run.
+async fn end_before_start(worker: u32, orders: &mut mpsc::UnboundedReceiver<Order>) -> Failure {
+    loop {
+        match orders.recv().await {
+            Some(Order::Kill(failure)) => return failure,
+            // An agent that was never heard gets no other message.
+            Some(Order::Say(_)) => return broken(worker, "it is not wanted any more, and was not started yet"),
+            Some(Order::Sending) => {}
+            None => return std::future::pending().await,
+        }
+    }
 }
 
 /// How a life came to its end.

@@ -281,6 +281,7 @@ fn workers(aggregate: &Aggregate, records: &[&TestRecord], units: &[UnitSummary]
         units: record.spans.len() as u64,
         tests: tests.get(&number).copied().unwrap_or(0),
         jvm_starts: record.jvm_starts,
+        usage: record.usage,
         jvm_deaths: record.jvm_deaths.iter().map(|death| death.reason.clone()).collect(),
         failure: record.failure.clone(),
     };
