@@ -12,7 +12,7 @@ import java.io.File;
 
 /** The block {@code testfleet { }}: defaults of all Testfleet tasks of a build. */
 public interface TestfleetExtension extends PlanningOptions {
-    /** Where workers are started; {@code local} unless set. */
+    /** Where workers are started: {@code local}, which it is unless set, or {@code docker}. */
     Property<String> getBackend();
 
     /** How many workers; as many as there are processors unless set. */
@@ -103,5 +103,14 @@ public interface TestfleetExtension extends PlanningOptions {
     /** Where timings and passed units are shared with other machines. */
     default void history(Action<? super HistorySpec> action) {
         action.execute(getHistory());
+    }
+
+    /** How workers in containers are started. */
+    @Nested
+    DockerSpec getDocker();
+
+    /** How workers in containers are started. */
+    default void docker(Action<? super DockerSpec> action) {
+        action.execute(getDocker());
     }
 }

@@ -1,6 +1,7 @@
 package dev.testfleet.gradle;
 
 import dev.testfleet.gradle.internal.Aggregation;
+import dev.testfleet.gradle.internal.DockerOptions;
 import dev.testfleet.gradle.internal.EngineService;
 import dev.testfleet.gradle.internal.History;
 import dev.testfleet.gradle.internal.Rerun;
@@ -109,6 +110,7 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
                 .getTimingsFile()
                 .convention(extension.getStateDir().map(it -> it.file("timings.json")));
         RunOptions.setConventions(extension);
+        DockerOptions.setConventions(extension.getDocker());
         History.setConventions(extension.getHistory(), project.getProviders());
         extension.getOutputDir().convention(build.map(it -> it.dir("testfleet")));
         extension.getResultsDir().convention(build.map(it -> it.dir("test-results/runParallel")));
@@ -141,6 +143,8 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
         task.getHistory()
                 .convention(project.provider(() -> History.describe(extension.getHistory())));
         task.getRunOptions().convention(project.provider(() -> RunOptions.describe(extension)));
+        task.getDockerOptions()
+                .convention(project.provider(() -> DockerOptions.describe(extension.getDocker())));
         task.getIgnoreFailures().convention(extension.getIgnoreFailures());
         task.getPassEnvironment().convention(extension.getPassEnvironment());
         task.getTimingsFile().convention(extension.getTimingsFile());
