@@ -106,8 +106,7 @@ async fn probe(address: &str, within: Duration) -> Result<()> {
         }
         sleep(PAUSE).await;
     }
-    let failure =
-        Failure::new(FailureCode::WorkerBroken, format!("failed to connect to {address} within {within:?}"));
+    let failure = Failure::new(FailureCode::WorkerBroken, format!("failed to connect to {address} within {within:?}"));
     Err(match last {
         Some(error) => failure.cause(&error),
         None => failure,

@@ -64,16 +64,16 @@ impl Group {
     }
 
     fn files_of_two(&self, name: &str) -> Vec<PathBuf> {
-        let path = self.paths().find_map(|(number, controllers, path)| {
-            (number == "0" && controllers.is_empty()).then_some(path)
-        });
+        let path = self
+            .paths()
+            .find_map(|(number, controllers, path)| (number == "0" && controllers.is_empty()).then_some(path));
         path.map(|path| candidates(&self.mount, path, name)).unwrap_or_default()
     }
 
     fn files_of_one(&self, controller: &str, name: &str) -> Vec<PathBuf> {
-        let path = self.paths().find_map(|(_, controllers, path)| {
-            controllers.split(',').any(|one| one == controller).then_some(path)
-        });
+        let path = self
+            .paths()
+            .find_map(|(_, controllers, path)| controllers.split(',').any(|one| one == controller).then_some(path));
         path.map(|path| candidates(&self.mount.join(controller), path, name)).unwrap_or_default()
     }
 
@@ -111,11 +111,14 @@ mod tests {
 
     #[test]
     fn version_two_is_read() {
-        let (_mount, group) = group("0::/a/b\n", &[
-            ("a/b/memory.peak", "1000\n"),
-            ("a/b/memory.max", "max\n"),
-            ("a/b/cpu.stat", "usage_usec 70\nuser_usec 60\nnr_throttled 3\nthrottled_usec 9\n"),
-        ]);
+        let (_mount, group) = group(
+            "0::/a/b\n",
+            &[
+                ("a/b/memory.peak", "1000\n"),
+                ("a/b/memory.max", "max\n"),
+                ("a/b/cpu.stat", "usage_usec 70\nuser_usec 60\nnr_throttled 3\nthrottled_usec 9\n"),
+            ],
+        );
         let used = used_by(&group);
         assert_eq!((used.peak_memory_bytes, used.memory_limit_bytes), (Some(1000), None));
         assert_eq!((used.cpu_us, used.throttled_us), (Some(70), Some(9)));
@@ -123,12 +126,15 @@ mod tests {
 
     #[test]
     fn version_one_is_read_also_where_the_group_is_the_mount() {
-        let (_mount, group) = group("9:cpu,cpuacct:/docker/x\n4:memory:/docker/x\n0::/y\nnonsense\n", &[
-            ("memory/memory.max_usage_in_bytes", "5\n"),
-            ("memory/docker/x/memory.limit_in_bytes", "7\n"),
-            ("cpuacct/cpuacct.usage", "8000\n"),
-            ("cpu/cpu.stat", "nr_periods 1\nthrottled_time 3000\n"),
-        ]);
+        let (_mount, group) = group(
+            "9:cpu,cpuacct:/docker/x\n4:memory:/docker/x\n0::/y\nnonsense\n",
+            &[
+                ("memory/memory.max_usage_in_bytes", "5\n"),
+                ("memory/docker/x/memory.limit_in_bytes", "7\n"),
+                ("cpuacct/cpuacct.usage", "8000\n"),
+                ("cpu/cpu.stat", "nr_periods 1\nthrottled_time 3000\n"),
+            ],
+        );
         let used = used_by(&group);
         assert_eq!((used.peak_memory_bytes, used.memory_limit_bytes), (Some(5), Some(7)));
         assert_eq!((used.cpu_us, used.throttled_us), (Some(8), Some(3)));
@@ -136,8 +142,7 @@ mod tests {
 
     #[test]
     fn no_limit_is_none_and_nothing_is_nothing() {
-        let (_mount, limitless) =
-            group("4:memory:/\n", &[("memory/memory.limit_in_bytes", "9223372036854771712\n")]);
+        let (_mount, limitless) = group("4:memory:/\n", &[("memory/memory.limit_in_bytes", "9223372036854771712\n")]);
         assert_eq!(used_by(&limitless).memory_limit_bytes, None);
         let (_mount, empty) = group("", &[]);
         assert_eq!(used_by(&empty).cpu_us, None);

@@ -130,10 +130,7 @@ pub(crate) async fn keep_listening(mut door: impl Entrance, shared: Arc<Shared>)
     }
 }
 
-async fn introduce(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    shared: &Shared,
-) -> Result<Welcomed> {
+async fn introduce(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, shared: &Shared) -> Result<Welcomed> {
     let (from, to) = tokio::io::split(stream);
     match timeout(WELCOME, Line::new(from, to).introduce(shared)).await {
         Ok(introduced) => introduced,

@@ -23,3 +23,4 @@ mod select;
 pub mod session;
 #[cfg(test)]
 mod test_request;
+mod undeclared;

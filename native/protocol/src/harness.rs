@@ -478,7 +478,7 @@ impl Reader<'_> {
     }
 
     fn thrown(&mut self) -> Result<Thrown> {
-        Ok(Thrown { kind: self.string()?, message: self.string()?, stack: self.string()? })
+        Ok(Thrown { kind: self.string()?, message: self.string()?, stack: self.string()?, hint: None })
     }
 
     fn finished(&mut self) -> Result<Finished> {

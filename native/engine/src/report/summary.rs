@@ -171,6 +171,9 @@ pub struct TestSummary {
     /// Bad tests: the exception's class and the beginning of its message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// What the user can do about that, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// Why its verdict counts for nothing, if that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantined: Option<QuarantineSummary>,

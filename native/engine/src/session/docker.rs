@@ -4,6 +4,7 @@ use super::runs::RunDir;
 use super::{Context, cancelled};
 use crate::backend::docker::{DockerBackend, DockerConfig, Host, WorkerImage, pull_missing};
 use crate::report::words::counted;
+use crate::undeclared::Places;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;
@@ -181,6 +182,11 @@ fn wait<T>(runtime: &Runtime, context: &Context<'_>, future: impl Future<Output 
             () = wanted => Err(cancelled()),
         }
     })
+}
+
+/// Where what a bundle names is, here and in its image.
+pub(super) fn places(context: &Context<'_>, bundle: &Bundle) -> Places {
+    Places::new(bundle, &context.request.roots, |name| place::root(name).into())
 }
 
 /// Where the agent lies in an image.

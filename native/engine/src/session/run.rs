@@ -240,7 +240,9 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         }
     };
     let plan = Arc::new(job.plan);
-    let mut show = Show::new(context, Arc::clone(&plan), job.timings, job.record, job.output, dir.folder());
+    let elsewhere = job.docker.as_ref().map(|_| docker::places(context, &job.bundle));
+    let mut show =
+        Show::new(context, Arc::clone(&plan), job.timings, job.record, job.output, dir.folder()).with_places(elsewhere);
     if let Some(recorded) = &resumed {
         show.replay(&dir, recorded);
     }
@@ -258,8 +260,11 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
     let backend: Arc<dyn Backend> = match &job.docker {
         None => Arc::new(local(context, &dir, plan.workers, job.debug_jvm)),
         Some(docker) => {
-            let image =
-                if job.in_image { docker.image_as_it_is(context)? } else { docker.image(context, &plan, &job.bundle)? };
+            let image = if job.in_image {
+                docker.image_as_it_is(context)?
+            } else {
+                docker.image(context, &plan, &job.bundle)?
+            };
             Arc::new(docker.backend(context, &dir, image, plan.workers, job.debug_jvm)?)
         }
     };

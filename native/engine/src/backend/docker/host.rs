@@ -200,7 +200,8 @@ mod tests {
 
     #[test]
     fn versions_are_compared_as_numbers() {
-        for (api, expected) in [("1.40", true), ("1.51", true), ("2.0", true), ("1.9", false), ("", false), ("x", false)]
+        for (api, expected) in
+            [("1.40", true), ("1.51", true), ("2.0", true), ("1.9", false), ("", false), ("x", false)]
         {
             assert_eq!(is_new_enough(api), expected, "{api}");
         }

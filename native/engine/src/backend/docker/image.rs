@@ -40,7 +40,12 @@ impl WorkerImage {
 ///
 /// # Errors
 /// When one is not to be had.
-pub async fn pull_missing(host: &Host, images: &BTreeSet<String>, pull: Pull, say: &(dyn Fn(String) + Sync)) -> Result<()> {
+pub async fn pull_missing(
+    host: &Host,
+    images: &BTreeSet<String>,
+    pull: Pull,
+    say: &(dyn Fn(String) + Sync),
+) -> Result<()> {
     for image in images {
         let wanted = match pull {
             Pull::Always => true,

@@ -4,7 +4,9 @@ use super::host::Host;
 use super::trouble;
 use crate::backend::WorkerLife;
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
-use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder};
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
+};
 use futures_util::future::join_all;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};

@@ -196,13 +196,20 @@ mod tests {
     fn with<T>(options: &DockerOptions, look: impl FnOnce(&Spec<'_>) -> T) -> T {
         let labels = Labels { run: "r1".into(), machine: "m".into(), folder: "/b/runs/r1".into(), keep: false };
         let environment = BTreeMap::from([("TOKEN".to_owned(), "s3cret".to_owned())]);
-        look(&Spec { options, labels: &labels, run: "r1", workers_total: 4, environment: &environment, debug_jvm: false })
+        look(&Spec {
+            options,
+            labels: &labels,
+            run: "r1",
+            workers_total: 4,
+            environment: &environment,
+            debug_jvm: false,
+        })
     }
 
     #[test]
     fn a_plain_worker() {
         let body = with(&DockerOptions::default(), |spec| set(spec.worker(LIFE, "sha256:1")));
-        insta::assert_json_snapshot!(body);
+        insta::assert_snapshot!(serde_json::to_string_pretty(&body).unwrap());
     }
 
     #[test]
@@ -234,6 +241,6 @@ mod tests {
                 "worker": set(spec.worker(LIFE, "sha256:1")),
             })
         });
-        insta::assert_json_snapshot!(all);
+        insta::assert_snapshot!(serde_json::to_string_pretty(&all).unwrap());
     }
 }

@@ -35,7 +35,9 @@ pub(crate) fn failure(doing: &Doing<'_>, error: Error) -> Failure {
         Error::DockerResponseServerError { status_code, message } => (status_code, message),
         Error::DockerStreamError { error } => (0, error),
         Error::RequestTimeoutError => {
-            return failed.cause_text("it did not answer in time").hint("the machine may be overloaded, or Docker hangs");
+            return failed
+                .cause_text("it did not answer in time")
+                .hint("the machine may be overloaded, or Docker hangs");
         }
         other => return failed.cause(&other),
     };
@@ -55,7 +57,9 @@ fn hint(status: u16, told: &str) -> Option<&'static str> {
     if says(&["no space left on device"]) {
         Some("make room where Docker keeps its data: `docker system prune`, `docker image prune -a`")
     } else if says(&["exec format error", "does not match the specified platform", "no matching manifest"]) {
-        Some("the image is of another architecture than Docker's machine: testfleet { image { platform = 'linux/...' } }")
+        Some(
+            "the image is of another architecture than Docker's machine: testfleet { image { platform = 'linux/...' } }",
+        )
     } else if says(&["unauthorized", "authentication required", "access denied", "access to the resource is denied"]) {
         Some("log in to the registry with `docker login`, and check the image's name")
     } else if says(&["pull access denied", "manifest unknown", "not found: manifest", "no such image"]) {
@@ -65,7 +69,9 @@ fn hint(status: u16, told: &str) -> Option<&'static str> {
     } else if says(&["minimum memory limit", "range of cpus", "nanocpu"]) {
         Some("change cpus or memory in testfleet { docker { } }")
     } else if says(&["network"]) && status == 404 {
-        Some("make the network first (`docker network create NAME`), or take another in testfleet { docker { network } }")
+        Some(
+            "make the network first (`docker network create NAME`), or take another in testfleet { docker { network } }",
+        )
     } else if says(&["client version", "api version"]) {
         Some("install Docker 19.03 or later")
     } else {
