@@ -2,15 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-/// Lower-case hex of bytes.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
-        .map(char::from)
-        .collect()
-}
+pub(crate) use testfleet_image::hex;
 
 /// SHA-256 of bytes, in hex.
 pub(crate) fn sha256(bytes: &[u8]) -> String {

@@ -14,6 +14,7 @@ mod file_names;
 pub mod fuzzing;
 mod hash;
 pub mod history;
+mod image;
 pub mod plan;
 mod quarantined;
 pub mod report;

@@ -1,6 +1,7 @@
 //! Names of blobs by their content.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::str::FromStr;
 use testfleet_protocol::{Failure, FailureCode};
@@ -21,6 +22,26 @@ impl Digest {
         format!("{ALGORITHM}{hex}").parse()
     }
 
+    /// Of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self::of_hash(&Sha256::digest(bytes))
+    }
+
+    /// Of a hash that was computed.
+    pub(crate) fn of_hash(hash: &[u8]) -> Self {
+        Self(format!("{ALGORITHM}{}", hex(hash)))
+    }
+
+    /// As descriptors have it.
+    ///
+    /// # Errors
+    /// `Internal`: never of a digest that is one.
+    pub fn to_oci(&self) -> Result<oci_spec::image::Digest, Failure> {
+        self.0.parse().map_err(|error: oci_spec::OciSpecError| {
+            Failure::new(FailureCode::Internal, format!("failed to name a blob {self}")).cause(&error)
+        })
+    }
+
     /// Without the algorithm.
     pub fn hex(&self) -> &str {
         &self.0[ALGORITHM.len()..]
@@ -30,6 +51,16 @@ impl Digest {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Lower-case hex of bytes.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
+        .map(char::from)
+        .collect()
 }
 
 impl FromStr for Digest {

@@ -4,13 +4,23 @@
 //! [`Image`], whose blobs are files of the store, bytes, or still in the registry of the base. It is written as an OCI
 //! layout, streamed as an archive for Docker, or pushed to a registry.
 
+pub mod archive;
+mod assemble;
 mod digest;
+pub mod java;
+mod layer;
+pub mod layout;
 pub mod place;
+mod secrets;
+pub mod store;
 
-pub use digest::Digest;
+pub use assemble::{Assembled, Assembly, BUNDLE_LABEL, assemble};
+pub use digest::{Digest, hex};
+pub use layer::{FolderDigest, ListFiles};
 
-use oci_spec::image::{Descriptor, ImageConfiguration};
+use oci_spec::image::{Descriptor, ImageConfiguration, MediaType};
 use std::path::PathBuf;
+use testfleet_protocol::{Failure, FailureCode, Result};
 
 /// A blob and where its bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +29,49 @@ pub struct Blob {
     pub descriptor: Descriptor,
     /// Where its bytes are.
     pub source: BlobSource,
+}
+
+impl Blob {
+    /// A document as a blob.
+    ///
+    /// # Errors
+    /// `Internal`: never of bytes.
+    pub fn of_bytes(media_type: MediaType, bytes: Vec<u8>) -> Result<Self> {
+        let digest = Digest::of(&bytes).to_oci()?;
+        let descriptor = Descriptor::new(media_type, bytes.len() as u64, digest);
+        Ok(Self { descriptor, source: BlobSource::Bytes(bytes) })
+    }
+
+    /// Its digest.
+    ///
+    /// # Errors
+    /// `InvalidRequest` when it is no SHA-256.
+    pub fn digest(&self) -> Result<Digest> {
+        self.descriptor.digest().to_string().parse()
+    }
+
+    /// Its bytes, of a small one.
+    ///
+    /// # Errors
+    /// `Io` when its file can't be read, `Internal` when it is still in a registry.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        match &self.source {
+            BlobSource::Bytes(bytes) => Ok(bytes.clone()),
+            BlobSource::File(file) => std::fs::read(file).map_err(|error| Failure::io("read", file, &error)),
+            BlobSource::Registry(from) => Err(Failure::new(
+                FailureCode::Internal,
+                format!("failed to read the blob {}", self.descriptor.digest()),
+            )
+            .cause_text(format!("it was not fetched from {from}"))),
+        }
+    }
+}
+
+/// A document as JSON whose members are sorted: equal documents, equal bytes.
+pub(crate) fn json<T: serde::Serialize>(document: &T) -> Result<Vec<u8>> {
+    serde_json::to_value(document)
+        .and_then(|value| serde_json::to_vec(&value))
+        .map_err(|error| Failure::new(FailureCode::Internal, "failed to write a document as JSON").cause(&error))
 }
 
 /// Where the bytes of a blob are.

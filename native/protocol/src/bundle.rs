@@ -32,7 +32,7 @@ pub struct Profile {
     /// Feature release of the JVM.
     pub java_version: u32,
     /// Absolute home of the JVM on the machine that made the bundle, for workers on that machine:
-    /// the `jdk` root of this profile. Left out of a materialised bundle, whose workers bring their own.
+    /// the `jdk` root of this profile. In an image it names the image's own, or none: then `JAVA_HOME` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub java_home: Option<String>,
     /// Stored paths, in order: launcher jars, then the task's classpath. The harness jar goes before them.

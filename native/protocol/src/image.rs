@@ -43,6 +43,20 @@ pub struct ImageOptions {
     pub development: bool,
     /// How registries are reached.
     pub registry: RegistryOptions,
+    /// Where layers are kept for all builds of this machine.
+    pub store: StoreOptions,
+}
+
+/// The artifact store of a machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StoreOptions {
+    /// Its folder; `None` is `testfleet` in the user's cache folder, or what `TESTFLEET_STORE` says.
+    pub dir: Option<PathBuf>,
+    /// Most bytes of all that it keeps; `None` is 10 GB.
+    pub max_size: Option<u64>,
+    /// What was not used for so many days goes; `None` is 30.
+    pub max_age_days: Option<u32>,
 }
 
 /// What an image stands on.

@@ -28,6 +28,11 @@ impl Roots {
         self
     }
 
+    /// Their names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.dirs.keys().map(String::as_str)
+    }
+
     /// The directory of a root.
     pub fn get(&self, name: &str) -> Option<&Path> {
         self.dirs.get(name).map(PathBuf::as_path)

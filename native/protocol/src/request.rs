@@ -45,7 +45,7 @@ pub enum Command {
         #[serde(default)]
         json: bool,
     },
-    /// `Prepare`, then make the bundle a folder of its own.
+    /// `Prepare`, then make an image of the bundle, and take it where it is to go.
     Image,
     /// `Prepare`, then run everything on all workers.
     RunParallel,

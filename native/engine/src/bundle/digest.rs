@@ -32,9 +32,3 @@ pub(crate) fn files_below(dir: &Path) -> Result<Vec<Below>> {
     let files = list(dir)?.files.into_iter();
     Ok(files.map(|file| Below { path: dir.join(&file.relative), relative: file.relative }).collect())
 }
-
-/// # Errors
-/// `Io` when the file can't be read.
-pub(super) fn of_file(path: &Path) -> Result<Digest> {
-    Contents::forgetful().of(path)
-}

@@ -2,11 +2,8 @@
 
 pub(crate) mod digest;
 pub(crate) mod jvm_args;
-mod materialise;
 #[cfg(test)]
 mod tests;
-
-pub use materialise::materialise;
 
 use crate::content::Contents;
 use crate::discover::is_archive_name;

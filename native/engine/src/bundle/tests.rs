@@ -177,36 +177,3 @@ fn a_content_key_follows_all_that_decides_what_a_jvm_finds_and_nothing_else() {
         assert!(keys.insert(key(&build)), "change {index}");
     }
 }
-
-#[test]
-fn a_materialised_bundle_holds_everything_and_follows_the_build() {
-    let build = Build::new();
-    let dest = build.at("p/build/testfleet/image");
-    let written = materialise(&build.bundle().unwrap(), &build.roots(), &dest).unwrap();
-    assert!(written.profiles.iter().all(|profile| profile.java_home.is_none()));
-    assert_eq!(read_bundle(&dest.join("bundle.json")).unwrap(), written);
-    assert!(dest.join("plan.json").is_file());
-    let moved = Roots::new(["project", "build", "gradleHome"].map(|name| (name.to_owned(), dest.join(name))));
-    for entry in &written.entries {
-        assert_eq!(digest::of(&moved.resolve(&entry.path)).unwrap().sha256, entry.sha256, "{}", entry.path);
-    }
-    let agent = dest.join("build/agent");
-    assert_eq!(fs::metadata(&agent).unwrap().permissions().mode() & 0o111, 0o111);
-
-    let before = fs::metadata(dest.join("project/lib/own.jar")).unwrap().modified().unwrap();
-    fs::remove_file(build.at("p/classes/com/acme/Bar.class")).unwrap();
-    fs::write(build.at("p/classes/com/acme/FooTest.class"), "new").unwrap();
-    materialise(&build.bundle().unwrap(), &build.roots(), &dest).unwrap();
-    assert!(!dest.join("project/classes/com/acme/Bar.class").exists());
-    assert_eq!(fs::read_to_string(dest.join("project/classes/com/acme/FooTest.class")).unwrap(), "new");
-    assert_eq!(fs::metadata(dest.join("project/lib/own.jar")).unwrap().modified().unwrap(), before);
-}
-
-#[test]
-fn an_entry_that_points_out_of_the_folder_is_refused() {
-    let build = Build::new();
-    let mut bundle = build.bundle().unwrap();
-    bundle.entries[0].path = "${project}/../../escape".into();
-    let failure = materialise(&bundle, &build.roots(), &build.at("image")).unwrap_err();
-    assert_eq!(failure.code, FailureCode::PathOutsideRoots);
-}

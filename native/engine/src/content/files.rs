@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use testfleet_image::FolderDigest;
 
 /// SHA-256 in hex and size in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,24 +179,21 @@ impl KnownDir {
     /// The digest of a directory, and what to remember: of each file its hash, unless it is gone, and whether its stamp
     /// can be trusted.
     pub(super) fn make(path: &Path, listing: &Listing, hashes: &[Option<([u8; 32], bool)>]) -> (Digest, Self) {
-        let mut hasher = Sha256::new();
+        let mut digest = FolderDigest::default();
         let mut known = Self { path: path.as_os_str().as_bytes().to_vec(), whole: true, ..Self::default() };
         for (file, hashed) in listing.files.iter().zip(hashes) {
             let Some((sha256, is_settled)) = hashed else {
                 known.whole = false;
                 continue;
             };
-            hasher.update(file.relative.as_bytes());
-            hasher.update([0]);
-            hasher.update(hash::hex(sha256).as_bytes());
-            hasher.update(b"\n");
+            digest.add(&file.relative, &hash::hex(sha256));
             known.size += file.stamp.size;
             known.whole &= is_settled;
             if *is_settled {
                 known.files.push(KnownBelow { relative: file.relative.clone(), stamp: file.stamp, sha256: *sha256 });
             }
         }
-        known.sha256 = hash::hex(&hasher.finalize());
+        known.sha256 = digest.finish();
         (Digest { sha256: known.sha256.clone(), size: known.size }, known)
     }
 }

@@ -4,6 +4,7 @@ mod ask;
 pub(crate) mod coverage;
 mod docker;
 mod history;
+mod image;
 mod listing;
 pub(crate) mod panic;
 mod prepare;
@@ -200,7 +201,7 @@ fn execute(open: OpenRequest, sink: &Sink, cancelled: watch::Receiver<bool>) -> 
         Command::Prepare { verify: true } => prepare::verify(&mut context),
         Command::Prepare { verify: false } => prepare(&mut context).map(drop),
         Command::Show { what, json } => prepare::show(&mut context, what, json),
-        Command::Image => prepare::image(&mut context),
+        Command::Image => image::image(&mut context),
         Command::RunParallel => run::parallel(&mut context),
         Command::RunWorker { worker, plan, from_run, debug_jvm, in_image } => {
             run::worker(&mut context, &run::WorkerChoice { worker, plan, from_run, debug_jvm, in_image })

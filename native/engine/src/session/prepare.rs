@@ -3,8 +3,8 @@
 use super::ask::LocalHarness;
 use super::reuse::Before;
 use super::runs::RunDir;
-use super::{Context, cancelled, history, listing};
-use crate::bundle::{bundle, materialise, write_bundle};
+use super::{Context, history, listing};
+use crate::bundle::{bundle, write_bundle};
 use crate::discover::{Discovery, Effort, Notice, discover_and_ask, discover_and_verify};
 use crate::hash;
 use crate::plan::{Past, Timings, notices, plan, read_plan, write_plan};
@@ -154,36 +154,13 @@ fn say_all(context: &Context<'_>, notices: &[Notice]) {
     }
 }
 
-/// `prepare`, then makes the bundle a folder of its own: `build/testfleet/image`.
-pub(crate) fn image(context: &mut Context<'_>) -> Result<()> {
-    let prepared = prepare(context)?;
-    let dest = context.output().join("image");
-    materialise(&prepared.bundle, &context.roots(), &dest)?;
-    write_plan(&prepared.plan, &dest.join("plan.json"))?;
-    if *context.cancelled.borrow() {
-        return Err(cancelled());
-    }
-    context.sink.written("image", &dest);
-    let bytes: u64 = prepared.bundle.entries.iter().map(|entry| entry.size).sum();
-    context.sink.say(
-        Level::Lifecycle,
-        format!(
-            "Bundled {} entries ({} MB) in {}",
-            prepared.bundle.entries.len(),
-            bytes.div_ceil(1 << 20),
-            dest.display()
-        ),
-    );
-    Ok(())
-}
-
 fn create_dir(context: &Context<'_>) -> Result<()> {
     let dir = context.output();
     fs::create_dir_all(dir).map_err(|error| Failure::io("create", dir, &error))
 }
 
 /// `Discovery took 12.3 ms; ...`
-fn say_time(context: &Context<'_>, stage: &str, started: Instant, more: &str) {
+pub(crate) fn say_time(context: &Context<'_>, stage: &str, started: Instant, more: &str) {
     let ms = started.elapsed().as_secs_f64() * 1_000.0;
     context.sink.say(Level::Info, format!("{stage} took {ms:.1} ms{more}"));
 }

@@ -1,0 +1,186 @@
+//! Images of a build: how they are named, made from what was prepared, and where they go.
+
+mod git;
+mod names;
+
+pub(crate) use names::{Names, names};
+
+use crate::content::list;
+use crate::document;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use testfleet_image::store::{Lease, Policy, Pruned, Store};
+use testfleet_image::{Assembled, Assembly, assemble, layout};
+use testfleet_protocol::bundle::Bundle;
+use testfleet_protocol::image::{Base, ImageOptions, ImageRef, StoreOptions, Target};
+use testfleet_protocol::path::Roots;
+use testfleet_protocol::plan::Plan;
+use testfleet_protocol::request::RunRequest;
+use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
+
+/// How often a build throws away what the store's policy says, at most.
+const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
+
+/// An image that was made. What it consists of stays in the stores as long as this does.
+pub(crate) struct MadeImage {
+    pub(crate) assembled: Assembled,
+    pub(crate) names: Names,
+    /// What `image.json` says.
+    pub(crate) reference: ImageRef,
+    /// What the store threw away afterwards.
+    pub(crate) pruned: Option<Pruned>,
+    _leases: [Lease; 2],
+}
+
+/// Makes the image of a plan and its bundle, as an OCI layout in `image` of the output folder, sends it where it is to go, and
+/// writes `image.json`.
+///
+/// # Errors
+/// As for [`assemble`]; `InvalidRequest` for names and tags that are none.
+pub(crate) fn make(
+    request: &RunRequest,
+    plan: &Plan,
+    bundle: &Bundle,
+    environment: &BTreeMap<String, String>,
+) -> Result<MadeImage> {
+    let options = &request.options.image;
+    check_platform(options)?;
+    let roots = Roots::new(request.roots.clone());
+    let output = &request.roots["build"];
+    let folder = output.join("image");
+    let shared = store(&options.store, environment)?.lease()?;
+    let own = Store::open(&request.state_dir.join("layers"))?.lease()?;
+    let plan = document::bytes(plan)?;
+    let assembled = assemble(&Assembly {
+        bundle,
+        plan: &plan,
+        roots: &roots,
+        options,
+        base: resolve_base(options, environment, &shared)?,
+        title: &request.build_name,
+        workers: request.options.workers,
+        shared: &shared,
+        own: &own,
+        list: &|dir: &Path| Ok(list(dir)?.files.into_iter().map(|file| file.relative).collect()),
+        left_out: &[folder.clone(), request.state_dir.clone(), shared.store().dir().to_owned()],
+    })?;
+    let names = names(options, &request.build_name, &request.roots["project"], &assembled.bundle_sha256)?;
+    remove_other_forms(&folder)?;
+    layout::write(&folder, &named(&assembled, &names))?;
+    let pushed = send(options, &assembled, &names)?;
+    let reference = reference(&assembled, &names, folder, pushed)?;
+    document::write(&output.join("image.json"), &document::bytes(&reference)?)?;
+    // The build's own store keeps what this image needs, the machine's what its policy says.
+    own.store().prune(&Policy::NOTHING)?;
+    let pruned = shared.store().prune_at_times(&policy(&options.store), PRUNE_EVERY)?;
+    Ok(MadeImage { assembled, names, reference, pruned, _leases: [shared, own] })
+}
+
+/// The store of this machine.
+///
+/// # Errors
+/// `InvalidRequest` when there is no folder for it, `Io` when it can't be written.
+pub(crate) fn store(options: &StoreOptions, environment: &BTreeMap<String, String>) -> Result<Store> {
+    match &options.dir {
+        Some(dir) => Store::open(dir),
+        None => Store::open(&Store::usual_dir(|name| environment.get(name).cloned())?),
+    }
+}
+
+/// What stays in the store.
+pub(crate) fn policy(options: &StoreOptions) -> Policy {
+    let usual = Policy::default();
+    Policy {
+        max_size: options.max_size.unwrap_or(usual.max_size),
+        max_age: options.max_age_days.map_or(usual.max_age, |days| Duration::from_secs(u64::from(days) * 86_400)),
+    }
+}
+
+/// The agent of a bundle is this machine's.
+fn check_platform(options: &ImageOptions) -> Result<()> {
+    let own = platform();
+    match &options.platform {
+        Some(platform) if *platform != own => {
+            Err(Failure::new(FailureCode::InvalidRequest, format!("failed to make an image for {platform}"))
+                .cause_text(format!("the agent that goes into it is this machine's, for {own}"))
+                .hint("make it on a machine of that platform, or leave the platform out"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `linux/amd64`
+fn platform() -> String {
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    format!("{}/{arch}", std::env::consts::OS)
+}
+
+/// MERGE: bases from registries, folders and tar files; their blobs are kept under `shared`.
+fn resolve_base(
+    options: &ImageOptions,
+    _environment: &BTreeMap<String, String>,
+    _shared: &Lease,
+) -> Result<Option<testfleet_image::Base>> {
+    match &options.base {
+        Base::None => Ok(None),
+        Base::Registry { reference } => Err(unavailable(&format!("the base {reference}"))),
+        Base::Path { path } => Err(unavailable(&format!("the base {}", path.display()))),
+    }
+}
+
+/// MERGE: registries and Docker. Whether a registry has the image afterwards.
+fn send(options: &ImageOptions, _assembled: &Assembled, names: &Names) -> Result<bool> {
+    match options.to.first() {
+        None => Ok(false),
+        Some(Target::Registry) => Err(unavailable(&format!("the registry of {}", names.name))),
+        Some(Target::Docker) => Err(unavailable("Docker")),
+    }
+}
+
+fn unavailable(what: &str) -> Failure {
+    Failure::new(FailureCode::InvalidRequest, format!("failed to use {what}"))
+        .cause_text("this version can't")
+        .hint("leave it out: the image is made as a folder in the OCI layout, from this machine's JDK")
+}
+
+/// An earlier release left the bundle there as a folder of plain files.
+fn remove_other_forms(folder: &Path) -> Result<()> {
+    if folder.join("bundle.json").is_file() && !folder.join("oci-layout").exists() {
+        fs::remove_dir_all(folder).map_err(|error| Failure::io("remove", folder, &error))?;
+    }
+    Ok(())
+}
+
+fn named<'a>(assembled: &'a Assembled, names: &Names) -> Vec<layout::Named<'a>> {
+    let mut named: Vec<_> =
+        names.tags.iter().map(|tag| layout::Named { image: &assembled.image, name: Some(tag.clone()) }).collect();
+    for (worker, image) in &assembled.workers {
+        named
+            .extend(names.tags.iter().map(|tag| layout::Named { image, name: Some(format!("{tag}-worker-{worker}")) }));
+    }
+    named
+}
+
+fn reference(assembled: &Assembled, names: &Names, layout: PathBuf, pushed: bool) -> Result<ImageRef> {
+    let digest = |image: &testfleet_image::Image| image.manifest.digest().map(|digest| digest.to_string());
+    let workers = assembled.workers.iter().map(|(worker, image)| Ok((*worker, digest(image)?)));
+    Ok(ImageRef {
+        protocol: VERSION,
+        name: names.name.clone(),
+        tags: names.tags.clone(),
+        digest: digest(&assembled.image)?,
+        config_digest: assembled.image.config.digest()?.to_string(),
+        platform: platform(),
+        layout,
+        pushed,
+        bundle_sha256: assembled.bundle_sha256.clone(),
+        layers: assembled.layers.clone(),
+        workers: workers.collect::<Result<_>>()?,
+    })
+}

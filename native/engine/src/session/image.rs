@@ -1,0 +1,67 @@
+//! `image`: prepares, and makes the image.
+
+use super::Context;
+use super::prepare::{prepare, say_time};
+use crate::image::{self, MadeImage};
+use crate::report::words::counted;
+use std::time::Instant;
+use testfleet_protocol::Result;
+use testfleet_protocol::event::Level;
+
+/// `prepare`, then makes the image in `build/testfleet/image`.
+pub(crate) fn image(context: &mut Context<'_>) -> Result<()> {
+    let prepared = prepare(context)?;
+    context.check_cancelled()?;
+    let started = Instant::now();
+    let made = image::make(&context.request, &prepared.plan, &prepared.bundle, &context.environment)?;
+    say_time(context, "Making the image", started, "");
+    context.sink.written("image", &made.reference.layout);
+    context.sink.written("image reference", &context.output().join("image.json"));
+    for line in details(&made) {
+        context.sink.say(Level::Info, line);
+    }
+    context.sink.say(Level::Lifecycle, describe(&made));
+    Ok(())
+}
+
+/// `Image localhost/testfleet/app:git-0a1b...: 14 layers, 152.3 MB, of which 13 were there already; sha256:...`
+fn describe(made: &MadeImage) -> String {
+    let reference = &made.reference;
+    let layers = reference.layers.len();
+    let there = match made.assembled.reused {
+        reused if reused == layers => "all of them there already".to_owned(),
+        0 => "all of them new".to_owned(),
+        reused => format!("{reused} of them there already"),
+    };
+    let size: u64 = reference.layers.iter().map(|layer| layer.size).sum();
+    let workers = match reference.workers.len() as u64 {
+        0 => String::new(),
+        count => {
+            format!(", and {} of their own for {}", counted(count, "one", "ones"), counted(count, "worker", "workers"))
+        }
+    };
+    format!(
+        "Image {}:{}: {}, {}, {there}{workers}; {}",
+        made.names.name,
+        made.names.tags.join(", "),
+        counted(layers as u64, "layer", "layers"),
+        megabytes(size),
+        reference.digest
+    )
+}
+
+/// A line for each layer, and what the store threw away.
+fn details(made: &MadeImage) -> Vec<String> {
+    let layers = made.reference.layers.iter();
+    let mut lines: Vec<String> =
+        layers.map(|layer| format!("  {} {}: {}", megabytes(layer.size), layer.holds, layer.digest)).collect();
+    if let Some(pruned) = made.pruned.as_ref().filter(|pruned| pruned.removed > 0) {
+        let layers = counted(pruned.removed, "layer", "layers");
+        lines.push(format!("The artifact store gave up {layers}, {}", megabytes(pruned.removed_bytes)));
+    }
+    lines
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1_000_000.0)
+}
