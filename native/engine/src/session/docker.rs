@@ -1,8 +1,10 @@
 //! Runs on Docker: where it is, the image, what is left when a run ends, a shell in the image.
 
+use super::prepare::say_time;
 use super::runs::RunDir;
 use super::{Context, cancelled};
 use crate::backend::docker::{DockerBackend, DockerConfig, Host, WorkerImage, pull_missing};
+use crate::image;
 use crate::report::words::counted;
 use crate::undeclared::Places;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,9 +12,10 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Instant;
 use testfleet_image::place;
 use testfleet_protocol::bundle::Bundle;
-use testfleet_protocol::docker::{DockerOptions, Readiness};
+use testfleet_protocol::docker::{DockerOptions, Pull, Readiness};
 use testfleet_protocol::event::Level;
 use testfleet_protocol::image::ImageRef;
 use testfleet_protocol::path::Roots;
@@ -77,9 +80,20 @@ impl Docker {
         self.get(context, &made, &bundle)
     }
 
-    /// Gets the images of services, and one of this bundle.
-    pub(super) fn image(&self, context: &Context<'_>, _plan: &Plan, _bundle: &Bundle) -> Result<WorkerImage> {
-        self.image_as_it_is(context)
+    /// Gets the images of services, and makes one of this bundle.
+    pub(super) fn image(&self, context: &Context<'_>, plan: &Plan, bundle: &Bundle) -> Result<WorkerImage> {
+        let started = Instant::now();
+        let made = image::make(&context.request, plan, bundle, &context.environment)?;
+        say_time(context, "Making the image", started, "");
+        context.check_cancelled()?;
+        self.get(context, &made.reference, bundle)
+    }
+
+    /// Makes Docker have an image that was made.
+    pub(super) fn load(context: &Context<'_>, made: &ImageRef) -> Result<()> {
+        let docker = Self::connect(context)?;
+        let say = |text: String| context.sink.say(Level::Lifecycle, text);
+        docker.wait(context, docker.host.provide(made, Pull::Never, &say)).map(drop)
     }
 
     /// Makes Docker have an image that was made, and the images of services.
@@ -90,7 +104,7 @@ impl Docker {
         self.wait(context, async {
             pull_missing(&self.host, &services, options.pull, &say).await?;
             let reference = self.host.provide(made, options.pull, &say).await?;
-            Ok(WorkerImage { reference, workers: BTreeMap::new(), agent: agent_in_image(context, bundle) })
+            Ok(WorkerImage { reference, agent: agent_in_image(context, bundle) })
         })
     }
 

@@ -1,12 +1,14 @@
 //! `image`: prepares, and makes the image.
 
 use super::Context;
+use super::docker::Docker;
 use super::prepare::{prepare, say_time};
 use crate::image::{self, MadeImage};
 use crate::report::words::counted;
 use std::time::Instant;
 use testfleet_protocol::Result;
 use testfleet_protocol::event::Level;
+use testfleet_protocol::image::Target;
 
 /// `prepare`, then makes the image in `build/testfleet/image`.
 pub(crate) fn image(context: &mut Context<'_>) -> Result<()> {
@@ -21,6 +23,9 @@ pub(crate) fn image(context: &mut Context<'_>) -> Result<()> {
         context.sink.say(Level::Info, line);
     }
     context.sink.say(Level::Lifecycle, describe(&made));
+    if context.request.options.image.to.contains(&Target::Docker) {
+        Docker::load(context, &made.reference)?;
+    }
     Ok(())
 }
 

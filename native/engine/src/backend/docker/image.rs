@@ -1,6 +1,7 @@
 //! Images that workers and services are made of: whether Docker has them, loading, pulling.
 
 use super::host::Host;
+use super::load;
 use super::trouble;
 use bollard::auth::DockerCredentials;
 use bollard::models::CreateImageInfo;
@@ -23,17 +24,8 @@ const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 pub struct WorkerImage {
     /// As Docker knows it: its id, or name and digest.
     pub reference: String,
-    /// With one image for each worker: those, by number.
-    pub workers: BTreeMap<u32, String>,
     /// Path of the agent in it.
     pub agent: String,
-}
-
-impl WorkerImage {
-    /// That of a worker.
-    pub(super) fn of(&self, worker: u32) -> &str {
-        self.workers.get(&worker).unwrap_or(&self.reference)
-    }
 }
 
 /// Gets images from their registries as `pull` says; `say` tells a person of it.
@@ -88,27 +80,38 @@ impl Host {
         }
     }
 
-    /// Makes Docker have an image that was made; returns what containers are made of.
+    /// Makes Docker have an image that was made; returns what containers are made of. Nothing is sent when it has it.
     ///
     /// # Errors
     /// When it is neither there nor to be had.
-    pub(crate) async fn provide(&self, made: &ImageRef, pull: Pull, say: &(dyn Fn(String) + Sync)) -> Result<String> {
-        // Docker calls an image by its configuration, with containerd's store by its manifest.
-        for id in [&made.config_digest, &made.digest] {
-            if self.has(id).await? {
-                return Ok(id.clone());
+    pub async fn provide(&self, made: &ImageRef, pull: Pull, say: &(dyn Fn(String) + Sync)) -> Result<String> {
+        if let Some(id) = self.id_of_made(made).await? {
+            return Ok(id);
+        }
+        if made.layout.is_dir() {
+            load::load(self, made, say).await?;
+        } else if made.pushed && pull != Pull::Never {
+            self.pull(&format!("{}@{}", made.name, made.digest), say).await?;
+        }
+        self.id_of_made(made).await?.ok_or_else(|| {
+            Failure::new(
+                FailureCode::WorkerBroken,
+                format!("failed to find the image {}@{} in Docker at {}", made.name, made.digest, self.address),
+            )
+            .hint("make it anew: ./gradlew image")
+        })
+    }
+
+    /// Docker calls an image by its configuration, with containerd's store by its manifest; one that was pulled has a name
+    /// with its digest.
+    async fn id_of_made(&self, made: &ImageRef) -> Result<Option<String>> {
+        let pulled = made.pushed.then(|| format!("{}@{}", made.name, made.digest));
+        for id in [&made.config_digest, &made.digest].into_iter().chain(&pulled) {
+            if let Some(id) = self.id_of(id).await? {
+                return Ok(Some(id));
             }
         }
-        let pushed = format!("{}@{}", made.name, made.digest);
-        if made.pushed && pull != Pull::Never {
-            self.pull(&pushed, say).await?;
-            return Ok(pushed);
-        }
-        Err(Failure::new(
-            FailureCode::WorkerBroken,
-            format!("failed to find the image {} in Docker at {}", made.name, self.address),
-        )
-        .hint("make it anew: ./gradlew image"))
+        Ok(None)
     }
 
     /// Pulls an image from its registry, with the login that Docker's own command would take.

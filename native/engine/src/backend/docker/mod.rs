@@ -8,6 +8,7 @@ mod host;
 mod image;
 mod labels;
 mod line;
+mod load;
 mod logs;
 mod services;
 mod shell;
@@ -133,7 +134,7 @@ impl Shared {
         }
         let what = format!("start worker {}", life.worker);
         let name = spec.name(life);
-        let body = spec.worker(life, image.of(life.worker));
+        let body = spec.worker(life, &image.reference);
         let container = match spec.other_network() {
             None => host.run(&what, &name, body).await?,
             Some(network) => {

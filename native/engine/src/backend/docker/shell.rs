@@ -36,7 +36,7 @@ impl Host {
         let spec =
             Spec { options: &options, labels: &labels, run: "shell", workers_total: 1, environment, debug_jvm: false };
         let life = WorkerLife { worker, life: 1 };
-        let mut body = spec.worker(life, image.of(worker));
+        let mut body = spec.worker(life, &image.reference);
         let seconds = (SHELL_HOURS * 3_600).to_string();
         body.entrypoint = Some(vec![image.agent.clone()]);
         body.cmd = Some(vec!["hold".to_owned(), "--seconds".to_owned(), seconds]);
