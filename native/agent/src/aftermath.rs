@@ -58,7 +58,7 @@ impl Supervisor {
         if let Some(file) = coverage.filter(|file| std::fs::metadata(file).is_ok_and(|about| about.len() > 0)) {
             self.outgoing.push_moved(FileOf::Jacoco { task: task() }, file);
         }
-        let crash: Option<PathBuf> = crash_file(&live.leavings.crash_file, live.jvm.pid);
+        let crash: Option<PathBuf> = crash_file(&live.leavings.crash_file, live.jvm.pid, live.leavings.started);
         let head = crash.as_deref().and_then(crash_head);
         if let Some(file) = crash.filter(|_| head.is_some()) {
             let name = file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());

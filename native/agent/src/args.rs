@@ -51,6 +51,9 @@ pub(crate) struct Args {
     /// Suspend each harness JVM until a debugger attaches to port 5005
     #[arg(long)]
     pub(crate) debug_jvm: bool,
+    /// How long what runs may go on after SIGTERM before it is given back
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    pub(crate) grace: u32,
     /// How long a JVM may look at a class that is asked about before it counts as hanging
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) answer_within: u32,
@@ -59,6 +62,10 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn answer_within(&self) -> Duration {
         Duration::from_secs(u64::from(self.answer_within))
+    }
+
+    pub(crate) fn grace(&self) -> Duration {
+        Duration::from_secs(u64::from(self.grace))
     }
 
     pub(crate) fn roots(&self) -> Roots {

@@ -6,6 +6,7 @@ use crate::text::shortened;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use testfleet_protocol::agent::{DeathCause, EVIDENCE, Evidence};
 use testfleet_protocol::test::TestName;
 
@@ -162,10 +163,12 @@ fn caller(stacks: &str) -> Option<&str> {
     frames.skip_while(|frame| !is_exit(frame)).find(|frame| !is_exit(frame))
 }
 
-/// The file that a crash of this process left.
-pub(crate) fn crash_file(pattern: &Path, pid: u32) -> Option<PathBuf> {
+/// The file that a crash of this process left, not one that an earlier process left there.
+pub(crate) fn crash_file(pattern: &Path, pid: u32, started: Option<SystemTime>) -> Option<PathBuf> {
     let file = PathBuf::from(pattern.to_string_lossy().replace("%p", &pid.to_string()));
-    file.is_file().then_some(file)
+    let about = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    let is_new = started.zip(about.modified().ok()).is_none_or(|(started, written)| written > started);
+    is_new.then_some(file)
 }
 
 /// The beginning of a crash's file.
@@ -211,6 +214,18 @@ mod tests {
         assert_eq!(death.cause, DeathCause::OutOfMemory);
         assert_eq!(ended("killed by signal 9 (SIGKILL)", "").tell().cause, DeathCause::Died);
         assert_eq!(Traces { oom_kill: true, ..ended("exit code 1", "") }.tell().cause, DeathCause::Died);
+    }
+
+    #[test]
+    fn a_crash_of_an_earlier_process_is_none_of_this_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hs_err_7.log");
+        std::fs::write(&file, "old").unwrap();
+        let written = std::fs::metadata(&file).unwrap().modified().unwrap();
+        let pattern = folder.path().join("hs_err_%p.log");
+        assert_eq!(crash_file(&pattern, 7, Some(written)), None);
+        assert_eq!(crash_file(&pattern, 8, None), None);
+        assert_eq!(crash_file(&pattern, 7, Some(written - std::time::Duration::from_millis(5))), Some(file));
     }
 
     #[test]

@@ -5,11 +5,11 @@ use nix::unistd::Pid;
 use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
-use testfleet_protocol::{Failure, Result};
+use testfleet_protocol::{Failure, FailureCode, Result};
 
 /// How often what is left is looked at again: the end of a process takes a moment, and it may start another until then.
 const ROUNDS: usize = 40;
@@ -89,6 +89,7 @@ pub(crate) fn make_folder(temp: &Path) -> Result<()> {
     for _ in 0..ROUNDS {
         if let Some(parent) = temp.parent() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
+            own(parent)?;
         }
         match make(temp) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -96,6 +97,18 @@ pub(crate) fn make_folder(temp: &Path) -> Result<()> {
         }
     }
     make(temp).map_err(failed)
+}
+
+/// The name of a run's folder can be guessed: another user could have made it first, and swap what lies in it.
+fn own(folder: &Path) -> Result<()> {
+    let about = fs::symlink_metadata(folder).map_err(|error| Failure::io("look at", folder, &error))?;
+    let (user, mode) = (nix::unistd::geteuid().as_raw(), about.mode());
+    if about.is_dir() && about.uid() == user && mode & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(Failure::new(FailureCode::WorkerBroken, format!("failed to use {} for a worker's files", folder.display()))
+        .cause_text(format!("it is not this user's alone (owner {}, mode {:o})", about.uid(), mode & 0o7777))
+        .hint("remove it, or set TMPDIR to a folder of your own"))
 }
 
 /// Removes the worker's folder, and the folder of the run when it was the last in it.
@@ -138,6 +151,20 @@ mod tests {
         fs::write(temp.join("file"), "x").unwrap();
         remove_folder(&temp);
         assert!(!base.path().join("tf-run").exists());
+    }
+
+    #[test]
+    fn a_run_folder_that_others_may_change_is_not_used() {
+        use std::os::unix::fs::PermissionsExt;
+        let base = tempfile::tempdir().unwrap();
+        let run = base.path().join("tf-run");
+        fs::create_dir(&run).unwrap();
+        fs::set_permissions(&run, fs::Permissions::from_mode(0o777)).unwrap();
+        let failure = make_folder(&run.join("w1-1")).unwrap_err();
+        assert!(failure.to_string().contains("mode 777"), "{failure}");
+        let elsewhere = base.path().join("tf-other");
+        std::os::unix::fs::symlink(base.path(), &elsewhere).unwrap();
+        assert!(make_folder(&elsewhere.join("w1-1")).is_err());
     }
 
     #[test]

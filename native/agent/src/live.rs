@@ -7,7 +7,7 @@ use crate::ending::{Doom, is_out_of_memory};
 use crate::jvm::Jvm;
 use crate::output::{Outputs, Rest};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use testfleet_protocol::agent::{AgentMessage, ClassFailure, DeathCause, FileOf, UnitAttempt};
 use testfleet_protocol::event::Attempt;
 use testfleet_protocol::harness::{FromHarness, ToHarness};
@@ -42,6 +42,8 @@ impl Assigned {
 pub(crate) struct Leavings {
     /// Where a crash tells of it; `%p` is the process id.
     pub(crate) crash_file: PathBuf,
+    /// When the JVM's folder was made ready, by the clock that stamps files; what is older is of another JVM.
+    pub(crate) started: Option<SystemTime>,
     /// Where JaCoCo writes, if it is there.
     pub(crate) coverage: Option<PathBuf>,
     /// Looks for what tests produce.
@@ -145,6 +147,14 @@ impl Live {
     /// Whether it runs this try at a unit.
     pub(crate) fn runs(&self, unit: &UnitAttempt) -> bool {
         self.running.as_ref().is_some_and(|running| running.assigned.is(unit))
+    }
+
+    /// What it runs.
+    pub(crate) fn unit(&self) -> Option<UnitAttempt> {
+        self.running.as_ref().map(|running| {
+            let Assigned { unit, attempt, .. } = &running.assigned;
+            UnitAttempt { unit: unit.id.clone(), attempt: *attempt }
+        })
     }
 
     /// Asks it for the tests of classes.

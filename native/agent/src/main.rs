@@ -17,6 +17,7 @@ mod errands;
 mod isolation;
 mod jvm;
 mod launch;
+mod leaving;
 mod leftovers;
 mod line;
 mod live;
@@ -43,7 +44,7 @@ use supervisor::{Ending, Supervisor};
 use testfleet_protocol::agent::AgentMessage;
 use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// How long the last message may take to reach a coordinator that no longer reads.
@@ -100,10 +101,7 @@ async fn work(args: Args, folder: Result<()>) -> Result<Ending> {
     let _too_long = signal(SignalKind::from_raw(nix::sys::signal::Signal::SIGXFSZ as i32)).map_err(signals)?;
     let mut coordinator = Coordinator::new(args.temp.join("spool"));
     let mut line = connect::keep_line(&args, &coordinator).await?;
-    let ended = tokio::select! {
-        ended = supervise(args, folder, &mut coordinator) => ended,
-        _ = terminated.recv() => Ok(Ending::Stopped),
-    };
+    let ended = supervise(args, folder, &mut coordinator, &mut terminated).await;
     if let Some(failure) = coordinator.failure() {
         return Err(failure);
     }
@@ -116,7 +114,12 @@ async fn work(args: Args, folder: Result<()>) -> Result<Ending> {
     ended
 }
 
-async fn supervise(args: Args, folder: Result<()>, coordinator: &mut Coordinator) -> Result<Ending> {
+async fn supervise(
+    args: Args,
+    folder: Result<()>,
+    coordinator: &mut Coordinator,
+    terminated: &mut Signal,
+) -> Result<Ending> {
     // Before the hello: who can't begin must not be given units.
     folder?;
     let tmp = args.temp.join("tmp");
@@ -126,7 +129,7 @@ async fn supervise(args: Args, folder: Result<()>, coordinator: &mut Coordinator
     let version = env!("CARGO_PKG_VERSION");
     coordinator.greet(AgentMessage::first_hello(args.worker, args.life, version, host, std::process::id()));
     let outgoing = Outgoing::new(&args.temp)?;
-    Supervisor::new(args, bundle, tmp, outgoing).work(coordinator).await
+    Supervisor::new(args, bundle, tmp, outgoing).work(coordinator, terminated).await
 }
 
 fn read_bundle(path: &Path) -> Result<Bundle> {

@@ -67,6 +67,8 @@ struct LeftOut {
     test: Option<TestName>,
     stream: Stream,
     bytes: u64,
+    /// As things stood when it began.
+    why: &'static str,
 }
 
 impl Spool {
@@ -139,14 +141,14 @@ impl Spool {
         if self.left_out.as_ref().is_some_and(|left| !same(left)) {
             self.remark()?;
         }
-        self.left_out.get_or_insert(LeftOut { unit, test, stream, bytes: 0 }).bytes += length as u64;
+        let why = if self.disk_is_full { "the worker's disk is full" } else { "the coordinator was away for too long" };
+        self.left_out.get_or_insert(LeftOut { unit, test, stream, bytes: 0, why }).bytes += length as u64;
         Ok(())
     }
 
     /// Says in its place how much output is missing.
     fn remark(&mut self) -> Result<()> {
-        let Some(LeftOut { unit, test, stream, bytes }) = self.left_out.take() else { return Ok(()) };
-        let why = if self.disk_is_full { "the worker's disk is full" } else { "the coordinator was away for too long" };
+        let Some(LeftOut { unit, test, stream, bytes, why }) = self.left_out.take() else { return Ok(()) };
         let text = format!("\n[testfleet: {bytes} bytes of output are left out here: {why}]\n");
         let frame = frame_of(self.last() + 1, AgentMessage::Output { unit, test, stream, text })?;
         self.keep(At::Memory(frame), true);
@@ -214,7 +216,8 @@ impl Spool {
         if self.memory <= self.limits.memory / 2 {
             self.disk_is_full = false;
         }
-        Ok(())
+        // There may be no further message that would bring the remark along.
+        if self.kept.is_empty() { self.remark() } else { Ok(()) }
     }
 
     /// The frame of a message that is kept; `None` when there is none of this number yet.

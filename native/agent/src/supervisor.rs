@@ -8,6 +8,7 @@ use crate::deadlines::Deadlines;
 use crate::ending::{Death, Doom};
 use crate::jvm::{Jvm, JvmEnd, JvmEvent, make_pipes};
 use crate::launch::{Launch, Place};
+use crate::leaving::Leaving;
 use crate::live::{Assigned, Leavings, Live, Started, framework};
 use crate::memory::oom_kills;
 use crate::outgoing::Outgoing;
@@ -23,6 +24,7 @@ use testfleet_protocol::harness::{FromHarness, ToHarness};
 use testfleet_protocol::run_options::{Rules, Timeouts};
 use testfleet_protocol::test::{Stream, TaskPath};
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
+use tokio::signal::unix::Signal;
 use tokio::time::{Instant, sleep_until};
 
 /// How long a JVM may take until its harness is ready.
@@ -38,14 +40,14 @@ const JVM_PID: &str = "jvm.pid";
 /// How the agent's work ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// Told to finish, and everything was handed over.
+    /// Told to finish or to leave, and everything was handed over.
     Finished,
     /// Told to stop at once, or the coordinator is gone.
     Stopped,
 }
 
 pub(crate) struct Supervisor {
-    args: Args,
+    pub(crate) args: Args,
     bundle: Bundle,
     tmp: PathBuf,
     /// Known from the first welcome on.
@@ -53,7 +55,7 @@ pub(crate) struct Supervisor {
     pub(crate) queue: VecDeque<Assigned>,
     /// What is asked about; goes before the queue.
     pub(crate) asks: VecDeque<Asking>,
-    finishing: bool,
+    pub(crate) finishing: bool,
     pub(crate) live: Option<Live>,
     pub(crate) outgoing: Outgoing,
     /// Since when the JVM is not listened to, because too much waits to be sent.
@@ -62,6 +64,8 @@ pub(crate) struct Supervisor {
     started: u32,
     /// Profiles of which a JVM was ready here.
     pub(crate) proven: BTreeSet<TaskPath>,
+    /// It has to end.
+    pub(crate) leaving: Option<Leaving>,
 }
 
 impl Supervisor {
@@ -79,6 +83,7 @@ impl Supervisor {
             stalled: None,
             started: 0,
             proven: BTreeSet::new(),
+            leaving: None,
         }
     }
 
@@ -86,25 +91,31 @@ impl Supervisor {
     ///
     /// # Errors
     /// When the agent itself can't go on; a JVM that fails is told to the coordinator instead.
-    pub(crate) async fn work(&mut self, coordinator: &mut Coordinator) -> Result<Ending> {
+    pub(crate) async fn work(&mut self, coordinator: &mut Coordinator, terminated: &mut Signal) -> Result<Ending> {
         let mut gone = coordinator.gone.clone();
         tokio::select! {
             biased;
             _ = gone.wait_for(|gone| *gone) => Ok(Ending::Stopped),
-            ending = self.turns(coordinator) => ending,
+            ending = self.turns(coordinator, terminated) => ending,
         }
     }
 
-    async fn turns(&mut self, coordinator: &mut Coordinator) -> Result<Ending> {
+    async fn turns(&mut self, coordinator: &mut Coordinator, terminated: &mut Signal) -> Result<Ending> {
         loop {
+            if self.leaving.is_some() {
+                self.hand_back_waiting(coordinator, false)?;
+            }
             self.advance(coordinator)?;
+            let leave_by = self.leaving.map(Leaving::until);
             let idle = self.queue.is_empty() && self.asks.is_empty() && self.live.is_none();
             if self.finishing && idle && self.outgoing.is_empty() {
                 if let Some(usage) = self.args.tell_usage.then(used).flatten() {
                     coordinator.send(AgentMessage::Used { usage })?;
                 }
-                coordinator.all_acknowledged().await;
-                return Ok(Ending::Finished);
+                return tokio::select! {
+                    () = coordinator.all_acknowledged() => Ok(Ending::Finished),
+                    () = reached(leave_by) => Ok(Ending::Stopped),
+                };
             }
             self.note_stall(coordinator);
             let due = self.live.as_ref().and_then(Live::due);
@@ -117,6 +128,12 @@ impl Supervisor {
                 message = coordinator.inbox.recv() => {
                     if let Some(ending) = self.hear(message)? {
                         return Ok(ending);
+                    }
+                }
+                _ = terminated.recv() => self.leave(coordinator)?,
+                () = reached(leave_by) => {
+                    if self.leave_at_last(coordinator)? {
+                        return Ok(Ending::Stopped);
                     }
                 }
                 event = next_event(&mut self.live), if !stalled => self.take(event, coordinator)?,
@@ -210,6 +227,8 @@ impl Supervisor {
         let Some(task) = asked.or_else(next) else { return Ok(()) };
         match self.launch(&task, for_asking) {
             Ok(live) => self.live = Some(live),
+            // The worker's own folder is the trouble, not the unit: another worker may run it.
+            Err(failure) if failure.code == FailureCode::Io => return Err(failure),
             Err(failure) => {
                 let death = Death::for_reason(failure.to_string());
                 self.not_started(for_asking, &task, None, &death, coordinator)?;
@@ -232,6 +251,7 @@ impl Supervisor {
         let launch = Launch::new(&self.bundle, profile, &place, pipes)?;
         let leavings = Leavings {
             crash_file: launch.crash_file.clone(),
+            started: fs::metadata(&control).and_then(|about| about.modified()).ok(),
             coverage: launch.coverage.clone(),
             collector: Collector::new(&self.rules.collect, task, &launch.working_dir),
             oom_kills: oom_kills(),

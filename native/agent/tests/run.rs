@@ -59,13 +59,13 @@ async fn a_jvm_sees_what_its_profile_and_worker_say() {
     for line in [
         "TESTFLEET_WORKER=1".to_owned(),
         "TESTFLEET_WORKERS=1".to_owned(),
-        format!("TMPDIR={root}/tmp/tf-r1/w1/tmp"),
+        format!("TMPDIR={root}/tmp/tf-r1/w1-1/tmp"),
         format!("FROM_BUILD=of 1 in {root}/jdk"),
         "FROM_CALL=call".to_owned(),
         "-Dport=801".to_owned(),
         "-Dodd=a \"b\" \\c".to_owned(),
-        format!("-Ddir={root}/project/x:{root}/tmp/tf-r1/w1/tmp"),
-        format!("-Djava.io.tmpdir={root}/tmp/tf-r1/w1/tmp"),
+        format!("-Ddir={root}/project/x:{root}/tmp/tf-r1/w1-1/tmp"),
+        format!("-Djava.io.tmpdir={root}/tmp/tf-r1/w1-1/tmp"),
         format!("cwd={root}/project/module"),
         "whole=true".to_owned(),
     ] {
@@ -134,14 +134,20 @@ async fn agents_end_with_their_coordinator_whatever_tests_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_is_terminated_cleans_up() {
-    let world = World::new(&[(":test", "A", &["stalls"])]);
+async fn an_agent_that_is_terminated_gives_back_what_it_has_without_blame() {
+    let world = World::new(&[(":test", "A", &["stalls"]), (":test", "B", &["passes"])]);
     let mut going = world.start(1);
     going.until(test_started("stalls")).await;
     world.stalled("A").await;
     going.signal_agent(Signal::SIGTERM);
     let ended = going.end(&world).await;
-    assert_eq!(ended.verdicts(), ["a.stalls() passed"]);
+    assert_eq!(ended.verdicts(), ["a.stalls() passed", "b.passes() passed"]);
+    let left = ended
+        .events
+        .iter()
+        .any(|event| matches!(event, RunEvent::WorkerLeaving { reason, .. } if reason.contains("SIGTERM")));
+    assert!(left, "{:?}", ended.events);
+    assert!(ended.summary.problems.is_empty(), "{:?}", ended.summary.problems);
 }
 
 #[tokio::test(flavor = "multi_thread")]

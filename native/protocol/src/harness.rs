@@ -7,9 +7,12 @@
 //! `harness/src/main/java/dev/testfleet/harness/wire/`; `tests/vectors/harness/` holds payloads that both
 //! sides must read and write alike.
 
+mod fields;
+
+use crate::Result;
 use crate::plan::Invocations;
-use crate::test::{Finished, Invocation, Outcome, Stream, TestName, Thrown};
-use crate::{Failure, FailureCode, Result};
+use crate::test::{Finished, Invocation, Stream, TestName, Thrown};
+use fields::{Reader, Writer, broken};
 
 /// What the agent says to the harness.
 #[derive(Debug, Clone, PartialEq)]
@@ -348,158 +351,6 @@ impl FromHarness {
             kind => return Err(broken(&format!("unknown kind {kind}"))),
         };
         input.end(message)
-    }
-}
-
-fn broken(what: &str) -> Failure {
-    Failure::new(FailureCode::WorkerBroken, format!("failed to read a harness message: {what}"))
-        .hint("agent and harness must come from the same Testfleet version")
-}
-
-#[derive(Default)]
-struct Writer {
-    bytes: Vec<u8>,
-}
-
-impl Writer {
-    fn u8(&mut self, value: u8) {
-        self.bytes.push(value);
-    }
-
-    fn u32(&mut self, value: u32) {
-        self.bytes.extend_from_slice(&value.to_be_bytes());
-    }
-
-    fn u64(&mut self, value: u64) {
-        self.bytes.extend_from_slice(&value.to_be_bytes());
-    }
-
-    fn blob(&mut self, value: &[u8]) {
-        self.u32(value.len() as u32);
-        self.bytes.extend_from_slice(value);
-    }
-
-    fn string(&mut self, value: &str) {
-        self.blob(value.as_bytes());
-    }
-
-    fn list<T>(&mut self, items: &[T], item: impl Fn(&mut Self, &T)) {
-        self.u32(items.len() as u32);
-        for one in items {
-            item(self, one);
-        }
-    }
-
-    fn option<T>(&mut self, value: Option<T>, item: impl Fn(&mut Self, T)) {
-        self.u8(u8::from(value.is_some()));
-        if let Some(value) = value {
-            item(self, value);
-        }
-    }
-
-    fn test(&mut self, test: &TestName) {
-        self.string(&test.class);
-        self.string(&test.method);
-    }
-
-    fn thrown(&mut self, thrown: &Thrown) {
-        self.string(&thrown.kind);
-        self.string(&thrown.message);
-        self.string(&thrown.stack);
-    }
-
-    fn finished(&mut self, finished: &Finished) {
-        self.u8(match finished.outcome {
-            Outcome::Passed => 1,
-            Outcome::Failed => 2,
-            Outcome::Aborted => 3,
-            Outcome::Skipped => 4,
-            Outcome::Errored => 5,
-        });
-        self.u64(finished.started_at_ms);
-        self.u64(finished.duration_us);
-        self.option(finished.reason.as_ref(), |out, reason| out.string(reason));
-        self.list(&finished.thrown, Self::thrown);
-    }
-}
-
-struct Reader<'a> {
-    rest: &'a [u8],
-}
-
-impl Reader<'_> {
-    fn take(&mut self, count: usize) -> Result<&[u8]> {
-        let (taken, rest) = self.rest.split_at_checked(count).ok_or_else(|| broken("it ends too early"))?;
-        self.rest = rest;
-        Ok(taken)
-    }
-
-    fn u8(&mut self) -> Result<u8> {
-        Ok(self.take(1)?[0])
-    }
-
-    fn bool(&mut self) -> Result<bool> {
-        match self.u8()? {
-            0 => Ok(false),
-            1 => Ok(true),
-            other => Err(broken(&format!("{other} is neither yes nor no"))),
-        }
-    }
-
-    fn u32(&mut self) -> Result<u32> {
-        self.take(4).map(|bytes| bytes.iter().fold(0, |value, byte| value << 8 | u32::from(*byte)))
-    }
-
-    fn u64(&mut self) -> Result<u64> {
-        self.take(8).map(|bytes| bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
-    }
-
-    fn blob(&mut self) -> Result<Vec<u8>> {
-        let length = self.u32()? as usize;
-        self.take(length).map(<[u8]>::to_vec)
-    }
-
-    fn string(&mut self) -> Result<String> {
-        String::from_utf8(self.blob()?).map_err(|_| broken("a text is no UTF-8"))
-    }
-
-    fn list<T>(&mut self, item: impl Fn(&mut Self) -> Result<T>) -> Result<Vec<T>> {
-        // No capacity from the wire: a damaged count must not allocate.
-        let count = self.u32()?;
-        (0..count).map(|_| item(self)).collect()
-    }
-
-    fn option<T>(&mut self, item: impl Fn(&mut Self) -> Result<T>) -> Result<Option<T>> {
-        if self.bool()? { item(self).map(Some) } else { Ok(None) }
-    }
-
-    fn test(&mut self) -> Result<TestName> {
-        Ok(TestName { class: self.string()?, method: self.string()? })
-    }
-
-    fn thrown(&mut self) -> Result<Thrown> {
-        Ok(Thrown { kind: self.string()?, message: self.string()?, stack: self.string()?, hint: None })
-    }
-
-    fn finished(&mut self) -> Result<Finished> {
-        Ok(Finished {
-            outcome: match self.u8()? {
-                1 => Outcome::Passed,
-                2 => Outcome::Failed,
-                3 => Outcome::Aborted,
-                4 => Outcome::Skipped,
-                5 => Outcome::Errored,
-                other => return Err(broken(&format!("unknown outcome {other}"))),
-            },
-            started_at_ms: self.u64()?,
-            duration_us: self.u64()?,
-            reason: self.option(Self::string)?,
-            thrown: self.list(Self::thrown)?,
-        })
-    }
-
-    fn end<T>(self, message: T) -> Result<T> {
-        if self.rest.is_empty() { Ok(message) } else { Err(broken("it is longer than its fields")) }
     }
 }
 

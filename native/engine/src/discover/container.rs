@@ -17,7 +17,8 @@ use testfleet_protocol::{Failure, FailureCode, Result};
 /// Bytes of names and annotations that are kept of all class files together. The largest builds come to a tenth.
 const MAX_TEXT: u64 = 1 << 30;
 
-type Slot = OnceLock<Result<Option<Arc<ClassFile>>>>;
+/// What became of a class file that was asked for. Most never are: a failure must not make the slots of all large.
+type Slot = OnceLock<std::result::Result<Option<Arc<ClassFile>>, Box<Failure>>>;
 
 /// One classpath entry.
 pub(crate) struct Container {
@@ -125,7 +126,9 @@ impl Container {
             #[cfg(test)]
             Kind::Memory(classes) => return Ok(classes.get(entry).cloned()),
         };
-        slot.map_or(Ok(None), |slot| slot.get_or_init(|| self.read_class(entry)).clone())
+        slot.map_or(Ok(None), |slot| {
+            slot.get_or_init(|| self.read_class(entry).map_err(Box::new)).clone().map_err(|failure| *failure)
+        })
     }
 
     /// Hashes the file or directory. The class files of a directory are parsed from the bytes that are hashed, so that
@@ -138,7 +141,7 @@ impl Container {
                 if let (Some(file), Some(slot)) = (listing.files.get(at), classes.get(at))
                     && is_class(&file.relative)
                 {
-                    slot.get_or_init(|| self.parse(&file.relative, bytes, sha256).map(Some));
+                    slot.get_or_init(|| self.parse(&file.relative, bytes, sha256).map(Some).map_err(Box::new));
                 }
             });
         }

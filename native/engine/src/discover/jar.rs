@@ -2,10 +2,12 @@
 //! once. Bounded, whatever the bytes are.
 
 use flate2::bufread::DeflateDecoder;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use rawzip::{CompressionMethod, FileReader, RECOMMENDED_BUFFER_SIZE, ZipArchive, ZipArchiveEntryWayfinder};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs::File;
+use std::hash::BuildHasher;
 use std::io::{Cursor, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -32,13 +34,29 @@ thread_local! {
 pub(crate) struct Jar {
     archive: ZipArchive<FileReader>,
     entries: Vec<Entry>,
-    /// Index of what a JVM finds under a name.
-    by_name: HashMap<Box<str>, u32>,
+    /// All names, one behind the other: a classpath has tens of thousands, of which few are asked for.
+    names: String,
+    /// What a JVM finds under a name.
+    by_name: HashTable<Named>,
+    hasher: DefaultHashBuilder,
     /// Some entries have names that are no Unicode.
     has_nameless: bool,
     /// Bytes that may still be inflated.
     left: AtomicU64,
     size: u64,
+}
+
+/// A name of [`Jar::names`] and what is found under it.
+struct Named {
+    start: usize,
+    len: u32,
+    entry: u32,
+}
+
+impl Named {
+    fn of<'a>(&self, names: &'a str) -> &'a str {
+        &names[self.start..self.start + self.len as usize]
+    }
 }
 
 struct Entry {
@@ -57,24 +75,27 @@ impl Jar {
         let mut jar = Self {
             archive,
             entries: Vec::new(),
-            by_name: HashMap::new(),
+            names: String::new(),
+            by_name: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
             has_nameless: false,
             left: AtomicU64::new(size.saturating_mul(MAX_RATIO).saturating_add(MAX_INFLATED)),
             size,
         };
         let versioned = jar.read_directory(&mut buffer)?;
         if release > 8 && !versioned.is_empty() && jar.is_multi_release()? {
-            jar.add_versions(versioned, release);
+            jar.add_versions(&versioned, release);
         }
         Ok(jar)
     }
 
     /// Fills the index; gives the entries below `META-INF/versions`.
-    fn read_directory(&mut self, buffer: &mut [u8]) -> std::io::Result<Vec<(Box<str>, u32)>> {
+    fn read_directory(&mut self, buffer: &mut [u8]) -> std::io::Result<Vec<(String, u32)>> {
         // Each entry takes at least 46 bytes in the central directory: a number that the jar is too small for is a lie.
         let likely = self.archive.entries_hint().min(self.size / 46).min(MAX_ENTRIES as u64) as usize;
         self.entries.reserve(likely);
-        self.by_name.reserve(likely);
+        let (hasher, names, by_name) = (&self.hasher, &mut self.names, &mut self.by_name);
+        by_name.reserve(likely, |named| hasher.hash_one(named.of(names)));
         let mut versioned = Vec::new();
         let mut entries = self.archive.entries(buffer);
         while let Some(entry) = entries.next_entry().map_err(std::io::Error::other)? {
@@ -96,10 +117,9 @@ impl Jar {
                 is_encrypted: entry.flags().is_encrypted(),
             });
             if name.starts_with(VERSIONS) {
-                versioned.push((name.into(), index));
+                versioned.push((name.to_owned(), index));
             }
-            // Of entries with one name a JVM takes the last.
-            self.by_name.insert(name.into(), index);
+            set(names, by_name, hasher, name, index);
         }
         Ok(versioned)
     }
@@ -115,9 +135,9 @@ impl Jar {
     }
 
     /// Lets the entries of the highest version that counts stand in for the others. Those of `META-INF` have no versions.
-    fn add_versions(&mut self, versioned: Vec<(Box<str>, u32)>, release: u32) {
+    fn add_versions(&mut self, versioned: &[(String, u32)], release: u32) {
         let mut best: HashMap<&str, (u32, u32)> = HashMap::new();
-        for (path, index) in &versioned {
+        for (path, index) in versioned {
             let Some((version, name)) = path[VERSIONS.len()..].split_once('/') else { continue };
             let Ok(version) = version.parse::<u32>() else { continue };
             if (9..=release).contains(&version) && !name.starts_with("META-INF/") {
@@ -126,7 +146,7 @@ impl Jar {
             }
         }
         for (name, (_, index)) in best {
-            self.by_name.insert(name.into(), index);
+            set(&mut self.names, &mut self.by_name, &self.hasher, name, index);
         }
     }
 
@@ -137,7 +157,7 @@ impl Jar {
 
     /// All names, in no order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.by_name.keys().map(AsRef::as_ref)
+        self.by_name.iter().map(|named| named.of(&self.names))
     }
 
     /// How many entries there are: more than any [`Jar::position`].
@@ -147,7 +167,8 @@ impl Jar {
 
     /// Position of the entry that a JVM finds under a name.
     pub(super) fn position(&self, name: &str) -> Option<usize> {
-        self.by_name.get(name).map(|index| *index as usize)
+        let found = self.by_name.find(self.hasher.hash_one(name), |named| named.of(&self.names) == name);
+        found.map(|named| named.entry as usize)
     }
 
     /// The bytes of the entry of a name, if there is one.
@@ -201,4 +222,17 @@ impl Jar {
         }
         Ok(())
     }
+}
+
+/// Lets an entry be found under a name. Of entries with one name a JVM takes the last.
+fn set(names: &mut String, by_name: &mut HashTable<Named>, hasher: &DefaultHashBuilder, name: &str, entry: u32) {
+    let hash = hasher.hash_one(name);
+    if let Some(known) = by_name.find_mut(hash, |named| named.of(names) == name) {
+        known.entry = entry;
+        return;
+    }
+    // A zip file's names have lengths of 16 bits.
+    let (start, len) = (names.len(), name.len() as u32);
+    names.push_str(name);
+    by_name.insert_unique(hash, Named { start, len, entry }, |named| hasher.hash_one(named.of(names)));
 }

@@ -1,6 +1,7 @@
 //! `index.html`: one file that needs nothing else, made by a template that escapes every value.
 
 mod page;
+mod stored;
 mod timeline;
 
 use super::Aggregate;

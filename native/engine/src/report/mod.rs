@@ -23,7 +23,7 @@ pub(crate) mod words;
 
 pub use aggregate::Aggregate;
 pub use console::{Console, ConsoleOptions};
-pub use summary::Summary;
+pub use summary::{Summary, TestSummary};
 
 use std::path::PathBuf;
 use testfleet_protocol::Result;

@@ -49,7 +49,8 @@ pub async fn run(
         }
         None => {
             let (run, plan) = (input.run.clone(), input.plan_sha256.clone());
-            let of = JournalOf { run, plan, bundle: input.bundle_sha256.clone() };
+            let (repeat, retries) = (input.options.repeat, input.options.retries);
+            let of = JournalOf { run, plan, bundle: input.bundle_sha256.clone(), repeat, retries };
             (JournalWriter::create(&input.journal, &of)?, Input::Start { at_ms: now_ms() })
         }
     };

@@ -15,7 +15,7 @@ use std::fs;
 use testfleet_protocol::bundle::{Bundle, Profile};
 use testfleet_protocol::event::{Level, RunEvent};
 use testfleet_protocol::plan::Plan;
-use testfleet_protocol::run_options::Resume;
+use testfleet_protocol::run_options::{Resume, Retries};
 use testfleet_protocol::{Failure, FailureCode, Result};
 
 /// How many changed files a failure names.
@@ -84,10 +84,34 @@ fn open(context: &mut Context<'_>, mut dir: RunDir) -> Result<Unfinished> {
             .hint("begin a new run: leave --resume out"));
     }
     context.choose_as(&plan)?;
+    keep_rules(context, &recorded);
     let discovery = discover_aloud(context)?;
     let before = Before::read(context, discovery)?;
     let bundle = same_code(context, &dir, &plan, &recorded, before.discovery())?;
     Ok(Unfinished { dir, plan, bundle, before, recorded })
+}
+
+/// What tests came to was told by the rules that the run began with, and the rest is by the same ones.
+fn keep_rules(context: &mut Context<'_>, recorded: &Recorded) {
+    let (repeat, retries) = (recorded.of.repeat, recorded.of.retries);
+    let options = &mut context.request.options.run;
+    let (other_repeat, other_retries) = (options.repeat.max(1) != repeat.max(1), options.retries != retries);
+    options.repeat = repeat;
+    options.retries = retries;
+    let kept = match (other_repeat, other_retries) {
+        (false, false) => return,
+        (true, false) => format!("runs of each test: {}", repeat.max(1)),
+        (false, true) => format!("retries: {}", told(&retries)),
+        (true, true) => format!("runs of each test: {}, retries: {}", repeat.max(1), told(&retries)),
+    };
+    context.sink.say(Level::Lifecycle, format!("The run goes on by the rules that it began with ({kept})"));
+}
+
+fn told(retries: &Retries) -> String {
+    let Retries { max_retries, max_failures, max_failure_rate, fail_on_flaky } = retries;
+    format!(
+        "maxRetries {max_retries}, maxFailures {max_failures}, maxFailureRate {max_failure_rate}, failOnFlaky {fail_on_flaky}"
+    )
 }
 
 /// Leaves out what a cancel or a time-out made of the tests that had no result yet: they are open again.

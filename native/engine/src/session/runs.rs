@@ -162,6 +162,9 @@ fn remove_oldest(runs: &Path) -> Result<()> {
     };
     for id in surplus(single).chain(surplus(whole)) {
         let dir = runs.join(id);
+        if is_at_work(&dir) {
+            continue;
+        }
         match fs::remove_dir_all(&dir) {
             Ok(()) => {}
             // Another run of the same build removed it at the same time.
@@ -170,6 +173,12 @@ fn remove_oldest(runs: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a process is the coordinator of the run in this folder: somebody may have gone on with an old one.
+fn is_at_work(dir: &Path) -> bool {
+    File::open(dir.join("coordinator"))
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// `20261121T104500123Z`, with milliseconds, from the time since the Unix epoch.
@@ -212,6 +221,22 @@ mod tests {
         assert!(!RunDir::is_dead(&folder));
         drop(dir);
         assert!(RunDir::is_dead(&folder) && RunDir::is_dead(Path::new("/nowhere")));
+    }
+
+    #[test]
+    fn a_run_that_is_at_work_stays_however_old_it_is() {
+        let output = tempfile::tempdir().unwrap();
+        let mut oldest = RunDir::create(output.path(), None).unwrap();
+        oldest.lock().unwrap();
+        for _ in 0..KEPT + 3 {
+            RunDir::create(output.path(), None).unwrap();
+        }
+        let kept = list(&output.path().join("runs")).unwrap();
+        assert_eq!(kept[0], oldest.id);
+        assert_eq!(kept.len(), KEPT + 1);
+        drop(oldest);
+        RunDir::create(output.path(), None).unwrap();
+        assert_eq!(list(&output.path().join("runs")).unwrap().len(), KEPT);
     }
 
     #[test]

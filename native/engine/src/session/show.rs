@@ -7,7 +7,7 @@ use super::runs::RunDir;
 use crate::backend::Backend;
 use crate::plan::Timings;
 use crate::report::words::{counted, thousands, verdict_word};
-use crate::report::{Aggregate, Console, ConsoleOptions, ReportDirs, Summary, write_all};
+use crate::report::{Aggregate, Console, ConsoleOptions, ReportDirs, Summary, TestSummary, write_all};
 use crate::reuse::Outcomes;
 use crate::run::{Recorded, RunInput, RunSummary, read_output, run};
 use crate::undeclared::Places;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use testfleet_protocol::event::{Event, Level, RunEvent};
 use testfleet_protocol::plan::Plan;
-use testfleet_protocol::test::TaskPath;
+use testfleet_protocol::test::{TaskPath, Verdict};
 use testfleet_protocol::{Failure, FailureCode, Result};
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -192,14 +192,17 @@ impl<'a> Show<'a> {
     }
 
     /// # Errors
-    /// [`FailureCode::TestsFailed`] with the names of the bad tests that count.
+    /// [`FailureCode::TestsFailed`] with the names of the bad tests that count; flaky ones do where the user wants that.
     pub(crate) fn judge(&self, summary: &Summary) -> Result<()> {
         let request = &self.context.request;
+        let fail_on_flaky = request.options.run.retries.fail_on_flaky;
         let ignored = |task: &TaskPath| {
             request.options.ignore_failures
                 || request.tasks.iter().any(|known| known.path == *task && known.ignore_failures)
         };
-        let bad: Vec<_> = summary.bad_tests().filter(|test| !ignored(&test.task)).collect();
+        let counting = |test: &&TestSummary| test.quarantined.is_none() && !ignored(&test.task);
+        let is_bad = |test: &&TestSummary| test.verdict.is_bad() || fail_on_flaky && test.verdict == Verdict::Flaky;
+        let bad: Vec<_> = summary.tests.iter().filter(is_bad).filter(counting).collect();
         if bad.is_empty() && (summary.unaccounted == 0 || request.options.ignore_failures) {
             return Ok(());
         }

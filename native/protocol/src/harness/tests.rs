@@ -1,6 +1,7 @@
 //! Round trips, damaged payloads, and the vectors that the Java side reads and writes alike.
 
 use super::*;
+use crate::test::Outcome;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -12,7 +12,10 @@ const JVM_PID: &str = "jvm.pid";
 pub(super) async fn remove(temp: &Path) {
     let temp = temp.to_owned();
     let removed = tokio::task::spawn_blocking(move || {
+        // Where an agent makes the /tmp of its own namespace: an empty folder, here outside.
+        let _ = std::fs::remove_dir(temp.with_extension("tmp"));
         if !temp.exists() {
+            let _ = temp.parent().map(std::fs::remove_dir);
             return;
         }
         kill_jvm(&temp);
@@ -43,8 +46,9 @@ fn is_jvm_of(pid: i32, temp: &Path) -> bool {
         let ps = std::process::Command::new("ps").args(["-ww", "-o", "command=", "-p", &pid.to_string()]).output();
         ps.map(|output| output.stdout).unwrap_or_default()
     };
-    let folder = temp.as_os_str().as_encoded_bytes();
-    pid > 1 && command_line.windows(folder.len()).any(|part| part == folder)
+    let below = temp.join("");
+    let below = below.as_os_str().as_encoded_bytes();
+    pid > 1 && command_line.windows(below.len()).any(|part| part == below)
 }
 
 fn remove_folder(temp: &PathBuf) -> std::io::Result<()> {

@@ -89,7 +89,8 @@ impl LocalBackend {
     }
 
     async fn spawn(&self, life: WorkerLife) -> Result<Connection> {
-        let temp = self.temp.join(format!("w{}", life.worker));
+        // Of this life alone: what an earlier one leaves behind may be on its way out still.
+        let temp = self.temp.join(format!("w{}-{}", life.worker, life.life));
         let mut command = self.command(life, &temp);
         if self.tcp.is_some() && self.config.isolation == Isolation::Namespace {
             // A network of its own has a loopback of its own, where nobody else is.

@@ -1,11 +1,11 @@
 //! What the template shows, worded.
 
+use super::stored::{Stored, stored_files, wholes};
 use super::timeline::{Lane, lanes};
 use crate::report::Aggregate;
 use crate::report::cases::{CaseResult, cases, earlier_problems};
-use crate::report::files;
 use crate::report::output::shorten;
-use crate::report::records::{StoredFile, TestRecord};
+use crate::report::records::TestRecord;
 use crate::report::summary::{Summary, UnitSummary, WorkerSummary};
 use crate::report::words::{
     VERDICTS, counted, duration, duration_us, first_line, printable, quarantine_word, slices_word, thousands, utc,
@@ -15,9 +15,8 @@ use askama::Template;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-use testfleet_protocol::agent::FileOf;
 use testfleet_protocol::plan::Plan;
-use testfleet_protocol::test::{Stream, TaskPath, TestId, Verdict};
+use testfleet_protocol::test::{TaskPath, TestId, Verdict};
 
 /// Bad tests that are shown with stack traces; of the others the names are listed.
 const IN_FULL: usize = 150;
@@ -28,11 +27,11 @@ const STACK: usize = 12 * 1024;
 /// Bad tests that are open when the page opens.
 const OPEN: usize = 3;
 /// Bad tests beyond those in full that are listed by name.
-const LISTED: usize = 5_000;
+pub(super) const LISTED: usize = 5_000;
 /// Rows about estimates that were far off, and how far that is at least, in milliseconds.
 const FAR_OFF: (usize, u64) = (8, 500);
 /// Characters of a name that are shown.
-const NAME: usize = 500;
+pub(super) const NAME: usize = 500;
 
 #[derive(Template)]
 #[template(path = "report.html")]
@@ -92,13 +91,6 @@ struct Bad {
     output: String,
     /// Words and target of links to all of its output.
     wholes: Vec<(String, String)>,
-}
-
-struct Stored {
-    what: String,
-    worker: u32,
-    size: String,
-    link: String,
 }
 
 struct Worker {
@@ -348,22 +340,6 @@ fn troubles(aggregate: &Aggregate) -> Vec<(String, String)> {
     troubles
 }
 
-/// Links to all that a test wrote, where it was too much to be shown.
-fn wholes(aggregate: &Aggregate, test: &TestRecord, reports_dir: &Path) -> Vec<(String, String)> {
-    let outputs = aggregate.whole_outputs(&test.id).into_iter().map(|(stream, stored)| {
-        let words = format!("{} bytes that it wrote to {}", thousands(stored.size), stream_word(stream));
-        (words, link(aggregate, reports_dir, stored))
-    });
-    outputs.collect()
-}
-
-fn stream_word(stream: Stream) -> &'static str {
-    match stream {
-        Stream::Stdout => "System.out",
-        Stream::Stderr => "System.err",
-    }
-}
-
 fn evidence_word(name: &str) -> String {
     match name {
         "thread-dump" => "Threads of".to_owned(),
@@ -372,34 +348,6 @@ fn evidence_word(name: &str) -> String {
         "stack" => "Where memory ran out in".to_owned(),
         other => format!("{} of", printable(other)),
     }
-}
-
-/// Files that workers sent: what it is, its size, where it is. Coverage has reports of its own.
-fn stored_files(aggregate: &Aggregate, reports_dir: &Path) -> Vec<Stored> {
-    let row = |stored: &StoredFile| {
-        let what = match &stored.of {
-            FileOf::Jacoco { .. } => return None,
-            FileOf::Collected { path, .. } => path.clone(),
-            FileOf::Crash { name, .. } => name.clone(),
-            FileOf::Output { test, stream, .. } => {
-                let whose = test.as_ref().map_or_else(|| "between tests".to_owned(), ToString::to_string);
-                format!("{} of {whose}", stream_word(*stream))
-            }
-        };
-        Some(Stored {
-            what: first_line(&what, NAME),
-            worker: stored.worker,
-            size: thousands(stored.size),
-            link: link(aggregate, reports_dir, stored),
-        })
-    };
-    aggregate.files.iter().filter_map(row).take(LISTED).collect()
-}
-
-/// Where a file is, seen from the page.
-fn link(aggregate: &Aggregate, reports_dir: &Path, stored: &StoredFile) -> String {
-    let path = aggregate.run_dir.as_deref().unwrap_or(Path::new("")).join(&stored.path);
-    files::relative_url(reports_dir, &path)
 }
 
 fn prediction(summary: &Summary, plan: &Plan) -> Vec<String> {

@@ -21,6 +21,7 @@ pub use read::{Recorded, read_events, read_journal};
 pub use write::JournalWriter;
 
 use serde::{Deserialize, Serialize};
+use testfleet_protocol::run_options::Retries;
 
 /// Of the lines, apart from [`testfleet_protocol::VERSION`], which is that of the events.
 const FORMAT: u32 = 2;
@@ -29,7 +30,7 @@ const FORMAT: u32 = 2;
 const KIND: &str = "testfleet";
 
 /// What a journal is of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JournalOf {
     /// Id of the run.
@@ -38,6 +39,12 @@ pub struct JournalOf {
     pub plan: String,
     /// SHA-256 in hex of its `bundle.json`, and so of all code that ran.
     pub bundle: String,
+    /// How often each test is run: what tests came to makes no sense by another rule.
+    #[serde(default)]
+    pub repeat: u32,
+    /// Which tests are tried again.
+    #[serde(default)]
+    pub retries: Retries,
 }
 
 /// First record of a journal.

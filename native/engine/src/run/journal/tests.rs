@@ -5,7 +5,7 @@ use testfleet_protocol::FailureCode;
 use testfleet_protocol::event::RunEvent;
 
 fn of() -> JournalOf {
-    JournalOf { run: "r1".into(), plan: "00".into(), bundle: "11".into() }
+    JournalOf { run: "r1".into(), plan: "00".into(), bundle: "11".into(), ..JournalOf::default() }
 }
 
 fn events(count: u64) -> Vec<RunEvent> {

@@ -20,6 +20,11 @@ public final class Found {
         tests.add(test);
     }
 
+    /** Whether no test was added. */
+    public boolean isEmpty() {
+        return tests.isEmpty();
+    }
+
     /** Sorted. */
     List<String> engines() {
         return Collections.unmodifiableList(new ArrayList<>(engines));

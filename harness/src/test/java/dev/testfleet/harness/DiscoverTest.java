@@ -7,6 +7,7 @@ import dev.testfleet.harness.Frameworks.EveryLegacyRunner;
 import dev.testfleet.harness.Frameworks.EveryPlatform;
 import dev.testfleet.harness.Frameworks.EveryTestNg;
 import dev.testfleet.harness.Frameworks.PlatformsWithClassTemplates;
+import dev.testfleet.harness.wire.AgentSide;
 
 import org.junit.jupiter.api.Test;
 
@@ -119,6 +120,27 @@ class DiscoverTest {
         assertEquals(
                 List.of("FourEncloses$First.one()", "FourEncloses$Second.one()"),
                 legacy(classpath, framework, "FourEncloses"));
+    }
+
+    @EveryLegacyRunner
+    void whatIsRefusedSpoilsNothingBesideIt(String classpath, String framework) throws Exception {
+        assertEquals(
+                List.of(
+                        "FourSuiteWithBroken.fixtures.legacy.FourParameterized.one()",
+                        "FourSuiteWithBroken.fixtures.legacy.FourParameterized.other()"),
+                legacy(classpath, framework, "FourSuiteWithBroken"));
+        assertEquals(
+                List.of("ThreeWithHidden.testSeen()"),
+                legacy(classpath, framework, "ThreeWithHidden"));
+        for (String fixture : List.of("FourSuiteWithBroken", "ThreeWithHidden")) {
+            Transcript ran =
+                    HarnessRun.of(classpath, framework)
+                            .say(
+                                    AgentSide.runUnit(
+                                            "u", "fixtures.legacy." + fixture, true, List.of()))
+                            .run();
+            assertEquals(1, FoundRuns.classFailures(ran).size(), () -> ran.all().toString());
+        }
     }
 
     @EveryLegacyRunner

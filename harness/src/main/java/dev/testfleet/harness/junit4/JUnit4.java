@@ -17,6 +17,7 @@ import org.junit.runner.manipulation.NoTestsRemainException;
 import org.junit.runner.notification.RunNotifier;
 import org.junit.runners.ParentRunner;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
@@ -84,26 +85,30 @@ public final class JUnit4 implements Framework {
                             + runner.getClass().getName()
                             + " names none before it runs them");
         }
-        collect(root, root, tests, found);
+        List<Description> refused = new ArrayList<>();
+        collect(root, tests, found, refused);
+        // Beside tests that can run, what is refused says so itself when it is its turn.
+        if (found.isEmpty() && !refused.isEmpty() && !ListedTests.isIgnored(root)) {
+            throw ListedTests.refused(root, refused.get(0));
+        }
         return found;
     }
 
-    private void collect(Description root, Description description, UnitTests tests, Found found)
-            throws Exception {
-        boolean ignored = ListedTests.isIgnored(description);
+    private void collect(
+            Description description, UnitTests tests, Found found, List<Description> refused) {
         if (description.isTest() && !UnitTests.isEmptyClass(description)) {
             for (Leaf leaf : tests.leaves(description)) {
                 if (!leaf.classFailure) {
                     if (categories.keeps(description)) {
                         found.add("junit4", leaf.test);
                     }
-                } else if (!ignored && !ListedTests.isIgnored(root)) {
-                    throw ListedTests.refused(root, description);
+                } else if (!ListedTests.isIgnored(description)) {
+                    refused.add(description);
                 }
             }
         }
         for (Description child : description.getChildren()) {
-            collect(root, child, tests, found);
+            collect(child, tests, found, refused);
         }
     }
 

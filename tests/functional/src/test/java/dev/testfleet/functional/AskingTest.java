@@ -25,7 +25,7 @@ class AskingTest {
 
     @TempDir private Path dir;
 
-    @OnEveryGradle
+    @OnNewestGradle
     void testsOfAnyEngineRunOnceEach(String gradle) throws Exception {
         GradleBuild build = GradleBuild.ofOneProject(gradle, dir, ENGINES);
         build.jupiterTest("PlainTest", "@Test void adds() {}\n@Test void subtracts() {}");
@@ -100,7 +100,7 @@ class AskingTest {
                 List.of("PlainTest > adds()", "Properties > once"), List.copyOf(some.keySet()));
     }
 
-    @OnEveryGradle
+    @OnNewestGradle
     void aClassThatEndsItsJvmIsNamedAndTheOthersAreFound(String gradle) throws Exception {
         GradleBuild build = GradleBuild.ofOneProject(gradle, dir, ENGINES);
         source(

@@ -3,6 +3,7 @@ package dev.testfleet.functional;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 
@@ -18,6 +19,13 @@ final class Gradles {
     /** The Gradle user home that all builds of the tests share. */
     static String userHome() {
         return System.getProperty("testfleet.gradleUserHome");
+    }
+
+    /** Versions for tests of what the engine does. */
+    static List<String> forTheEngine() {
+        return Boolean.getBoolean("testfleet.everyGradle")
+                ? List.of(OLDEST, NEWEST)
+                : List.of(NEWEST);
     }
 
     /** The home of a Gradle version, installed when it is first asked for. */

@@ -21,7 +21,7 @@ class PlanTest {
 
     @TempDir private Path dir;
 
-    @OnEveryGradle
+    @OnNewestGradle
     void aPlanElsewhereIsTakenAsItIs(String gradle) throws Exception {
         GradleBuild build = GradleBuild.ofSample("quickstart", gradle, dir);
         build.succeeds("prepare", "--workers", "2");
@@ -42,7 +42,7 @@ class PlanTest {
                 .says("failed to find a plan", "plans/none.json", "hint:");
     }
 
-    @OnEveryGradle
+    @OnNewestGradle
     void aPlanThatMissesAClassIsRefused(String gradle) throws Exception {
         GradleBuild build = GradleBuild.ofSample("quickstart", gradle, dir);
         build.succeeds("prepare", "--workers", "1");
@@ -55,7 +55,7 @@ class PlanTest {
         assertEquals("passed", results(build, 1).get("LaterTest > later()"));
     }
 
-    @OnEveryGradle
+    @OnNewestGradle
     void aGroupIsRunWithoutOtherTestsThanThePlans(String gradle) throws Exception {
         GradleBuild build = GradleBuild.ofSample("quickstart", gradle, dir);
         build.succeeds("prepare", "--workers", "1", "--tests", "*.InterestTest");
@@ -69,7 +69,7 @@ class PlanTest {
         assertFalse(results(build, 1).isEmpty());
     }
 
-    @OnEveryGradle
+    @OnNewestGradle
     void eachRunAddsItsTimings(String gradle) throws Exception {
         GradleBuild build = GradleBuild.ofOneProject(gradle, dir, "");
         build.jupiterTest("SomeTest", "@Test void first() {}");

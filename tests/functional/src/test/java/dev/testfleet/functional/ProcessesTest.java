@@ -23,7 +23,7 @@ class ProcessesTest {
 
     @TempDir private Path dir;
 
-    @OnEveryGradle
+    @OnNewestGradle
     void killingTheDaemonLeavesNothing(String gradle) throws Exception {
         GradleBuild build = sleepyBuild(gradle);
         Process client = build.start("runParallel");
@@ -36,7 +36,7 @@ class ProcessesTest {
         }
     }
 
-    @OnEveryGradle
+    @OnNewestGradle
     void interruptingTheClientCancelsTheRun(String gradle) throws Exception {
         GradleBuild build = sleepyBuild(gradle);
         Process client = build.start("runParallel");
@@ -50,7 +50,7 @@ class ProcessesTest {
         }
     }
 
-    @OnEveryGradle
+    @OnNewestGradle
     void aTimeoutOfTheTaskCancelsTheRun(String gradle) throws Exception {
         GradleBuild build = sleepyBuild(gradle);
         build.append(
@@ -61,7 +61,7 @@ class ProcessesTest {
         assertEquals(false, Files.exists(temp), "the worker's temp folder");
     }
 
-    @OnEveryGradle
+    @OnNewestGradle
     void aGoodEndLeavesNoTempFolder(String gradle) throws Exception {
         GradleBuild build = GradleBuild.ofOneProject(gradle, dir, "");
         build.jupiterTest(

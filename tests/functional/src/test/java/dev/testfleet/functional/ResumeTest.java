@@ -30,7 +30,7 @@ class ResumeTest {
 
     @TempDir private Path dir;
 
-    @OnEveryGradle
+    @OnNewestGradle
     void aKilledRunGoesOn(String gradle) throws Exception {
         GradleBuild build = stepsThatStopAt(gradle, 3);
         Process client = build.start("runParallel", "--rerun");
@@ -58,7 +58,7 @@ class ResumeTest {
         build.fails("runParallel", "--rerun", "--resume").says("it came to its end", "hint:");
     }
 
-    @OnEveryGradle
+    @OnNewestGradle
     void anInterruptedRunGoesOn(String gradle) throws Exception {
         GradleBuild build = stepsThatStopAt(gradle, 2);
         interruptAtTheStop(build);
@@ -70,7 +70,7 @@ class ResumeTest {
         }
     }
 
-    @OnEveryGradle
+    @OnNewestGradle
     void anAutomaticResumeBeginsANewRunForOtherCode(String gradle) throws Exception {
         GradleBuild build = stepsThatStopAt(gradle, 2);
         build.append("build.gradle", "testfleet { resume = 'auto' }\n");

@@ -30,7 +30,7 @@ class RunAgainTest {
 
     @TempDir private Path dir;
 
-    @OnEveryGradle
+    @OnNewestGradle
     void aWorkerOfARunIsReplayed(String gradle) throws Exception {
         GradleBuild build = GradleBuild.ofSample("quickstart", gradle, dir);
         build.succeeds("runParallel", "--workers", "2");
@@ -50,7 +50,7 @@ class RunAgainTest {
         build.fails("runWorker", "-Pworker=1", "--from-run", "nope").says("nope", "hint:");
     }
 
-    @OnEveryGradle
+    @OnNewestGradle
     void aRunIsRepeatedWithoutGradle(String gradle) throws Exception {
         GradleBuild build = GradleBuild.ofSample("quickstart", gradle, dir);
         build.succeeds("prepare", "--workers", "2");
@@ -63,7 +63,7 @@ class RunAgainTest {
         testfleet(2, "run", "--request", "nowhere.json").says("failed to read", "hint:");
     }
 
-    @OnEveryGradle
+    @OnNewestGradle
     void theJvmWaitsForADebugger(String gradle) throws Exception {
         GradleBuild build = GradleBuild.ofSample("quickstart", gradle, dir);
         build.succeeds("prepare", "--workers", "1");

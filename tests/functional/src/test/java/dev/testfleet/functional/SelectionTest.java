@@ -21,7 +21,7 @@ import java.util.spi.ToolProvider;
 class SelectionTest {
     @TempDir private Path dir;
 
-    @OnEveryGradle
+    @OnNewestGradle
     void testsAndWorkersAreChosenOnTheCommandLine(String gradle) throws Exception {
         GradleBuild build = GradleBuild.ofSample("quickstart", gradle, dir);
         build.succeeds(
@@ -44,7 +44,7 @@ class SelectionTest {
         build.fails("runParallel", "--tests", "NoSuchTest").says("NoSuchTest");
     }
 
-    @OnEveryGradle
+    @OnNewestGradle
     void valuesThatMakeNoSenseAreRefused(String gradle) throws Exception {
         GradleBuild build = GradleBuild.ofSample("quickstart", gradle, dir);
         build.fails("prepare", "--backend", "cloud").says("'cloud'", "none of: local", "hint:");
@@ -57,7 +57,7 @@ class SelectionTest {
         build.fails("prepare").says("'package'", "class, method", "hint:");
     }
 
-    @OnEveryGradle
+    @OnNewestGradle
     void workersSeeWhatTheTestTaskSays(String gradle) throws Exception {
         GradleBuild build =
                 GradleBuild.ofOneProject(
@@ -94,7 +94,7 @@ class SelectionTest {
         assertEquals(Map.of("SeesTest > sees()", "passed"), results(build));
     }
 
-    @OnEveryGradle
+    @OnNewestGradle
     void theJvmOfTheTestTaskRunsTheTests(String gradle) throws Exception {
         Path other = dir.resolve("other-jvm");
         int made =
@@ -122,7 +122,7 @@ class SelectionTest {
         assertEquals(Map.of("HomeTest > runsOnTheOtherJvm()", "passed"), results(build));
     }
 
-    @OnEveryGradle
+    @OnNewestGradle
     void aNewJvmComesAfterForkEveryClasses(String gradle) throws Exception {
         GradleBuild build = GradleBuild.ofOneProject(gradle, dir, "testfleet { workers = 1 }\n");
         for (String name : new String[] {"ATest", "BTest", "CTest", "DTest"}) {
@@ -156,7 +156,7 @@ class SelectionTest {
         return pids.size();
     }
 
-    @OnEveryGradle
+    @OnNewestGradle
     void secretsOfTheCallAreWrittenNowhere(String gradle) throws Exception {
         String token = "s3cr3t-" + Long.toHexString(System.nanoTime());
         GradleBuild build = GradleBuild.ofSample("quickstart", gradle, dir);
@@ -173,7 +173,7 @@ class SelectionTest {
         }
     }
 
-    @OnEveryGradle
+    @OnNewestGradle
     void aBuildThatCopiesASecretIsTold(String gradle) throws Exception {
         String token = "s3cr3t-" + Long.toHexString(System.nanoTime());
         GradleBuild build =
