@@ -2,7 +2,9 @@
 
 pub(super) use crate::content::Digest;
 
-use crate::content::{Contents, list};
+#[cfg(test)]
+use crate::content::Contents;
+use crate::content::list;
 use std::path::{Path, PathBuf};
 use testfleet_protocol::Result;
 

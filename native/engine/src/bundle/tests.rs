@@ -61,10 +61,6 @@ impl Build {
         bundle(&self.request, &plan())
     }
 
-    fn roots(&self) -> Roots {
-        Roots::new(self.request.roots.clone())
-    }
-
     fn at(&self, path: &str) -> PathBuf {
         self.folder.path().join(path)
     }

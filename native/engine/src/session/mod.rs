@@ -24,7 +24,6 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use testfleet_protocol::event::{Event, Level};
-use testfleet_protocol::path::Roots;
 use testfleet_protocol::plan::Plan;
 use testfleet_protocol::request::{Command, OpenRequest, RunRequest};
 use testfleet_protocol::run_options::{Isolation, LocalConnection};
@@ -145,10 +144,6 @@ impl Context<'_> {
     /// Testfleet's output folder, `build/testfleet`.
     pub(crate) fn output(&self) -> &Path {
         &self.request.roots["build"]
-    }
-
-    pub(crate) fn roots(&self) -> Roots {
-        Roots::new(self.request.roots.clone())
     }
 
     pub(crate) fn plan_file(&self) -> PathBuf {

@@ -93,10 +93,7 @@ impl RunDir {
 
     /// Whether no process is the coordinator of the run in this folder, or the folder is gone.
     pub(crate) fn is_dead(folder: &Path) -> bool {
-        match File::options().read(true).write(true).open(folder.join(LOCK)) {
-            Ok(file) => !matches!(file.try_lock(), Err(TryLockError::WouldBlock)),
-            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-        }
+        !is_at_work(folder)
     }
 
     /// Where what agents know their coordinator by is kept, for a coordinator that takes the run over. It is for this
@@ -177,8 +174,11 @@ fn remove_oldest(runs: &Path) -> Result<()> {
 
 /// Whether a process is the coordinator of the run in this folder: somebody may have gone on with an old one.
 fn is_at_work(dir: &Path) -> bool {
-    File::open(dir.join("coordinator"))
-        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    match File::open(dir.join(LOCK)) {
+        Ok(file) => matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
+        // What can't be read may be another user's.
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
 }
 
 /// `20261121T104500123Z`, with milliseconds, from the time since the Unix epoch.

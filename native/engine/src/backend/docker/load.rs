@@ -2,10 +2,13 @@
 
 use super::host::Host;
 use super::trouble;
-use bollard::query_parameters::ImportImageOptionsBuilder;
+use bollard::query_parameters::{ImportImageOptionsBuilder, RemoveImageOptions};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use std::collections::BTreeSet;
 use std::io::{Error, ErrorKind, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use testfleet_image::{Digest, archive, layout};
 use testfleet_protocol::image::ImageRef;
@@ -27,10 +30,12 @@ pub(super) async fn load(host: &Host, made: &ImageRef, say: &(dyn Fn(String) + S
     let names: Vec<String> = made.tags.iter().map(|tag| format!("{}:{tag}", made.name)).collect();
     let all: u64 = made.layers.iter().map(|layer| layer.size).sum();
     say(format!("Loading {}:{} into Docker: {} MB", made.name, made.tags.join(", "), megabytes(all)));
+    let before = named(host, &names).await;
     let (to, chunks) = mpsc::channel(WAITING);
+    let packed = names.clone();
     let writing = tokio::task::spawn_blocking(move || {
         let mut pipe = Pipe { to, chunk: Vec::with_capacity(CHUNK) };
-        let written = archive::write(&image, &names, &mut pipe);
+        let written = archive::write(&image, &packed, &mut pipe);
         if let Err(failure) = &written {
             // Docker must not take what came so far for the whole.
             let _ = pipe.to.blocking_send(Err(Error::other(failure.to_string())));
@@ -38,12 +43,11 @@ pub(super) async fn load(host: &Host, made: &ImageRef, say: &(dyn Fn(String) + S
         written
     });
     let body = stream::unfold(chunks, async |mut chunks| chunks.recv().await.map(|chunk| (chunk, chunks)));
-    let sent = std::sync::atomic::AtomicU64::new(0);
-    let sent = std::sync::Arc::new(sent);
-    let counter = std::sync::Arc::clone(&sent);
+    let sent = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&sent);
     let body = body.inspect(move |chunk: &std::result::Result<Bytes, Error>| {
         let bytes = chunk.as_ref().map_or(0, Bytes::len) as u64;
-        counter.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
+        counter.fetch_add(bytes, Ordering::Relaxed);
     });
     let options = ImportImageOptionsBuilder::default().quiet(true).build();
     let docker = host.patient();
@@ -59,7 +63,7 @@ pub(super) async fn load(host: &Host, made: &ImageRef, say: &(dyn Fn(String) + S
     let telling = async {
         loop {
             tokio::time::sleep(SAY_EVERY).await;
-            let so_far = sent.load(std::sync::atomic::Ordering::Relaxed);
+            let so_far = sent.load(Ordering::Relaxed);
             say(format!("Loading into Docker: {} of {} MB", megabytes(so_far.min(all)), megabytes(all)));
         }
     };
@@ -76,7 +80,32 @@ pub(super) async fn load(host: &Host, made: &ImageRef, say: &(dyn Fn(String) + S
         (Err(failure), Ok(())) => Err(failure),
         (Ok(()), Ok(())) => {
             tracing::info!("loaded in {:?}", began.elapsed());
+            remove_nameless(host, &before, &names).await;
             Ok(())
+        }
+    }
+}
+
+/// The images that have these names.
+async fn named(host: &Host, names: &[String]) -> BTreeSet<String> {
+    let mut ids = BTreeSet::new();
+    for name in names {
+        ids.extend(host.id_of(name).await.ok().flatten());
+    }
+    ids
+}
+
+/// Each run may bring another image of the same name: the one before would stay without any. One that is in use stays.
+async fn remove_nameless(host: &Host, before: &BTreeSet<String>, names: &[String]) {
+    let now = named(host, names).await;
+    for id in before.difference(&now) {
+        let about = host.docker.inspect_image(id).await;
+        let has_no_name = about.is_ok_and(|about| about.repo_tags.is_none_or(|names| names.is_empty()));
+        if !has_no_name {
+            continue;
+        }
+        if let Err(error) = host.docker.remove_image(id, None::<RemoveImageOptions>, None).await {
+            tracing::debug!(id, %error, "a former image stays");
         }
     }
 }

@@ -13,6 +13,8 @@ mod logs;
 mod services;
 mod shell;
 mod spec;
+#[cfg(test)]
+mod tests;
 mod trouble;
 mod worker;
 

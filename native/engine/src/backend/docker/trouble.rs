@@ -60,10 +60,10 @@ fn hint(status: u16, told: &str) -> Option<&'static str> {
         Some(
             "the image is of another architecture than Docker's machine: testfleet { image { platform = 'linux/...' } }",
         )
-    } else if says(&["unauthorized", "authentication required", "access denied", "access to the resource is denied"]) {
-        Some("log in to the registry with `docker login`, and check the image's name")
     } else if says(&["pull access denied", "manifest unknown", "not found: manifest", "no such image"]) {
         Some("check the image's name and tag; for one that is on this machine alone set pull = 'never'")
+    } else if says(&["unauthorized", "authentication required", "access denied", "access to the resource is denied"]) {
+        Some("log in to the registry with `docker login`, and check the image's name")
     } else if says(&["all predefined address pools", "could not find an available"]) {
         Some("Docker has no addresses left for another network: remove old ones with `docker network prune`")
     } else if says(&["minimum memory limit", "range of cpus", "nanocpu"]) {

@@ -110,18 +110,17 @@ public final class DockerOptions {
     /** {@code 512m}, {@code 2g}, {@code 2 GiB}: as Docker has it, by powers of 1,024. */
     static long bytes(String option, String size) {
         Matcher parts = SIZE.matcher(size.trim().toLowerCase(Locale.ROOT));
-        if (!parts.matches()) {
-            throw Failures.exception(
-                    "invalid-request",
-                    "failed to understand the value '" + size + "' of the option " + option,
-                    "it is no size",
-                    "for example: '512m' or '2g'");
+        if (parts.matches()) {
+            int power = parts.group(2).isEmpty() ? 0 : UNITS.indexOf(parts.group(2)) + 1;
+            long number = Long.parseLong(parts.group(1));
+            if (number <= Long.MAX_VALUE >> (10 * power)) {
+                return number << (10 * power);
+            }
         }
-        int power = parts.group(2).isEmpty() ? 0 : UNITS.indexOf(parts.group(2)) + 1;
-        long bytes = Long.parseLong(parts.group(1));
-        for (int i = 0; i < power; i++) {
-            bytes = Math.multiplyExact(bytes, 1024L);
-        }
-        return bytes;
+        throw Failures.exception(
+                "invalid-request",
+                "failed to understand the value '" + size + "' of the option " + option,
+                "it is no size",
+                "for example: '512m' or '2g'");
     }
 }
