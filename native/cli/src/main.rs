@@ -1,7 +1,9 @@
 //! The `testfleet` command: the engine's stages without Gradle, from the `request.json` that the
 //! plugin leaves in `build/testfleet/`.
+mod cache;
 mod run_choices;
 
+use cache::CacheAction;
 use clap::{Args, Parser, Subcommand};
 use run_choices::RunChoices;
 use serde::de::{DeserializeOwned, IntoDeserializer};
@@ -52,6 +54,11 @@ enum Action {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Plan and make the image
+    Image {
+        #[command(flatten)]
+        choices: Choices,
+    },
     /// Run one group of the existing plan in this terminal
     Worker {
         /// Number of the group, from 1
@@ -81,6 +88,11 @@ enum Action {
         worker: u32,
         #[command(flatten)]
         source: Source,
+    },
+    /// Look after the artifact store that all builds of this machine share
+    Cache {
+        #[command(subcommand)]
+        action: CacheAction,
     },
 }
 
@@ -161,6 +173,10 @@ fn run(cli: Cli) -> Result<()> {
             (Command::RunWorker { worker, plan, from_run, debug_jvm, in_image }, request, source)
         }
         Action::Shell { worker, source } => (Command::Shell { worker }, source.request()?, source),
+        Action::Image { choices } => {
+            (choices.listing(false)?.unwrap_or(Command::Image), choices.request()?, choices.source)
+        }
+        Action::Cache { action } => return cache::run(&action, &mut std::io::stdout()),
     };
     let is_listing = matches!(command, Command::Show { .. });
     let open = OpenRequest { command, request, environment: environment(), run_events: false };

@@ -6,13 +6,20 @@
 
 pub mod archive;
 mod assemble;
+pub mod base;
 mod digest;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
+mod hashing;
 pub mod java;
 mod layer;
 pub mod layout;
 pub mod place;
+pub mod registry;
 mod secrets;
 pub mod store;
+#[cfg(test)]
+mod test_build;
 
 pub use assemble::{Assembled, Assembly, BUNDLE_LABEL, assemble};
 pub use digest::{Digest, hex};

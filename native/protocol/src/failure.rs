@@ -64,6 +64,10 @@ pub enum FailureCode {
     DiscoveryDiffers,
     /// This platform has no engine or agent in the plugin.
     MissingPlatform,
+    /// A registry can't be reached, refuses, or holds something else than expected.
+    RegistryFailed,
+    /// The base of an image is damaged, of an unknown kind, or of another platform.
+    BaseUnusable,
     /// The run was cancelled.
     Cancelled,
     /// Reading or writing a file failed.
@@ -85,6 +89,7 @@ impl FailureCode {
             Self::ProtocolVersion | Self::JournalBroken | Self::TimingsBroken => 7,
             Self::Io => 8,
             Self::DiscoveryFailed | Self::DiscoveryDiffers => 9,
+            Self::RegistryFailed | Self::BaseUnusable => 10,
             Self::Internal => 70,
             Self::Cancelled => 130,
         }

@@ -2,6 +2,7 @@
 
 mod git;
 mod names;
+mod transfer;
 
 pub(crate) use names::{Names, names};
 
@@ -11,14 +12,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use testfleet_image::registry::Pushed;
 use testfleet_image::store::{Lease, Policy, Pruned, Store};
 use testfleet_image::{Assembled, Assembly, assemble, layout};
 use testfleet_protocol::bundle::Bundle;
-use testfleet_protocol::image::{Base, ImageOptions, ImageRef, StoreOptions, Target};
+use testfleet_protocol::image::{ImageOptions, ImageRef, StoreOptions};
 use testfleet_protocol::path::Roots;
 use testfleet_protocol::plan::Plan;
 use testfleet_protocol::request::RunRequest;
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
+use transfer::Transfer;
 
 /// How often a build throws away what the store's policy says, at most.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
@@ -29,6 +32,8 @@ pub(crate) struct MadeImage {
     pub(crate) names: Names,
     /// What `image.json` says.
     pub(crate) reference: ImageRef,
+    /// What was sent to its registry, if it went there.
+    pub(crate) pushed: Option<Pushed>,
     /// What the store threw away afterwards.
     pub(crate) pruned: Option<Pruned>,
     _leases: [Lease; 2],
@@ -53,12 +58,13 @@ pub(crate) fn make(
     let shared = store(&options.store, environment)?.lease()?;
     let own = Store::open(&request.state_dir.join("layers"))?.lease()?;
     let plan = document::bytes(plan)?;
+    let mut transfer = Transfer::new(options, environment, request.state_dir.join("bases"));
     let assembled = assemble(&Assembly {
         bundle,
         plan: &plan,
         roots: &roots,
         options,
-        base: resolve_base(options, environment, &shared)?,
+        base: transfer.base()?,
         title: &request.build_name,
         workers: request.options.workers,
         shared: &shared,
@@ -69,13 +75,13 @@ pub(crate) fn make(
     let names = names(options, &request.build_name, &request.roots["project"], &assembled.bundle_sha256)?;
     remove_other_forms(&folder)?;
     layout::write(&folder, &named(&assembled, &names))?;
-    let pushed = send(options, &assembled, &names)?;
-    let reference = reference(&assembled, &names, folder, pushed)?;
+    let pushed = transfer.push(&assembled, &names)?;
+    let reference = reference(&assembled, &names, folder, pushed.is_some())?;
     document::write(&output.join("image.json"), &document::bytes(&reference)?)?;
     // The build's own store keeps what this image needs, the machine's what its policy says.
     own.store().prune(&Policy::NOTHING)?;
     let pruned = shared.store().prune_at_times(&policy(&options.store), PRUNE_EVERY)?;
-    Ok(MadeImage { assembled, names, reference, pruned, _leases: [shared, own] })
+    Ok(MadeImage { assembled, names, reference, pushed, pruned, _leases: [shared, own] })
 }
 
 /// The store of this machine.
@@ -119,33 +125,6 @@ fn platform() -> String {
         other => other,
     };
     format!("{}/{arch}", std::env::consts::OS)
-}
-
-/// MERGE: bases from registries, folders and tar files; their blobs are kept under `shared`.
-fn resolve_base(
-    options: &ImageOptions,
-    _environment: &BTreeMap<String, String>,
-    _shared: &Lease,
-) -> Result<Option<testfleet_image::Base>> {
-    match &options.base {
-        Base::None => Ok(None),
-        Base::Registry { reference } => Err(unavailable(&format!("the base {reference}"))),
-        Base::Path { path } => Err(unavailable(&format!("the base {}", path.display()))),
-    }
-}
-
-/// MERGE: registries. Whether a registry has the image afterwards. Docker gets it by the session.
-fn send(options: &ImageOptions, _assembled: &Assembled, names: &Names) -> Result<bool> {
-    if options.to.contains(&Target::Registry) {
-        return Err(unavailable(&format!("the registry of {}", names.name)));
-    }
-    Ok(false)
-}
-
-fn unavailable(what: &str) -> Failure {
-    Failure::new(FailureCode::InvalidRequest, format!("failed to use {what}"))
-        .cause_text("this version can't")
-        .hint("leave it out: the image is made as a folder in the OCI layout, from this machine's JDK")
 }
 
 /// An earlier release left the bundle there as a folder of plain files.

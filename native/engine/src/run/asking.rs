@@ -3,7 +3,7 @@
 //! Each agent takes one Test task after another, so that there is one harness JVM for each task and no more of them at a time than
 //! there are agents. Nothing is run; what the JVMs write is dropped.
 
-use super::link::{self, Arrival, Order};
+use super::link::{self, Arrival, Begin, Order};
 use crate::backend::{Backend, WorkerLife};
 use crate::discover::{Answer, Question};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -46,7 +46,7 @@ pub async fn ask(
         let backend = Arc::clone(&backend);
         asking.spawn(async move {
             let agent = Agent { worker, run, orders, todo, current: None, answers: Vec::new(), finishing: false };
-            let live = link::live(WorkerLife { worker, life: 1 }, backend.as_ref(), received, arrivals);
+            let live = link::live(WorkerLife { worker, life: 1 }, Begin::Start, backend.as_ref(), received, arrivals);
             // In one task, so that nothing survives it.
             let ((), answers) = tokio::join!(live, agent.work(arrived, ends));
             answers

@@ -216,6 +216,12 @@ fn worker_ended(state: &State, worker: u32, failure: Option<Failure>, at_ms: u64
     let Some(known) = state.workers.get(worker).filter(|worker| worker.life != Life::Ended) else {
         return Decision::default();
     };
+    if known.life == Life::Away {
+        // It was there for an earlier coordinator: who knows whether it outlived that.
+        let mut events = Vec::new();
+        silence::gone(state, worker, known, at_ms, &mut events);
+        return (events, Vec::new());
+    }
     let leaves = known.leaving.is_some() && known.hand.is_empty();
     let failure = if state.is_done() || state.stop.is_some() || leaves {
         None
@@ -278,7 +284,10 @@ fn over(state: &State, at_ms: u64) -> Decision {
     for (worker, known) in state.workers.live() {
         match state.stop {
             // Nobody waits for the return of one that is not there.
-            Some(_) if known.life == Life::Away => silence::gone(state, worker, known, at_ms, &mut events),
+            Some(_) if known.life == Life::Away => {
+                let silent_ms = at_ms.saturating_sub(known.heard_ms);
+                silence::forgotten(state, worker, known, silent_ms, at_ms, &mut events, &mut commands);
+            }
             Some(_) => commands.push(Command::Cancel { worker }),
             None => commands.push(Command::Finish { worker }),
         }

@@ -3,7 +3,7 @@
 use super::decide::{Command, Input};
 use super::files::FileStore;
 use super::journal::{JournalOf, JournalWriter, OutputLog};
-use super::link::{self, Arrival, Order};
+use super::link::{self, Arrival, Begin, Order};
 use super::state::State;
 use super::{RunInput, RunSummary};
 use crate::backend::{Backend, WorkerLife};
@@ -37,43 +37,10 @@ pub async fn run(
     events: mpsc::UnboundedSender<RunEvent>,
     mut cancel: watch::Receiver<bool>,
 ) -> Result<RunSummary> {
-    let mut state = State::new(&input, backend.name())?;
-    let mut files = FileStore::new(input.journal.parent().unwrap_or(Path::new(".")), &input.options.output);
-    let (journal, first) = match &input.resumed {
-        Some(recorded) => {
-            recorded.events.iter().for_each(|event| {
-                state.apply(event);
-                files.apply(event);
-            });
-            (JournalWriter::go_on(&input.journal, recorded)?, Input::Resume { at_ms: now_ms() })
-        }
-        None => {
-            let (run, plan) = (input.run.clone(), input.plan_sha256.clone());
-            let (repeat, retries) = (input.options.repeat, input.options.retries);
-            let of = JournalOf { run, plan, bundle: input.bundle_sha256.clone(), repeat, retries };
-            (JournalWriter::create(&input.journal, &of)?, Input::Start { at_ms: now_ms() })
-        }
-    };
-    let mut on_disk = journal.on_disk();
-    let output = OutputLog::open(&input.journal, input.resumed.is_some())?;
-    let (arrivals, mut arrived) = mpsc::channel(ARRIVALS);
-    let mut driver = Driver {
-        run: input.run,
-        rules: input.options.rules(),
-        state,
-        journal,
-        output,
-        events,
-        backend,
-        arrivals,
-        lives: JoinSet::new(),
-        orders: HashMap::new(),
-        seen: HashMap::new(),
-        files,
-        unacknowledged: VecDeque::new(),
-        problems: Vec::new(),
-    };
+    let (mut driver, mut arrived, first) = Driver::of(input, backend, events)?;
+    let mut on_disk = driver.journal.on_disk();
     driver.take(vec![first])?;
+    driver.take_over();
     let mut batch = Vec::new();
     let mut clock = Clock::new();
     while !driver.state.is_finished() {
@@ -93,6 +60,8 @@ pub async fn run(
         };
         driver.take(inputs)?;
     }
+    drop(arrived);
+    driver.see_to_the_end().await;
     driver.journal.finish()?;
     Ok(RunSummary {
         verdict: driver.state.verdict(),
@@ -112,7 +81,7 @@ struct Driver {
     backend: Arc<dyn Backend>,
     arrivals: mpsc::Sender<Arrival>,
     lives: JoinSet<()>,
-    orders: HashMap<u32, mpsc::UnboundedSender<Order>>,
+    present: HashMap<u32, Present>,
     /// Highest message number of each worker's present life since the last batch.
     seen: HashMap<u32, u64>,
     files: FileStore,
@@ -122,11 +91,66 @@ struct Driver {
     problems: Vec<Failure>,
 }
 
+/// The life of a worker that is looked after.
+struct Present {
+    begin: Begin,
+    orders: mpsc::UnboundedSender<Order>,
+}
+
 impl Driver {
+    /// One that has done nothing yet, what its workers will bring, and what the run begins with.
+    fn of(
+        input: RunInput,
+        backend: Arc<dyn Backend>,
+        events: mpsc::UnboundedSender<RunEvent>,
+    ) -> Result<(Self, mpsc::Receiver<Arrival>, Input)> {
+        let mut state = State::new(&input, backend.name())?;
+        let mut files = FileStore::new(input.journal.parent().unwrap_or(Path::new(".")), &input.options.output);
+        let (journal, first) = match &input.resumed {
+            Some(recorded) => {
+                recorded.events.iter().for_each(|event| {
+                    state.apply(event);
+                    files.apply(event);
+                });
+                (JournalWriter::go_on(&input.journal, recorded)?, Input::Resume { at_ms: now_ms() })
+            }
+            None => {
+                let (run, plan) = (input.run.clone(), input.plan_sha256.clone());
+                let (repeat, retries) = (input.options.repeat, input.options.retries);
+                let of = JournalOf { run, plan, bundle: input.bundle_sha256.clone(), repeat, retries };
+                (JournalWriter::create(&input.journal, &of)?, Input::Start { at_ms: now_ms() })
+            }
+        };
+        let output = OutputLog::open(&input.journal, input.resumed.is_some())?;
+        let (arrivals, arrived) = mpsc::channel(ARRIVALS);
+        let driver = Self {
+            run: input.run,
+            rules: input.options.rules(),
+            state,
+            journal,
+            output,
+            events,
+            backend,
+            arrivals,
+            lives: JoinSet::new(),
+            present: HashMap::new(),
+            seen: HashMap::new(),
+            files,
+            unacknowledged: VecDeque::new(),
+            problems: Vec::new(),
+        };
+        Ok((driver, arrived, first))
+    }
+
     fn input(&mut self, arrival: Arrival) -> Input {
         let at_ms = now_ms();
         match arrival {
-            Arrival::Message { worker, seq, message } => {
+            // The number may be another's by now, or nobody's.
+            Arrival::Message { worker, life, .. } if self.state.life(worker) != Some(life) => {
+                tracing::debug!(worker, life, "a life that was given up is not listened to");
+                Input::Settle { at_ms }
+            }
+            Arrival::Message { worker, seq, message, .. } => {
                 if seq > 0 {
                     self.seen.insert(worker, seq);
                 }
@@ -139,15 +163,23 @@ impl Driver {
                 tracing::debug!(worker, life, %failure, "a life that was given up has ended");
                 Input::Settle { at_ms }
             }
-            Arrival::Ended { worker, failure, .. } => {
-                self.seen.remove(&worker);
-                if let Some(failure) = self.files.worker_ended(worker).filter(|_| !self.state.is_cancelled()) {
-                    self.problems.push(failure);
+            Arrival::Ended { worker, life, failure } => {
+                if self.state.returning().contains(&WorkerLife { worker, life }) {
+                    tracing::warn!(worker, life, %failure, "a worker could not be taken over, and is started again");
                 }
-                self.unacknowledged.retain(|(_, of, _)| *of != worker);
-                self.orders.remove(&worker);
+                self.forget(worker);
                 Input::WorkerEnded { worker, failure: Some(failure), at_ms }
             }
+        }
+    }
+
+    /// A life is over: what is left of it must not be taken for that of the next.
+    fn forget(&mut self, worker: u32) {
+        self.present.remove(&worker);
+        self.seen.remove(&worker);
+        self.unacknowledged.retain(|(_, of, _)| *of != worker);
+        if let Some(failure) = self.files.worker_ended(worker).filter(|_| !self.state.is_cancelled()) {
+            self.problems.push(failure);
         }
     }
 
@@ -214,9 +246,14 @@ impl Driver {
 
     fn execute(&mut self, command: Command) {
         match command {
-            Command::StartWorker { worker, life } => self.start(WorkerLife { worker, life }),
+            Command::StartWorker { worker, life } => {
+                self.forget(worker);
+                self.look_after(WorkerLife { worker, life }, Begin::Start);
+            }
             Command::Welcome { worker } => {
-                let seen = Some(self.seen.get(&worker).copied().unwrap_or(0));
+                let taken_over = self.present.get(&worker).is_some_and(|present| present.begin == Begin::TakeOver);
+                // What an earlier coordinator heard of it is not known.
+                let seen = (!taken_over).then(|| self.seen.get(&worker).copied().unwrap_or(0));
                 let run = self.run.clone();
                 self.say(
                     worker,
@@ -243,11 +280,26 @@ impl Driver {
         }
     }
 
-    fn start(&mut self, life: WorkerLife) {
+    /// Workers that an earlier coordinator started and that may come back are expected, each as what it was.
+    fn take_over(&mut self) {
+        for life in self.state.returning() {
+            self.look_after(life, Begin::TakeOver);
+        }
+    }
+
+    fn look_after(&mut self, life: WorkerLife, begin: Begin) {
         let (orders, received) = mpsc::unbounded_channel();
-        self.orders.insert(life.worker, orders);
+        self.present.insert(life.worker, Present { begin, orders });
         let (backend, arrivals) = (Arc::clone(&self.backend), self.arrivals.clone());
-        self.lives.spawn(async move { link::live(life, backend.as_ref(), received, arrivals).await });
+        self.lives.spawn(async move { link::live(life, begin, backend.as_ref(), received, arrivals).await });
+    }
+
+    /// Lives that were given up are still being ended: they get the time that this may take.
+    async fn see_to_the_end(&mut self) {
+        let ended = async { while self.lives.join_next().await.is_some() {} };
+        if tokio::time::timeout(link::CANCEL, ended).await.is_err() {
+            tracing::warn!(lives = self.lives.len(), "workers that were given up could not be ended");
+        }
     }
 
     fn say(&self, worker: u32, message: CoordinatorMessage) {
@@ -256,8 +308,8 @@ impl Driver {
 
     fn order(&self, worker: u32, order: Order) {
         // A life that is over has said so, or is about to; the state machine deals with that.
-        if let Some(orders) = self.orders.get(&worker) {
-            let _ = orders.send(order);
+        if let Some(present) = self.present.get(&worker) {
+            let _ = present.orders.send(order);
         }
     }
 }
@@ -300,3 +352,6 @@ async fn wanted(cancel: &mut watch::Receiver<bool>) {
 fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
 }
+
+#[cfg(test)]
+mod tests;

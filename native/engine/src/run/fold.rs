@@ -230,7 +230,9 @@ impl State {
                 (u64::from(!unit.was_tried(place.1)), u64::from(bad && unit.bad_tries(place.1) == 0))
             }
         };
-        let bad = if self.job.quarantine.holding(&id, true).is_some() { 0 } else { bad };
+        if self.job.quarantine.holding(&id, true).is_some() {
+            return;
+        }
         if self.limits.count(ended, bad, &self.job.options.retries) {
             self.no_more_retries();
         }
@@ -265,6 +267,11 @@ impl State {
         self.settled.verdicts();
         if state.missing == 0 && self.waiting.holds(unit) {
             self.waiting.remove(unit);
+            self.settled = Settled::No;
+        } else if self.waiting.later.holds(unit) {
+            // Another of its tests is due now, which may be bad elsewhere or nowhere.
+            let avoid = state.avoid(&state.due(self.job.runs()));
+            self.waiting.later.push(unit, avoid);
             self.settled = Settled::No;
         }
         let Some(planned) = self.job.tests.get(&self.job.test_id((unit, index))).copied() else { return };

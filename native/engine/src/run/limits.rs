@@ -2,10 +2,10 @@
 
 use testfleet_protocol::run_options::Retries;
 
-/// The first ends of tests, counted.
+/// The first ends of tests, counted; those in quarantine aside.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Limits {
-    /// Tests to run.
+    /// Tests that are to run and count.
     to_run: u64,
     ended: u64,
     bad: u64,

@@ -20,7 +20,7 @@ const HELLO: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 60 });
 const FINISH: Duration = Duration::from_secs(20);
 
 /// How long an agent may take to end after a cancel.
-const CANCEL: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
+pub(super) const CANCEL: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
 
 /// How long a worker is out of reach before the user is told.
 const OUT_OF_REACH: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
@@ -29,9 +29,18 @@ const OUT_OF_REACH: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 
 #[derive(Debug)]
 pub(super) enum Arrival {
     /// The agent said something new.
-    Message { worker: u32, seq: u64, message: AgentMessage },
+    Message { worker: u32, life: u32, seq: u64, message: AgentMessage },
     /// Nothing more comes from this life.
     Ended { worker: u32, life: u32, failure: Failure },
+}
+
+/// How a life begins for this coordinator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// It is started.
+    Start,
+    /// An earlier coordinator of the run started it.
+    TakeOver,
 }
 
 /// What the run wants of a life.
@@ -49,25 +58,33 @@ pub(super) enum Order {
 /// tells a local agent to end.
 pub(super) async fn live(
     life: WorkerLife,
+    begin: Begin,
     backend: &dyn Backend,
     mut orders: mpsc::UnboundedReceiver<Order>,
     arrivals: mpsc::Sender<Arrival>,
 ) {
     let WorkerLife { worker, life: number } = life;
-    let started = tokio::select! {
-        started = backend.start(life) => started,
-        failure = end_before_start(worker, &mut orders) => Err(failure),
+    // Nobody waits for it longer than the run does.
+    let connection = match begin {
+        Begin::Start => tokio::select! {
+            connection = backend.start(life) => connection,
+            failure = end_before_start(worker, &mut orders) => Err(failure),
+        },
+        Begin::TakeOver => tokio::select! {
+            connection = take_over(life, backend) => connection,
+            failure = killed(&mut orders) => Err(failure),
+        },
     };
-    let failure = match started {
-        Ok(connection) => connected(life, backend, connection, orders, &arrivals).await,
+    let failure = match connection {
+        Ok(connection) => connected(life, begin, backend, connection, orders, &arrivals).await,
         Err(failure) => failure,
     };
     // The run no longer listens when it has failed itself; there is nobody left to tell.
     let _ = arrivals.send(Arrival::Ended { worker, life: number, failure }).await;
 }
 
-/// Waits until a worker that is still being started is wanted no more: a start may take long, and nobody waits for it then.
-/// What it left behind, its backend removes at the end of the run.
+/// Waits until a worker that is still being started is wanted no more: a start may take long. What it left behind, its backend
+/// removes at the end of the run.
 async fn end_before_start(worker: u32, orders: &mut mpsc::UnboundedReceiver<Order>) -> Failure {
     loop {
         match orders.recv().await {
@@ -76,6 +93,24 @@ async fn end_before_start(worker: u32, orders: &mut mpsc::UnboundedReceiver<Orde
             Some(Order::Say(_)) => return broken(worker, "it is not wanted any more, and was not started yet"),
             Some(Order::Sending) => {}
             None => return std::future::pending().await,
+        }
+    }
+}
+
+async fn take_over(life: WorkerLife, backend: &dyn Backend) -> Result<Connection> {
+    match backend.take_over(life) {
+        Some(connection) => connection.await,
+        None => Err(broken(life.worker, "agents of this backend end with their coordinator")),
+    }
+}
+
+/// Waits until the worker is to be ended by force. What is said meanwhile is said again when its agent says hello.
+async fn killed(orders: &mut mpsc::UnboundedReceiver<Order>) -> Failure {
+    loop {
+        match orders.recv().await {
+            Some(Order::Kill(failure)) => return failure,
+            Some(Order::Say(_) | Order::Sending) => {}
+            None => std::future::pending().await,
         }
     }
 }
@@ -92,6 +127,7 @@ enum End {
 
 async fn connected(
     life: WorkerLife,
+    begin: Begin,
     backend: &dyn Backend,
     connection: Connection,
     orders: mpsc::UnboundedReceiver<Order>,
@@ -99,10 +135,10 @@ async fn connected(
 ) -> Failure {
     let worker = life.worker;
     let Connection { line, mut process } = connection;
-    let talk = Talk::default();
+    let talk = Talk::beginning_with(begin);
     // In one task, so that nothing survives it; side by side, so that a full pipe one way never stops the other.
     let end = tokio::select! {
-        end = lines(life, backend, line, process.as_mut(), &talk, arrivals) => end,
+        end = lines(life, begin, backend, line, process.as_mut(), &talk, arrivals) => end,
         failure = obey(worker, orders, &talk) => End::Known(failure),
     };
     let known = match end {
@@ -130,13 +166,15 @@ fn ended(worker: u32, how: &str) -> Failure {
 /// One line after another, until there will be none.
 async fn lines(
     life: WorkerLife,
+    begin: Begin,
     backend: &dyn Backend,
     first: Option<Line>,
     process: &mut dyn WorkerProcess,
     talk: &Talk,
     arrivals: &mpsc::Sender<Arrival>,
 ) -> End {
-    let hello_by = Instant::now() + HELLO;
+    // The run itself knows how long one that was there before may take to come back.
+    let hello_by = (begin == Begin::Start).then(|| Instant::now() + HELLO);
     let mut line = first;
     loop {
         if let Some(line) = line.take() {
@@ -160,14 +198,22 @@ async fn lines(
                 Err(failure) => return End::Known(failure),
             },
             how = process.wait() => return End::Process(how),
-            () = sleep_until(hello_by), if !greeted => return End::Known(no_hello(life.worker)),
-            never = tell_when_it_lasts(life.worker, arrivals), if greeted && !is_ending => match never {},
+            () = at(hello_by), if !greeted => return End::Known(no_hello(life.worker)),
+            never = tell_when_it_lasts(life, arrivals), if greeted && !is_ending => match never {},
         }
     }
 }
 
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Tells the user of a worker that is out of reach for long, once.
-async fn tell_when_it_lasts(worker: u32, arrivals: &mpsc::Sender<Arrival>) -> std::convert::Infallible {
+async fn tell_when_it_lasts(life: WorkerLife, arrivals: &mpsc::Sender<Arrival>) -> std::convert::Infallible {
+    let WorkerLife { worker, life } = life;
     tokio::time::sleep(OUT_OF_REACH).await;
     let seconds = OUT_OF_REACH.as_secs();
     let text =
@@ -175,7 +221,7 @@ async fn tell_when_it_lasts(worker: u32, arrivals: &mpsc::Sender<Arrival>) -> st
     tracing::warn!("{}", text.trim());
     let message = AgentMessage::Output { unit: None, test: None, stream: Stream::Stderr, text };
     // Who no longer listens need not know.
-    let _ = arrivals.send(Arrival::Message { worker, seq: 0, message }).await;
+    let _ = arrivals.send(Arrival::Message { worker, life, seq: 0, message }).await;
     std::future::pending().await
 }
 
@@ -191,7 +237,7 @@ async fn listen(
     life: WorkerLife,
     mut agent: impl AsyncRead + Unpin,
     talk: &Talk,
-    hello_by: Instant,
+    hello_by: Option<Instant>,
     arrivals: &mpsc::Sender<Arrival>,
 ) -> Result<Heard> {
     let worker = life.worker;
@@ -200,8 +246,8 @@ async fn listen(
         conversation.line_begins()?;
         conversation.greeted
     };
-    // The first line has until the worker's deadline, any other as long from its beginning.
-    let hello_by = if known_before { Instant::now() + HELLO } else { hello_by };
+    // The first line of a worker that was started has until the worker's deadline, any other as long from its beginning.
+    let hello_by = hello_by.filter(|_| !known_before).unwrap_or_else(|| Instant::now() + HELLO);
     let mut decoder = Decoder::default();
     let mut chunk = vec![0; 64 << 10];
     let mut last_word = None;
@@ -224,7 +270,12 @@ async fn listen(
             if let AgentMessage::Hello { hand, .. } = &envelope.message {
                 check_hello(life, &envelope)?;
                 if known_before && !introduced {
+                    introduced = true;
                     talk.hello_again(hand)?;
+                    // To the run, this would mean that nothing more comes of what its first hello did not name.
+                    if !talk.lock().told_all {
+                        continue;
+                    }
                     envelope.message = AgentMessage::Alive;
                 }
             } else if known_before && !introduced {
@@ -238,7 +289,7 @@ async fn listen(
             if let AgentMessage::Failed { failure } = &envelope.message {
                 last_word = Some(failure.clone());
             }
-            let arrival = Arrival::Message { worker, seq: envelope.seq, message: envelope.message };
+            let arrival = Arrival::Message { worker, life: life.life, seq: envelope.seq, message: envelope.message };
             if arrivals.send(arrival).await.is_err() {
                 return Ok(Heard::RunEnded);
             }

@@ -40,12 +40,16 @@ mod sim_mutations;
 #[cfg(test)]
 mod sim_plan;
 #[cfg(test)]
+mod sim_results;
+#[cfg(test)]
 mod sim_tests;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod special_scenarios;
 mod state;
+#[cfg(test)]
+mod test_lines;
 #[cfg(test)]
 mod test_plans;
 mod tries;

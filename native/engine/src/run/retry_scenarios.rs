@@ -6,7 +6,7 @@ use super::test_plans::{finished, input_of, plan_of};
 use super::{Queue, RunInput, State};
 use testfleet_protocol::agent::{AgentMessage, UnitAttempt};
 use testfleet_protocol::event::RunEvent;
-use testfleet_protocol::plan::UnitId;
+use testfleet_protocol::plan::{Quarantined, UnitId};
 use testfleet_protocol::run_options::{Retries, RunOptions};
 use testfleet_protocol::test::{Outcome, TestName, Verdict};
 
@@ -25,6 +25,12 @@ impl Bench {
         let (id, test) = (UnitId(format!("u{unit}")), TestName { class: format!("C{unit}"), method: "t0()".into() });
         self.say(worker, AgentMessage::TestFinished { unit: id, attempt, test, finished: finished(outcome) });
         self.unit_finished(worker, unit, attempt, Vec::new());
+    }
+
+    fn fail(&mut self, worker: u32, unit: u32, attempt: u32, method: &str) {
+        let (id, test) = (UnitId(format!("u{unit}")), TestName { class: format!("C{unit}"), method: method.into() });
+        let finished = finished(Outcome::Failed);
+        self.say(worker, AgentMessage::TestFinished { unit: id, attempt, test, finished });
     }
 
     fn tick(&mut self, at_ms: u64, late_ms: u64) {
@@ -66,6 +72,44 @@ fn too_many_bad_tests_end_all_retries() {
     assert!(bench.verdicts().is_empty());
     bench.end(1, 2, 1, Outcome::Failed);
     assert_eq!(bench.verdicts(), ["C1.t0() failed", "C2.t0() failed"]);
+}
+
+#[test]
+fn a_worker_is_spared_no_longer_than_what_was_bad_there_is_to_be_tried_again() {
+    let mut bench = Bench::of(&input(&[(0, 2, 9_000), (0, 2, 8_000)], 2, retries(1, 2, false)));
+    bench.fail(1, 1, 1, "t0()");
+    for attempt in [1, 2] {
+        bench.start(1, 1, attempt, "t1()");
+        bench.lose(1);
+        bench.hello(1, testfleet_protocol::VERSION);
+    }
+    assert_eq!(bench.assigned().len(), 3, "t0 is due, and another worker than 1 is ready");
+    bench.fail(2, 2, 1, "t0()");
+    assert_eq!(bench.verdicts(), ["C1.t0() failed", "C2.t0() failed"], "nothing is tried again now");
+    assert_eq!(bench.assigned().last(), Some(&(1, "u1".into(), 3, 1, false)), "t1 was never bad at worker 1");
+}
+
+#[test]
+fn tests_in_quarantine_make_no_share_of_bad_tests_small() {
+    let mut options = retries(1, 0, false);
+    options.retries.max_failure_rate = 0.2;
+    let mut plan = plan_of(&[(0, 20, 9_000), (0, 20, 8_000)]);
+    let quarantined = |test| Quarantined { test, reason: "it sulks".into(), until: None };
+    plan.quarantined = plan.units[0].test_ids().map(quarantined).collect();
+    let mut bench = Bench::of(&RunInput { options, ..input_of(plan, Queue::Dynamic, 1) });
+    for test in 0..20 {
+        bench.fail(1, 1, 1, &format!("t{test}()"));
+    }
+    bench.unit_finished(1, 1, 1, Vec::new());
+    for test in 0..19 {
+        let method = format!("t{test}()");
+        if test < 5 { bench.fail(1, 2, 1, &method) } else { bench.pass(1, 2, 1, &method) }
+    }
+    assert_eq!(bench.verdicts().len(), 14, "19 tests say nothing yet, and those in quarantine are not asked");
+    bench.pass(1, 2, 1, "t19()");
+    let verdicts = bench.verdicts();
+    let bad = |class: &str| verdicts.iter().filter(|told| told.starts_with(class) && told.ends_with("failed")).count();
+    assert_eq!((bad("C1."), bad("C2.")), (20, 5), "5 of 20, and what waits for another try gets none");
 }
 
 #[test]
@@ -141,6 +185,25 @@ fn the_next_coordinator_takes_a_worker_back_with_what_it_has() {
     bench.pass(1, 1, 1, "t1()");
     bench.unit_finished(1, 1, 1, Vec::new());
     assert_eq!(bench.verdicts(), ["C1.t0() passed", "C1.t1() passed"]);
+    // Another one goes on, and nobody comes back: by force, or because there is none.
+    for found in [true, false] {
+        let mut third = State::new(&input, "bench").unwrap();
+        bench
+            .events
+            .iter()
+            .take_while(|event| !matches!(event, RunEvent::RunResumed { .. }))
+            .for_each(|event| third.apply(event));
+        third.step(Input::Resume { at_ms: 60 });
+        let end = if found {
+            Input::Tick { at_ms: 60_000, late_ms: 0 }
+        } else {
+            Input::WorkerEnded { worker: 1, failure: None, at_ms: 60_000 }
+        };
+        let (events, commands) = third.step(end);
+        assert!(matches!(events[0], RunEvent::WorkerEnded { worker: 1, failure: None, .. }), "{events:?}");
+        assert_eq!(matches!(commands[0], Command::Kill { worker: 1, .. }), found, "{commands:?}");
+        assert_eq!(commands.last(), Some(&Command::StartWorker { worker: 1, life: 2 }));
+    }
     let mut local = State::new(&input, "local").unwrap();
     bench.events.iter().take(5).for_each(|event| local.apply(event));
     local.step(Input::Resume { at_ms: 60 });

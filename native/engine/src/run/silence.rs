@@ -37,9 +37,8 @@ fn given_up(
     events: &mut Vec<RunEvent>,
     commands: &mut Vec<Command>,
 ) {
-    // One that was there for an earlier coordinator and does not come back is nobody's fault.
     if known.life == Life::Away {
-        return gone(state, worker, known, at_ms, events);
+        return forgotten(state, worker, known, silent_ms, at_ms, events, commands);
     }
     let failure = Failure::new(
         FailureCode::WorkerBroken,
@@ -49,6 +48,24 @@ fn given_up(
     endings::worker_lost(state, worker, &known.hand, &failure, at_ms, events);
     commands.push(Command::Kill { worker, failure: failure.clone() });
     commands.push(Command::Problem { failure });
+}
+
+/// One that was there for an earlier coordinator is waited for no longer, which is nobody's fault. It may still be there.
+pub(super) fn forgotten(
+    state: &State,
+    worker: u32,
+    known: &WorkerState,
+    silent_ms: u64,
+    at_ms: u64,
+    events: &mut Vec<RunEvent>,
+    commands: &mut Vec<Command>,
+) {
+    gone(state, worker, known, at_ms, events);
+    let failure = Failure::new(
+        FailureCode::WorkerBroken,
+        format!("failed to take worker {worker} over: it did not come back within {} s", silent_ms / 1_000),
+    );
+    commands.push(Command::Kill { worker, failure });
 }
 
 /// A worker ends without blame, and what it had goes back.

@@ -10,14 +10,13 @@ use super::promises::Promises;
 use super::sim_agent::{Agent, Deed};
 use super::sim_mutations::Mutation;
 use super::sim_plan::Scene;
+use super::sim_results::Results;
 use super::workers::Life;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use testfleet_protocol::VERSION;
 use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage, DeathCause};
-use testfleet_protocol::event::{Attempt, RunEvent};
+use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::plan::UnitId;
-use testfleet_protocol::run_options::Retries;
-use testfleet_protocol::test::{Outcome, TestId, TestName, Verdict};
 
 /// A simulated run.
 pub(super) struct World {
@@ -37,15 +36,7 @@ pub(super) struct World {
     now_ms: u64,
     tick_ms: u64,
     crashes: u64,
-    passed: HashSet<(TestId, Option<u32>)>,
-    /// Tests, and those that were bad; quarantined ones aside.
-    ended: HashSet<TestId>,
-    bad: HashSet<TestId>,
-    over: bool,
-    /// The worker of the latest bad try at each test.
-    bad_at: HashMap<(TestId, Option<u32>), u32>,
-    /// What really began, by try at a unit.
-    began: HashMap<(UnitId, Attempt, u32), HashSet<TestName>>,
+    results: Results,
     feeds: u64,
 }
 
@@ -60,6 +51,7 @@ impl World {
         Self {
             state: State::new(&scene.input, scene.backend).unwrap(),
             promises: Promises::of(&scene.input.plan, scene.input.options.runs_of_each()),
+            results: Results::of(&scene.input.plan, &scene.input.options),
             scene,
             dice,
             mutation,
@@ -72,12 +64,6 @@ impl World {
             now_ms: 1_000,
             tick_ms: 2_000,
             crashes,
-            passed: HashSet::new(),
-            ended: HashSet::new(),
-            bad: HashSet::new(),
-            over: false,
-            bad_at: HashMap::new(),
-            began: HashMap::new(),
             feeds: 0,
         }
     }
@@ -130,7 +116,8 @@ impl World {
         }
         for event in &events {
             self.tell(|| format!("    {event:?}"));
-            self.observe(event);
+            self.promises.see(event, &self.state);
+            self.results.see(event);
         }
         let news = !events.is_empty();
         self.events.extend(events);
@@ -145,6 +132,7 @@ impl World {
             assert!(self.replayed() == self.state, "the state is not what its events make");
         }
         if news {
+            self.results.fit(&self.state);
             self.promises.nobody_idles(&self.state);
         }
         if self.feeds.is_multiple_of(7) {
@@ -161,28 +149,6 @@ impl World {
             super::heard::in_hand(&self.state, agent.worker, &front.unit.id, front.attempt)?;
             Some((agent.worker, &front.unit.id))
         })
-    }
-
-    fn observe(&mut self, event: &RunEvent) {
-        self.promises.see(event, &self.state);
-        let RunEvent::TestFinished { test, slice, finished, worker, .. } = event else { return };
-        let part = (test.clone(), *slice);
-        let is_bad = Verdict::from(finished.outcome).is_bad();
-        if is_bad {
-            worker.map(|worker| self.bad_at.insert(part, worker));
-        } else if finished.outcome == Outcome::Passed {
-            self.passed.insert(part);
-        }
-        if self.state.job.tests.contains_key(test) {
-            self.ended.insert(test.clone());
-            if is_bad && self.state.job.quarantine.holding(test, true).is_none() {
-                self.bad.insert(test.clone());
-            }
-        }
-        let Retries { max_failures, max_failure_rate, .. } = self.scene.input.options.retries;
-        let often = self.bad.len() as f64 > max_failure_rate * self.ended.len() as f64;
-        self.over |= max_failures > 0 && self.bad.len() as u64 >= u64::from(max_failures);
-        self.over |= often && self.ended.len() as u64 >= Retries::RATE_FROM;
     }
 
     fn execute(&mut self, command: Command) {
@@ -205,7 +171,7 @@ impl World {
                 );
             }
             Command::Assign { worker, unit, attempt, fresh_jvm } => {
-                self.may_run(worker, &unit, fresh_jvm);
+                self.results.may_run(worker, &unit, fresh_jvm, &self.state);
                 self.say(worker, CoordinatorMessage::Assign { unit, attempt, fresh_jvm });
             }
             Command::Drop { worker, units } => self.say(worker, CoordinatorMessage::Drop { units }),
@@ -222,29 +188,6 @@ impl World {
             }
             Command::Problem { .. } => {}
         }
-    }
-
-    /// What is handed out is to be run.
-    fn may_run(&self, worker: u32, unit: &testfleet_protocol::plan::Unit, fresh_jvm: bool) {
-        assert!(!unit.tests.is_empty());
-        let slice = unit.slice.map(|slice| slice.number);
-        let runs = self.state.job.runs();
-        let mut again = 0;
-        for id in unit.test_ids() {
-            let part = (id, slice);
-            assert!(runs > 1 || !self.passed.contains(&part), "{part:?} passed already and is run again");
-            let Some(bad_at) = self.bad_at.get(&part).filter(|_| runs == 1) else { continue };
-            again += 1;
-            assert!(!self.over, "{part:?} is tried again though too many tests are bad");
-            let isolated = self.state.units[self.state.job.unit_index[&unit.id]].isolated;
-            let others = self.state.workers.ready_count() > 1;
-            assert!(
-                *bad_at != worker || !others || isolated || unit.tests.len() > 1,
-                "{part:?} is tried again where it was bad"
-            );
-            assert!(fresh_jvm, "{part:?} is tried again in a JVM that is not its own");
-        }
-        assert!(again == 0 || again == unit.tests.len() || fresh_jvm);
     }
 
     fn say(&mut self, worker: u32, message: CoordinatorMessage) {
@@ -275,7 +218,7 @@ impl World {
         self.now_ms += self.dice.below(5_000);
         self.tick_ms = self.now_ms + 1_000;
         self.state = self.replayed();
-        let before = self.state.epoch();
+        let (before, told, was_finished) = (self.state.epoch(), self.events.len(), self.state.is_finished());
         if self.dice.chance(300) {
             // Its last line may be torn, and whoever reads it takes what is whole.
             let line = serde_json::to_string(&self.events).unwrap();
@@ -283,7 +226,11 @@ impl World {
         }
         if self.feed(Input::Resume { at_ms: self.now_ms }) {
             let (started, now) = (before > 0, self.state.epoch());
-            assert!(now == before + 1 || !started && now == 1, "epoch {now} follows {before}");
+            if was_finished {
+                assert!(now == before && self.events.len() == told, "a finished run stays finished");
+            } else {
+                assert!(now == before + 1 || !started && now == 1, "epoch {now} follows {before}");
+            }
         }
     }
 
@@ -295,8 +242,7 @@ impl World {
             Deed::Something => {}
             Deed::Began(test) => {
                 let Some(front) = front else { return true };
-                let is_new = self.began.entry(front.clone()).or_default().insert(test.clone());
-                assert!(is_new, "{test} begins twice in one try at {front:?}");
+                self.results.begins(front, test);
             }
             Deed::Died => {
                 let end = (agent.worker, agent.life);
@@ -337,22 +283,12 @@ impl World {
         }
         self.heard.push((worker, message.clone()));
         if let AgentMessage::UnitFinished { unit, attempt, .. } = &message {
-            self.ends_well(worker, unit, *attempt);
+            self.results.end_well(worker, unit, *attempt, &self.state);
         }
         if self.feed(Input::Message { worker, message, at_ms }) && seq > 0 {
             self.say(worker, CoordinatorMessage::Ack { seq });
         }
         true
-    }
-
-    /// What ran in a try that comes to its own end was written down, or is with this message: nothing ran for nothing.
-    fn ends_well(&self, worker: u32, unit: &UnitId, attempt: Attempt) {
-        let Some(held) = super::heard::in_hand(&self.state, worker, unit, attempt) else { return };
-        let names = &self.state.job.units[held.unit].tests;
-        for test in self.began.get(&(unit.clone(), attempt, worker)).into_iter().flatten() {
-            let open = held.due.iter().any(|due| names[*due] == *test);
-            assert!(!open || held.running.contains_key(test), "{test} ran and nobody knows");
-        }
     }
 
     fn deliver_down(&mut self, index: usize) -> bool {

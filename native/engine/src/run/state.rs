@@ -109,7 +109,10 @@ impl State {
     pub fn new(input: &RunInput, backend: &str) -> Result<Self> {
         let job = Arc::new(Job::new(input, backend)?);
         let units: Vec<_> = job.units.iter().map(|unit| UnitState::new(unit.tests.len())).collect();
-        let reused = job.tests.values().filter(|planned| job.is_reused(**planned)).count();
+        let counts = |(test, planned): &(&TestId, &Planned)| {
+            !job.is_reused(**planned) && job.quarantine.holding(test, true).is_none()
+        };
+        let counting = job.tests.iter().filter(counts).count();
         let sliced = |places: &Vec<TestPlace>| SlicedState {
             missing: places.len(),
             judged: false,
@@ -127,7 +130,7 @@ impl State {
             sliced: job.sliced.iter().map(sliced).collect(),
             to_judge: BTreeMap::new(),
             to_tell: BTreeMap::new(),
-            limits: Limits::new((job.tests.len() - reused) as u64),
+            limits: Limits::new(counting as u64),
             waiting: Waiting::new(&job),
             workers: Workers::new(job.profiles.len()),
             proven: BTreeSet::new(),

@@ -6,6 +6,7 @@ use super::prepare::{prepare, say_time};
 use crate::image::{self, MadeImage};
 use crate::report::words::counted;
 use std::time::Instant;
+use testfleet_image::registry::Pushed;
 use testfleet_protocol::Result;
 use testfleet_protocol::event::Level;
 use testfleet_protocol::image::Target;
@@ -23,6 +24,9 @@ pub(crate) fn image(context: &mut Context<'_>) -> Result<()> {
         context.sink.say(Level::Info, line);
     }
     context.sink.say(Level::Lifecycle, describe(&made));
+    if let Some(pushed) = &made.pushed {
+        context.sink.say(Level::Lifecycle, sent(&made.names.name, pushed));
+    }
     if context.request.options.image.to.contains(&Target::Docker) {
         Docker::load(context, &made.reference)?;
     }
@@ -52,6 +56,19 @@ fn describe(made: &MadeImage) -> String {
         counted(layers as u64, "layer", "layers"),
         megabytes(size),
         reference.digest
+    )
+}
+
+/// `Pushed to registry.example/app: 3 of 15 blobs, 1.2 MB; 2 were in another repository there, 10 there already`
+fn sent(name: &str, pushed: &Pushed) -> String {
+    if pushed.bytes == 0 && pushed.manifests == 0 {
+        return format!("{name} has the image already: nothing was sent");
+    }
+    let Pushed { sent, there, mounted, .. } = pushed;
+    let blobs = counted(u64::from(sent + there + mounted), "blob", "blobs");
+    format!(
+        "Pushed to {name}: {sent} of {blobs}, {}; {mounted} came from other repositories of the registry, {there} were there",
+        megabytes(pushed.bytes)
     )
 }
 

@@ -9,7 +9,7 @@ use testfleet_protocol::{Failure, FailureCode, Result};
 use walkdir::WalkDir;
 
 /// What no test needs of a JDK: sources, documentation, examples, what links modules, and what draws on a display.
-const LEFT_OUT: [&str; 13] = [
+const LEFT_OUT: [&str; 14] = [
     "src.zip",
     "lib/src.zip",
     "man",
@@ -18,6 +18,7 @@ const LEFT_OUT: [&str; 13] = [
     "docs",
     "jmods",
     "include",
+    "lib/libatk-wrapper.so",
     "lib/libawt_xawt.so",
     "lib/libjawt.so",
     "lib/libsplashscreen.so",
@@ -66,20 +67,40 @@ fn link(home: &Path, release: u32, to: &Path) -> Result<bool> {
     // Native symbols are left alone: whether they can be taken away depends on what else is installed.
     let strip = if release >= 13 { "--strip-java-debug-attributes" } else { "--strip-debug" };
     let compress = if release >= 21 { "--compress=zip-0" } else { "--compress=0" };
-    let output = Command::new(&program)
-        .args(["--add-modules", "ALL-MODULE-PATH", strip, compress, "--no-header-files", "--no-man-pages", "--output"])
-        .arg(to)
-        .env_remove("JAVA_TOOL_OPTIONS")
-        .env_remove("JDK_JAVA_OPTIONS")
-        .output()
-        .map_err(|error| failed().cause(&error))?;
+    let modules = modules(home).map_err(|cause| failed().cause_text(cause))?;
+    let mut command = Command::new(&program);
+    command
+        .args(["--add-modules", &modules, strip, compress, "--no-header-files", "--no-man-pages", "--output"])
+        .arg(to);
+    output_of(command).map_err(|cause| failed().cause_text(cause))?;
+    Ok(true)
+}
+
+/// All modules. A JDK that has them no more as files (JEP 493) links from itself, but not what would link others.
+fn modules(home: &Path) -> std::result::Result<String, String> {
+    if home.join("jmods").is_dir() {
+        return Ok("ALL-MODULE-PATH".to_owned());
+    }
+    let mut command = Command::new(home.join("bin/java"));
+    command.arg("--list-modules");
+    let listed = output_of(command)?;
+    let names = listed.lines().filter_map(|line| line.split('@').next());
+    let names: Vec<&str> = names.filter(|name| !matches!(*name, "" | "jdk.jlink" | "jdk.jpackage")).collect();
+    Ok(names.join(","))
+}
+
+/// What a program of a JDK writes to its standard output, or why it failed.
+fn output_of(mut command: Command) -> std::result::Result<String, String> {
+    // They would speak up on its output.
+    let output = command.env_remove("JAVA_TOOL_OPTIONS").env_remove("JDK_JAVA_OPTIONS").output();
+    let output = output.map_err(|error| error.to_string())?;
     if output.status.success() {
-        return Ok(true);
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
     let shown: String = text.trim().chars().take(SHOWN).collect();
-    Err(failed().cause_text(format!("{}: {shown}", output.status)))
+    Err(format!("{}: {shown}", output.status))
 }
 
 /// Adds what lies below a folder. Links within it stay links; what others lead to is copied.

@@ -261,7 +261,8 @@ mod tests {
         .unwrap();
         assert!(shown == content && ended == 1);
         let mut archive = tar::Archive::new(tar.as_slice());
-        let mut entry = archive.entries().unwrap().map(std::result::Result::unwrap).last().unwrap();
+        let mut entries = archive.entries().unwrap();
+        let mut entry = entries.nth(1).unwrap().unwrap();
         assert_eq!(entry.path().unwrap().to_string_lossy(), path);
         let mut read = Vec::new();
         entry.read_to_end(&mut read).unwrap();

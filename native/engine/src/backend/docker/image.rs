@@ -10,6 +10,7 @@ use docker_credential::{CredentialRetrievalError, DockerCredential};
 use futures_util::StreamExt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
+use testfleet_image::layout;
 use testfleet_protocol::docker::Pull;
 use testfleet_protocol::image::ImageRef;
 use testfleet_protocol::{Failure, FailureCode, Result};
@@ -88,10 +89,12 @@ impl Host {
         if let Some(id) = self.id_of_made(made).await? {
             return Ok(id);
         }
-        if made.layout.is_dir() {
-            load::load(self, made, say).await?;
-        } else if made.pushed && pull != Pull::Never {
-            self.pull(&format!("{}@{}", made.name, made.digest), say).await?;
+        // The layout lacks what never came from the registry.
+        match layout::read(&made.layout, &made.digest.parse()?) {
+            Err(_) if made.pushed && pull != Pull::Never => {
+                self.pull(&format!("{}@{}", made.name, made.digest), say).await?;
+            }
+            image => load::load(self, made, image?, say).await?,
         }
         self.id_of_made(made).await?.ok_or_else(|| {
             Failure::new(

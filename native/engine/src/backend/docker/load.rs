@@ -10,7 +10,7 @@ use std::io::{Error, ErrorKind, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use testfleet_image::{Digest, archive, layout};
+use testfleet_image::{Image, archive};
 use testfleet_protocol::image::ImageRef;
 use testfleet_protocol::{Failure, FailureCode, Result};
 use tokio::sync::mpsc;
@@ -22,11 +22,9 @@ const WAITING: usize = 16;
 /// Between two lines that tell of progress.
 const SAY_EVERY: Duration = Duration::from_secs(3);
 
-/// Sends the image in its OCI layout.
-pub(super) async fn load(host: &Host, made: &ImageRef, say: &(dyn Fn(String) + Sync)) -> Result<()> {
+/// Sends an image, under all its names.
+pub(super) async fn load(host: &Host, made: &ImageRef, image: Image, say: &(dyn Fn(String) + Sync)) -> Result<()> {
     let what = "load the image into Docker";
-    let digest: Digest = made.digest.parse()?;
-    let image = layout::read(&made.layout, &digest)?;
     let names: Vec<String> = made.tags.iter().map(|tag| format!("{}:{tag}", made.name)).collect();
     let all: u64 = made.layers.iter().map(|layer| layer.size).sum();
     say(format!("Loading {}:{} into Docker: {} MB", made.name, made.tags.join(", "), megabytes(all)));

@@ -135,7 +135,7 @@ async fn an_image_that_docker_has_is_not_sent() {
 async fn an_image_that_is_nowhere_is_a_failure() {
     let docker = FakeDocker::new(vec![version("1.41")]);
     let failure = docker.host().await.provide(&image(), Pull::Missing, &|_| {}).await.unwrap_err();
-    assert_eq!(failure.code, FailureCode::WorkerBroken);
+    assert_eq!(failure.code, FailureCode::Io);
     assert!(failure.to_string().contains("./gradlew image"), "{failure}");
 }
 

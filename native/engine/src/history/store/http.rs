@@ -3,13 +3,13 @@
 //! Lost updates are prevented with entity tags (RFC 9110, 13.1): a document is only replaced if it is still the one that was
 //! merged (`If-Match`), or still is not there (`If-None-Match: *`).
 
-use super::credentials::Credentials;
-use super::network::{Network, USER_AGENT, failure};
 use super::{Found, LARGEST, Written, too_large};
 use reqwest::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
-use reqwest::{Certificate, Client, Method, NoProxy, Proxy, RequestBuilder, Response, StatusCode, Url, redirect};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use testfleet_image::registry::{Login, Network, failure};
+use testfleet_protocol::request::SharedHistory;
 use testfleet_protocol::{Failure, FailureCode, Result};
 
 const MOST_REDIRECTS: u32 = 5;
@@ -20,39 +20,22 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 pub(super) struct Http {
     client: Client,
     base: Url,
-    credentials: Credentials,
+    login: Login,
 }
 
 impl Http {
     pub(super) fn new(
         base: Url,
-        credentials: Credentials,
+        history: &SharedHistory,
         environment: &BTreeMap<String, String>,
         connect: Duration,
     ) -> Result<Self> {
-        let failed = |error: reqwest::Error| {
-            let failure = failure("failed to prepare for HTTP", &error.without_url());
-            let hint = "look at SSL_CERT_FILE and at the proxy variables of the environment";
-            Failure { code: FailureCode::InvalidRequest, ..failure }.hint(hint)
-        };
-        let network = Network::of(environment)?;
-        let exempt = || network.no_proxy.as_deref().and_then(NoProxy::from_string);
-        // Redirects are followed here: only this place knows who may see the credentials.
-        let mut client = Client::builder()
-            .user_agent(USER_AGENT)
-            .redirect(redirect::Policy::none())
-            .connect_timeout(connect)
-            .no_proxy();
-        if let Some(proxy) = &network.http_proxy {
-            client = client.proxy(Proxy::http(proxy).map_err(failed)?.no_proxy(exempt()));
-        }
-        if let Some(proxy) = &network.https_proxy {
-            client = client.proxy(Proxy::https(proxy).map_err(failed)?.no_proxy(exempt()));
-        }
-        if let Some(pem) = &network.authorities {
-            client = client.tls_certs_only(Certificate::from_pem_bundle(pem).map_err(failed)?);
-        }
-        Ok(Self { client: client.build().map_err(failed)?, base, credentials })
+        let (user, password) = (history.user_variable.as_deref(), history.password_variable.as_deref());
+        let login = Login::of_variables(user, password, environment, "log in where history is shared")?;
+        // Redirects are followed here: only this place knows who may see the login.
+        let no_redirects = redirect::Policy::none();
+        let client = Network::of(environment)?.client(connect, |client| client.redirect(no_redirects))?;
+        Ok(Self { client, base, login })
     }
 
     pub(super) async fn read(&self, name: &str) -> Result<Option<Found>> {
@@ -126,7 +109,7 @@ impl Http {
         }
     }
 
-    /// Sends a request and follows where the server points, with credentials only while that is the same server.
+    /// Sends a request and follows where the server points, with the login only while that is the same server.
     async fn send(
         &self,
         what: &str,
@@ -138,7 +121,7 @@ impl Http {
         let mut url = self.base.join(name).map_err(|_| no_url("the location can't be extended"))?;
         for _ in 0..MOST_REDIRECTS {
             let request = complete(self.client.request(method.clone(), url.clone()).header(CACHE_CONTROL, "no-cache"));
-            let request = if url.origin() == self.base.origin() { self.with_credentials(request) } else { request };
+            let request = if url.origin() == self.base.origin() { self.login.apply(request) } else { request };
             let response = request.send().await.map_err(|error| Tried::broken(what, error))?;
             // Other redirects turn a PUT into a GET, and nothing would be written.
             let follows = match response.status() {
@@ -160,14 +143,6 @@ impl Http {
         }
         Err(no_url(&format!("the server points elsewhere more than {MOST_REDIRECTS} times")))
     }
-
-    fn with_credentials(&self, request: RequestBuilder) -> RequestBuilder {
-        match &self.credentials {
-            Credentials::None => request,
-            Credentials::Token(token) => request.bearer_auth(token.reveal()),
-            Credentials::Basic { user, password } => request.basic_auth(user.reveal(), Some(password.reveal())),
-        }
-    }
 }
 
 /// A request that came to nothing, and whether another may fare better.
@@ -183,7 +158,7 @@ impl Tried {
 
     fn broken(what: &str, error: reqwest::Error) -> Self {
         // A secret with a line break or the like makes no header: another try makes none either.
-        Self { again: !error.is_builder(), failure: failure(what, &error.without_url()) }
+        Self { again: !error.is_builder(), failure: failure(FailureCode::Io, what, &error.without_url()) }
     }
 }
 

@@ -4,19 +4,16 @@
 //! do so at once lose nothing, since what was written is looked at again and merged once more where it was replaced.
 //! That asks of a document that merging it is commutative and idempotent. See docs/timings.md.
 
-mod credentials;
 mod folder;
 mod http;
 mod location;
 mod name;
-mod network;
 mod registry;
 #[cfg(test)]
 mod registry_tests;
 #[cfg(test)]
 mod tests;
 
-use credentials::Credentials;
 use location::Location;
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -92,15 +89,14 @@ impl Store {
     }
 
     fn open_within(history: &SharedHistory, environment: &BTreeMap<String, String>, limits: Limits) -> Result<Self> {
-        let credentials = Credentials::read(history, environment)?;
         let place = match Location::parse(&history.location)? {
             Location::Folder(folder) => Place::Folder(folder::Folder::new(folder, history.expire_days)),
-            Location::Http(url) => Place::Http(http::Http::new(url, credentials, environment, limits.connect)?),
+            Location::Http(url) => Place::Http(http::Http::new(url, history, environment, limits.connect)?),
             Location::Registry { host, repository, plain } => Place::Registry(Box::new(registry::Registry::new(
                 &host,
                 &repository,
                 plain,
-                credentials,
+                history,
                 environment,
                 limits.connect,
             )?)),

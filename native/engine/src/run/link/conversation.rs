@@ -3,6 +3,7 @@
 //! What the agent says has numbers, and it keeps it until it is acknowledged. What the coordinator says has none: after a
 //! break the agent's hello tells which units it has in hand, and whatever it should have besides is said again.
 
+use super::Begin;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage, Envelope, UnitAttempt};
@@ -11,13 +12,17 @@ use testfleet_wire::Inbox;
 use tokio::sync::Notify;
 
 /// A conversation that is read and written side by side.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Talk {
     conversation: Mutex<Conversation>,
     more: Notify,
 }
 
 impl Talk {
+    pub(super) fn beginning_with(begin: Begin) -> Self {
+        Self { conversation: Mutex::new(Conversation::beginning_with(begin)), more: Notify::new() }
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Conversation> {
         self.conversation.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -57,6 +62,10 @@ pub(super) struct Conversation {
     inbox: Inbox,
     /// Whether a hello, or anything else, ever arrived.
     pub(super) greeted: bool,
+    /// Whether nothing is on its way any more that the agent kept from the time of an earlier coordinator.
+    pub(super) told_all: bool,
+    /// Whether the agent may have obeyed another coordinator: then it obeys nobody who has not welcomed it.
+    was_welcomed: bool,
     welcome: Option<CoordinatorMessage>,
     /// Assigned, and not known to have ended.
     open: Vec<(UnitAttempt, CoordinatorMessage)>,
@@ -68,11 +77,13 @@ pub(super) struct Conversation {
     outgoing: VecDeque<Vec<u8>>,
 }
 
-impl Default for Conversation {
-    fn default() -> Self {
+impl Conversation {
+    pub(super) fn beginning_with(begin: Begin) -> Self {
         Self {
             inbox: Inbox::after(Some(0)),
             greeted: false,
+            told_all: begin == Begin::Start,
+            was_welcomed: begin == Begin::TakeOver,
             welcome: None,
             open: Vec::new(),
             dropped: Vec::new(),
@@ -82,9 +93,7 @@ impl Default for Conversation {
             outgoing: VecDeque::new(),
         }
     }
-}
 
-impl Conversation {
     fn say(&mut self, message: CoordinatorMessage) -> Result<()> {
         match &message {
             CoordinatorMessage::Welcome { seen, .. } => {
@@ -108,7 +117,12 @@ impl Conversation {
             }
             CoordinatorMessage::Ask { .. } => {}
         }
-        if self.listens { self.queue(&message) } else { Ok(()) }
+        if self.listens && self.is_obeyed() { self.queue(&message) } else { Ok(()) }
+    }
+
+    /// Whether the agent minds what it is told. What came too early for that, the run says again behind its welcome.
+    fn is_obeyed(&self) -> bool {
+        !self.was_welcomed || self.welcome.is_some()
     }
 
     fn queue(&mut self, message: &CoordinatorMessage) -> Result<()> {
@@ -125,7 +139,7 @@ impl Conversation {
     pub(super) fn line_begins(&mut self) -> Result<()> {
         if !self.greeted {
             self.listens = true;
-            if let Some(ending) = self.ending.clone() {
+            if let Some(ending) = self.ending.clone().filter(|_| self.is_obeyed()) {
                 self.queue(&ending)?;
             }
         }
@@ -156,7 +170,7 @@ impl Conversation {
         for (_, assign) in &missing {
             self.queue(assign)?;
         }
-        match self.ending.clone() {
+        match self.ending.clone().filter(|_| self.is_obeyed()) {
             Some(ending) => self.queue(&ending),
             None => Ok(()),
         }
@@ -173,6 +187,8 @@ impl Conversation {
     pub(super) fn hears(&mut self, envelope: &Envelope) -> Result<bool> {
         self.greeted = true;
         if envelope.seq == 0 {
+            // It says so only when there is nothing else to say.
+            self.told_all |= envelope.message == AgentMessage::Alive;
             return Ok(true);
         }
         let is_new = self.inbox.take(envelope.seq)?;
@@ -242,7 +258,7 @@ mod tests {
 
     #[test]
     fn after_a_break_what_the_agent_lacks_is_said_again() {
-        let mut talk = Conversation::default();
+        let mut talk = Conversation::beginning_with(Begin::Start);
         talk.line_begins().unwrap();
         for message in [welcome(Some(0)), assign("a"), assign("b"), assign("c"), CoordinatorMessage::Ack { seq: 1 }] {
             talk.say(message).unwrap();
@@ -273,16 +289,20 @@ mod tests {
 
     #[test]
     fn a_coordinator_that_took_over_begins_with_what_comes() {
-        let mut talk = Conversation::default();
+        let mut talk = Conversation::beginning_with(Begin::TakeOver);
         talk.line_begins().unwrap();
+        talk.say(CoordinatorMessage::Cancel).unwrap();
+        assert!(said(&mut talk).is_empty(), "whoever obeyed another one minds nothing before a welcome");
         talk.say(welcome(None)).unwrap();
+        talk.say(CoordinatorMessage::Cancel).unwrap();
+        assert_eq!(said(&mut talk), [welcome(None), CoordinatorMessage::Cancel]);
         assert!(talk.hears(&finished(17, "a")).unwrap());
         assert!(talk.hears(&finished(19, "b")).is_err());
     }
 
     #[test]
     fn a_cancel_is_not_softened_by_a_finish() {
-        let mut talk = Conversation::default();
+        let mut talk = Conversation::beginning_with(Begin::Start);
         talk.say(CoordinatorMessage::Cancel).unwrap();
         talk.say(CoordinatorMessage::Finish).unwrap();
         talk.line_begins().unwrap();

@@ -1,12 +1,10 @@
 //! Lives over lines that tests hold the other end of.
 
+use super::super::test_lines::{self, AgentEnd, tried};
 use super::*;
 use crate::backend::BoxFuture;
 use std::sync::Mutex;
-use testfleet_protocol::agent::UnitAttempt;
-use testfleet_protocol::frame;
 use testfleet_protocol::plan::{Unit, UnitId};
-use tokio::io::DuplexStream;
 use tokio::sync::{Mutex as AsyncMutex, oneshot};
 
 const LIFE: WorkerLife = WorkerLife { worker: 4, life: 2 };
@@ -45,6 +43,10 @@ impl Backend for Lines {
         Box::pin(async move { Ok(Connection { line: None, process }) })
     }
 
+    fn take_over(&self, life: WorkerLife) -> Option<BoxFuture<'_, Result<Connection>>> {
+        Some(self.start(life))
+    }
+
     fn reconnect(&self, _: WorkerLife) -> Option<BoxFuture<'_, Result<Line>>> {
         Some(Box::pin(async move {
             match self.next.lock().await.recv().await {
@@ -62,28 +64,25 @@ struct World {
     end: oneshot::Sender<()>,
 }
 
-/// The agent's end of a line.
-struct Agent {
-    stream: DuplexStream,
-    decoder: Decoder,
-}
-
 impl World {
     fn new() -> Self {
+        Self::beginning_with(Begin::Start)
+    }
+
+    fn beginning_with(begin: Begin) -> Self {
         let (lines, next) = mpsc::unbounded_channel();
         let (end, ended) = oneshot::channel();
         let backend = Lines { next: AsyncMutex::new(next), ended: Mutex::new(Some(ended)) };
         let (orders, received) = mpsc::unbounded_channel();
         let (to, arrivals) = mpsc::channel(64);
-        tokio::spawn(async move { live(LIFE, &backend, received, to).await });
+        tokio::spawn(async move { live(LIFE, begin, &backend, received, to).await });
         Self { lines, orders, arrivals, end }
     }
 
-    fn line(&self) -> Agent {
-        let (ours, theirs) = tokio::io::duplex(1 << 20);
-        let (from, to) = tokio::io::split(ours);
-        assert!(self.lines.send(Line { from_agent: Box::new(from), to_agent: Box::new(to) }).is_ok());
-        Agent { stream: theirs, decoder: Decoder::default() }
+    fn line(&self) -> AgentEnd {
+        let (line, agent) = test_lines::line();
+        assert!(self.lines.send(line).is_ok());
+        agent
     }
 
     async fn message(&mut self) -> (u64, AgentMessage) {
@@ -106,56 +105,24 @@ impl World {
     }
 }
 
-impl Agent {
-    async fn say(&mut self, seq: u64, message: AgentMessage) {
-        let mut bytes = Vec::new();
-        frame::encode(&serde_json::to_vec(&Envelope { seq, message }).unwrap(), &mut bytes).unwrap();
-        self.stream.write_all(&bytes).await.unwrap();
-    }
-
-    async fn hello(&mut self, hand: Vec<UnitAttempt>) {
-        let mut hello = AgentMessage::first_hello(LIFE.worker, LIFE.life, "1", "h".into(), 1);
-        if let AgentMessage::Hello { hand: held, .. } = &mut hello {
-            *held = hand;
-        }
-        self.say(0, hello).await;
-    }
-
-    async fn hear(&mut self) -> CoordinatorMessage {
-        loop {
-            if let Some(payload) = self.decoder.next_frame().unwrap() {
-                return serde_json::from_slice(&payload).unwrap();
-            }
-            let mut chunk = [0; 4096];
-            let count = self.stream.read(&mut chunk).await.unwrap();
-            assert!(count > 0, "the line ended");
-            self.decoder.push(&chunk[..count]);
-        }
-    }
-}
-
 fn welcome(seen: Option<u64>) -> CoordinatorMessage {
     CoordinatorMessage::Welcome { protocol: VERSION, run: "r".into(), epoch: 1, seen, rules: Default::default() }
 }
 
 fn finished(name: &str) -> AgentMessage {
-    AgentMessage::UnitFinished { unit: UnitId(name.into()), attempt: attempt(), failures: Vec::new() }
-}
-
-fn attempt() -> testfleet_protocol::event::Attempt {
-    serde_json::from_str("1").unwrap()
+    AgentMessage::UnitFinished { unit: UnitId(name.into()), attempt: 1, failures: Vec::new() }
 }
 
 fn assign(name: &str) -> CoordinatorMessage {
     let unit = Unit { id: UnitId(name.into()), ..Unit::default() };
-    CoordinatorMessage::Assign { unit, attempt: attempt(), fresh_jvm: false }
+    CoordinatorMessage::Assign { unit, attempt: 1, fresh_jvm: false }
 }
 
 #[tokio::test]
 async fn a_line_that_breaks_costs_nothing() {
     let mut world = World::new();
     let mut agent = world.line();
-    agent.hello(Vec::new()).await;
+    agent.hello(LIFE, 0, Vec::new()).await;
     assert!(matches!(world.message().await, (0, AgentMessage::Hello { .. })));
     world.say(welcome(Some(0)));
     world.say(assign("a"));
@@ -165,7 +132,7 @@ async fn a_line_that_breaks_costs_nothing() {
     drop(agent);
     world.say(assign("b"));
     let mut agent = world.line();
-    agent.hello(vec![UnitAttempt { unit: UnitId("a".into()), attempt: attempt() }]).await;
+    agent.hello(LIFE, 1, vec![tried("a")]).await;
     assert_eq!(world.message().await, (0, AgentMessage::Alive), "the run is told of one hello");
     assert_eq!((agent.hear().await, agent.hear().await), (welcome(Some(1)), assign("b")));
     agent.say(1, finished("a")).await;
@@ -192,7 +159,7 @@ async fn who_never_says_hello_is_given_up() {
 async fn a_worker_that_is_long_out_of_reach_is_told_of() {
     let mut world = World::new();
     let mut agent = world.line();
-    agent.hello(Vec::new()).await;
+    agent.hello(LIFE, 0, Vec::new()).await;
     world.message().await;
     drop(agent);
     let (_, message) = world.message().await;
@@ -221,7 +188,7 @@ async fn breaches_end_the_life() {
     }
     let mut world = World::new();
     let mut agent = world.line();
-    agent.hello(Vec::new()).await;
+    agent.hello(LIFE, 0, Vec::new()).await;
     drop(agent);
     world.line().say(1, finished("a")).await;
     assert!(world.failure().await.contains("did not begin its connection with a hello"));
@@ -232,4 +199,37 @@ async fn who_does_not_end_when_told_to_is_ended_by_force() {
     let mut world = World::new();
     world.say(CoordinatorMessage::Cancel);
     assert!(world.failure().await.contains("did not end within 1 s"));
+}
+
+#[tokio::test]
+async fn one_that_is_taken_over_tells_what_it_kept_before_anything_else_counts() {
+    let mut world = World::beginning_with(Begin::TakeOver);
+    let mut agent = world.line();
+    agent.hello(LIFE, 1, vec![tried("b")]).await;
+    let (_, AgentMessage::Hello { hand, .. }) = world.message().await else { panic!() };
+    assert_eq!(hand, [tried("b")]);
+    world.say(welcome(None));
+    assert_eq!(agent.hear().await, welcome(None));
+    drop(agent);
+    let mut agent = world.line();
+    agent.hello(LIFE, 1, vec![tried("b")]).await;
+    assert_eq!(agent.hear().await, welcome(None));
+    agent.say(17, finished("a")).await;
+    assert_eq!(world.message().await, (17, finished("a")), "that it is back is not said as long as more is to come");
+    agent.say(0, AgentMessage::Alive).await;
+    assert_eq!(world.message().await, (0, AgentMessage::Alive));
+    drop(agent);
+    let mut agent = world.line();
+    agent.hello(LIFE, 1, vec![tried("b")]).await;
+    assert_eq!(world.message().await, (0, AgentMessage::Alive));
+    assert_eq!(agent.hear().await, welcome(Some(17)));
+}
+
+#[tokio::test]
+async fn one_that_is_taken_over_has_the_time_that_the_run_gives_it() {
+    let mut world = World::beginning_with(Begin::TakeOver);
+    let patient = tokio::time::timeout(HELLO + Duration::from_millis(500), world.arrivals.recv()).await;
+    assert!(patient.is_err(), "{patient:?}");
+    world.orders.send(Order::Kill(broken(LIFE.worker, "it did not come back"))).unwrap();
+    assert!(world.failure().await.contains("it did not come back"));
 }

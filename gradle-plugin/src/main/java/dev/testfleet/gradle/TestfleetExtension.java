@@ -113,4 +113,13 @@ public interface TestfleetExtension extends PlanningOptions {
     default void docker(Action<? super DockerSpec> action) {
         action.execute(getDocker());
     }
+
+    /** What images are made of, how they are called and where they go. */
+    @Nested
+    ImageSpec getImage();
+
+    /** What images are made of, how they are called and where they go. */
+    default void image(Action<? super ImageSpec> action) {
+        action.execute(getImage());
+    }
 }

@@ -4,6 +4,7 @@ import dev.testfleet.gradle.internal.Aggregation;
 import dev.testfleet.gradle.internal.DockerOptions;
 import dev.testfleet.gradle.internal.EngineService;
 import dev.testfleet.gradle.internal.History;
+import dev.testfleet.gradle.internal.ImageOptions;
 import dev.testfleet.gradle.internal.Rerun;
 import dev.testfleet.gradle.internal.RunOptions;
 import dev.testfleet.gradle.tasks.ImageTask;
@@ -69,7 +70,7 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
                 .register(
                         "image",
                         ImageTask.class,
-                        task -> task.setDescription("Gathers what workers need in one folder."));
+                        task -> task.setDescription("Makes an image of what workers need."));
         project.getTasks()
                 .register(
                         "runParallel",
@@ -111,6 +112,7 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
                 .convention(extension.getStateDir().map(it -> it.file("timings.json")));
         RunOptions.setConventions(extension);
         DockerOptions.setConventions(extension.getDocker());
+        ImageOptions.setConventions(extension.getImage());
         History.setConventions(extension.getHistory(), project.getProviders());
         extension.getOutputDir().convention(build.map(it -> it.dir("testfleet")));
         extension.getResultsDir().convention(build.map(it -> it.dir("test-results/runParallel")));
@@ -145,6 +147,8 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
         task.getRunOptions().convention(project.provider(() -> RunOptions.describe(extension)));
         task.getDockerOptions()
                 .convention(project.provider(() -> DockerOptions.describe(extension.getDocker())));
+        task.getImageOptions()
+                .convention(project.provider(() -> ImageOptions.describe(extension.getImage())));
         task.getIgnoreFailures().convention(extension.getIgnoreFailures());
         task.getPassEnvironment().convention(extension.getPassEnvironment());
         task.getTimingsFile().convention(extension.getTimingsFile());

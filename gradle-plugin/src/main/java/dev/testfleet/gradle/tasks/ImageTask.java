@@ -4,7 +4,7 @@ import org.gradle.api.tasks.UntrackedTask;
 
 import java.util.Map;
 
-/** Prepares, and gathers everything that workers need in one folder. */
+/** Prepares, makes an image of everything that workers need, and takes it where it is to go. */
 @UntrackedTask(because = "Testfleet's engine compares what the image was made from")
 public abstract class ImageTask extends PlanningTask {
     @Override

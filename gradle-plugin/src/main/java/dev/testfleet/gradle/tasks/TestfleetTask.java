@@ -73,6 +73,10 @@ public abstract class TestfleetTask extends DefaultTask implements PlanningOptio
     @Input
     public abstract MapProperty<String, Object> getDockerOptions();
 
+    /** What images are made of and where they go, as the engine's request has it. */
+    @Input
+    public abstract MapProperty<String, Object> getImageOptions();
+
     /** Patterns of tests, one of which must match. */
     @Input
     public abstract ListProperty<String> getTests();

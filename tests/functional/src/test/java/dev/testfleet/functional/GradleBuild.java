@@ -202,6 +202,7 @@ final class GradleBuild {
                 new ProcessBuilder(command).directory(dir.toFile()).redirectErrorStream(true);
         builder.environment().put("GRADLE_USER_HOME", Gradles.userHome());
         builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
+        builder.environment().put("TESTFLEET_STORE", Gradles.userHome() + "/testfleet-store");
         builder.environment().putAll(environment);
         Process process = builder.start();
         process.getOutputStream().close();

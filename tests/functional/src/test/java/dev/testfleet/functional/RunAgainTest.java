@@ -64,6 +64,26 @@ class RunAgainTest {
     }
 
     @OnNewestGradle
+    void aFlakyTestFailsTheBuildWhereThatIsWanted(String gradle) throws Exception {
+        GradleBuild build =
+                GradleBuild.ofOneProject(
+                        gradle,
+                        dir,
+                        "testfleet { retries { maxRetries = 1; maxFailureRate = 1.0;"
+                                + " failOnFlaky ="
+                                + " providers.gradleProperty('strict').isPresent() } }\n");
+        build.jupiterTest(
+                "SecondTimeTest",
+                "    @Test void passesOnSecondTry() throws Exception {\n"
+                        + "        assertFalse(new java.io.File(\"first\").createNewFile());\n"
+                        + "    }\n");
+        build.succeeds("runParallel").says("1 flaky");
+        assertTrue(build.path("first").toFile().delete(), "the first try made it");
+        build.fails("runParallel", "--rerun", "-Pstrict")
+                .says("1 test did not pass", "passesOnSecondTry() (flaky)");
+    }
+
+    @OnNewestGradle
     void theJvmWaitsForADebugger(String gradle) throws Exception {
         GradleBuild build = GradleBuild.ofSample("quickstart", gradle, dir);
         build.succeeds("prepare", "--workers", "1");

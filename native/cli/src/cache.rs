@@ -1,0 +1,202 @@
+//! `testfleet cache`: the artifact store of this machine.
+
+use clap::{Args, Subcommand};
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+use testfleet_image::store::{Policy, Pruned, STORE_VARIABLE, Store, Stored, Verified};
+use testfleet_protocol::{Failure, FailureCode, Result};
+
+#[derive(Subcommand)]
+pub(crate) enum CacheAction {
+    /// List what the store keeps, the last used first
+    Ls {
+        #[command(flatten)]
+        place: Place,
+        /// Also what each layer was made from
+        #[arg(long, short)]
+        verbose: bool,
+    },
+    /// Throw away what was not used for long and what is too much; what running builds need stays
+    Prune {
+        #[command(flatten)]
+        place: Place,
+        /// Most bytes that stay, such as 500M or 10G
+        #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "10G")]
+        max_size: u64,
+        /// What was not used for so many days goes
+        #[arg(long, value_name = "DAYS", default_value_t = 30)]
+        max_age: u32,
+    },
+    /// Read everything, and remove what is damaged
+    Verify {
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Place {
+    /// The store's folder, instead of TESTFLEET_STORE or the user's cache folder
+    #[arg(long, value_name = "FOLDER")]
+    store: Option<PathBuf>,
+}
+
+impl Place {
+    /// A store that is there: looking at one makes none.
+    fn open(&self) -> Result<Store> {
+        let dir = match &self.store {
+            Some(dir) => dir.clone(),
+            None => Store::usual_dir(|name| std::env::var(name).ok())?,
+        };
+        if dir.join("blobs").is_dir() {
+            return Store::open(&dir);
+        }
+        Err(Failure::new(FailureCode::InvalidRequest, format!("failed to find an artifact store in {}", dir.display()))
+            .hint(format!("`./gradlew image` makes it; or name another with --store or {STORE_VARIABLE}")))
+    }
+}
+
+/// Does it, and writes to `out` what came of it.
+pub(crate) fn run(action: &CacheAction, out: &mut impl Write) -> Result<()> {
+    let text = match action {
+        CacheAction::Ls { place, verbose } => {
+            let store = place.open()?;
+            format!("{}\n{}", store.dir().display(), listing(&store.list()?, *verbose, SystemTime::now()))
+        }
+        CacheAction::Prune { place, max_size, max_age } => {
+            let max_age = Duration::from_secs(u64::from(*max_age) * 86_400);
+            pruned(&place.open()?.prune(&Policy { max_size: *max_size, max_age })?)
+        }
+        CacheAction::Verify { place } => verified(&place.open()?.verify()?),
+    };
+    // Whoever read has gone: nobody waits for the rest.
+    let _ = writeln!(out, "{text}");
+    Ok(())
+}
+
+fn listing(stored: &[Stored], verbose: bool, now: SystemTime) -> String {
+    let mut lines = Vec::new();
+    for blob in stored {
+        let mut holds: Vec<&str> = blob.layers.iter().map(|layer| layer.holds.as_str()).collect();
+        holds.dedup();
+        let holds = if holds.is_empty() { "a layer of a base".to_owned() } else { holds.join(", ") };
+        let state = if blob.in_use { ", in use" } else { "" };
+        let age = ago(now.duration_since(blob.last_used).unwrap_or_default());
+        lines.push(format!("{}  {:>9}  {age}{state}  {holds}", &blob.digest.hex()[..12], size(blob.size)));
+        if verbose {
+            let made_from = blob.layers.iter().flat_map(|layer| &layer.made_from);
+            lines.extend(made_from.map(|from| format!("                {}", from.path)));
+        }
+    }
+    let total: u64 = stored.iter().map(|blob| blob.size).sum();
+    lines.push(format!("{} layers, {}", stored.len(), size(total)));
+    lines.join("\n")
+}
+
+fn pruned(pruned: &Pruned) -> String {
+    format!(
+        "Removed {} layers, {}; {} stay, {}",
+        pruned.removed,
+        size(pruned.removed_bytes),
+        pruned.kept,
+        size(pruned.kept_bytes)
+    )
+}
+
+fn verified(verified: &Verified) -> String {
+    let mut lines = vec![format!("{} layers are whole, {}", verified.whole, size(verified.bytes))];
+    lines.extend(verified.removed.iter().map(|digest| format!("{digest} was damaged and is removed")));
+    lines.extend(
+        verified.in_use.iter().map(|digest| format!("{digest} is damaged and in use: the next build replaces it")),
+    );
+    lines.join("\n")
+}
+
+fn size(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1_000_000.0)
+}
+
+fn ago(age: Duration) -> String {
+    match age.as_secs() {
+        seconds if seconds < 3_600 => format!("{:>3} min ago", seconds / 60),
+        seconds if seconds < 172_800 => format!("{:>3} h ago  ", seconds / 3_600),
+        seconds => format!("{:>3} d ago  ", seconds / 86_400),
+    }
+}
+
+/// `500M`, `10G`, in powers of 1024 as for Gradle's and Java's own sizes; without a letter bytes.
+fn parse_size(text: &str) -> std::result::Result<u64, String> {
+    let (digits, shift) = match text.strip_suffix(['K', 'k']) {
+        Some(digits) => (digits, 10),
+        None => match text.strip_suffix(['M', 'm']) {
+            Some(digits) => (digits, 20),
+            None => text.strip_suffix(['G', 'g']).map_or((text, 0), |digits| (digits, 30)),
+        },
+    };
+    let number: Option<u64> = digits.parse().ok();
+    number
+        .and_then(|number| number.checked_mul(1 << shift))
+        .ok_or_else(|| "it is a number, with K, M or G behind it, such as 10G".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled() -> (tempfile::TempDir, Place) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let lease = store.lease().unwrap();
+        for content in [&[1_u8; 2_000_000][..], &[2; 500_000]] {
+            let mut writer = lease.writer().unwrap();
+            writer.write_all(content).unwrap();
+            writer.finish().unwrap();
+        }
+        let place = Place { store: Some(folder.path().to_owned()) };
+        (folder, place)
+    }
+
+    fn said(action: &CacheAction) -> String {
+        let mut out = Vec::new();
+        run(action, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_store_is_listed_pruned_and_looked_through() {
+        let (folder, place) = filled();
+        let listed = said(&CacheAction::Ls { place, verbose: true });
+        assert!(listed.contains("2.0 MB    0 min ago  a layer of a base"), "{listed}");
+        assert!(listed.ends_with("2 layers, 2.5 MB\n"), "{listed}");
+        let place = || Place { store: Some(folder.path().to_owned()) };
+        assert_eq!(said(&CacheAction::Verify { place: place() }), "2 layers are whole, 2.5 MB\n");
+        let pruned = said(&CacheAction::Prune { place: place(), max_size: 1 << 20, max_age: 30 });
+        assert_eq!(pruned, "Removed 1 layers, 2.0 MB; 1 stay, 0.5 MB\n");
+        let blob = std::fs::read_dir(folder.path().join("blobs")).unwrap().next().unwrap().unwrap().path();
+        std::fs::remove_file(&blob).unwrap();
+        std::fs::write(&blob, "damaged").unwrap();
+        assert!(said(&CacheAction::Verify { place: place() }).contains("was damaged and is removed"));
+    }
+
+    #[test]
+    fn no_store_is_made_by_looking_for_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place { store: Some(folder.path().join("none")) };
+        let failure = run(&CacheAction::Verify { place }, &mut Vec::new()).unwrap_err();
+        assert!(failure.hint.unwrap().contains("--store"));
+        assert!(!folder.path().join("none").exists());
+    }
+
+    #[test]
+    fn sizes_have_letters() {
+        for (text, expected) in
+            [("0", Some(0)), ("500M", Some(500 << 20)), ("10g", Some(10 << 30)), ("2K", Some(2_048))]
+        {
+            assert_eq!(parse_size(text).ok(), expected);
+        }
+        for wrong in ["", "G", "1.5G", "-1", "10T", "99999999999G"] {
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What comes from registries and goes to them: bases, and the image that was made.
+
+use super::names::Names;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use testfleet_image::base::{Platform, resolve};
+use testfleet_image::registry::{Patience, Place, Pushed, Reference, Registry};
+use testfleet_image::{Assembled, Base, Blob, BlobSource, Image};
+use testfleet_protocol::image::{Base as Chosen, ImageOptions, Target};
+use testfleet_protocol::{Failure, FailureCode, Result};
+use tokio::runtime::Runtime;
+
+/// Registries as one build reaches them. Nothing is contacted before it is needed.
+pub(super) struct Transfer<'a> {
+    options: &'a ImageOptions,
+    environment: &'a BTreeMap<String, String>,
+    /// Where what was fetched of bases stays for the next build.
+    fetched: PathBuf,
+    reached: Option<(Runtime, Registry)>,
+}
+
+impl<'a> Transfer<'a> {
+    pub(super) fn new(options: &'a ImageOptions, environment: &'a BTreeMap<String, String>, fetched: PathBuf) -> Self {
+        Self { options, environment, fetched, reached: None }
+    }
+
+    fn reach(&mut self) -> Result<&(Runtime, Registry)> {
+        if self.reached.is_none() {
+            // Whoever names variables with a login means the registry of the image, or where it has no name that of the base.
+            let host = match (&self.options.name, &self.options.base) {
+                (Some(name), _) => Some(Place::parse(name)?.host().to_owned()),
+                (None, Chosen::Registry { reference }) => Some(Reference::parse(reference)?.place.host().to_owned()),
+                (None, _) => None,
+            };
+            let registry = Registry::new(&self.options.registry, self.environment, host.as_deref(), Patience::USUAL)?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+                Failure::new(FailureCode::Internal, "failed to start the threads that reach registries").cause(&error)
+            })?;
+            self.reached = Some((runtime, registry));
+        }
+        self.reached.as_ref().ok_or_else(|| Failure::new(FailureCode::Internal, "failed to reach registries"))
+    }
+
+    /// The base that was chosen; `None` for the one that is made of this machine's JDK. Its layers are fetched where the image
+    /// goes somewhere else than to a registry.
+    pub(super) fn base(&mut self) -> Result<Option<Base>> {
+        if self.options.base == Chosen::None {
+            return Ok(None);
+        }
+        let platform = match &self.options.platform {
+            Some(platform) => platform.parse()?,
+            None => Platform::machine(),
+        };
+        let (options, fetched) = (self.options, self.fetched.clone());
+        let stays_there = options.to == [Target::Registry];
+        let (runtime, registry) = self.reach()?;
+        runtime.block_on(async {
+            let Some(mut base) = resolve(&options.base, &platform, registry, &fetched).await? else { return Ok(None) };
+            if !stays_there {
+                for layer in &mut base.layers {
+                    *layer = local(registry, layer, &fetched).await?;
+                }
+            }
+            Ok(Some(base))
+        })
+    }
+
+    /// Sends the image to the registry in its name, if it is to go there.
+    pub(super) fn push(&mut self, assembled: &Assembled, names: &Names) -> Result<Option<Pushed>> {
+        if !self.options.to.contains(&Target::Registry) {
+            return Ok(None);
+        }
+        let Some(name) = &self.options.name else {
+            return Err(Failure::new(FailureCode::InvalidRequest, "failed to push the image: it has no name").hint(
+                "say which registry and repository: testfleet { image { name = 'registry.example/team/app-tests' } }",
+            ));
+        };
+        let place = Place::parse(name)?;
+        let fetched = self.fetched.clone();
+        let (runtime, registry) = self.reach()?;
+        let push =
+            |image: &Image, tags: &[String]| runtime.block_on(registry.push(image, &place, tags, &fetched, &|_| {}));
+        let mut all = push(&assembled.image, &names.tags)?;
+        for (worker, image) in &assembled.workers {
+            let tags: Vec<_> = names.tags.iter().map(|tag| format!("{tag}-worker-{worker}")).collect();
+            all = sum(&all, &push(image, &tags)?);
+        }
+        Ok(Some(all))
+    }
+}
+
+async fn local(registry: &Registry, layer: &Blob, fetched: &Path) -> Result<Blob> {
+    let file = registry.fetch(layer, fetched).await?;
+    Ok(Blob { descriptor: layer.descriptor.clone(), source: BlobSource::File(file) })
+}
+
+fn sum(one: &Pushed, other: &Pushed) -> Pushed {
+    Pushed {
+        bytes: one.bytes + other.bytes,
+        sent: one.sent + other.sent,
+        there: one.there + other.there,
+        mounted: one.mounted + other.mounted,
+        manifests: one.manifests + other.manifests,
+    }
+}
