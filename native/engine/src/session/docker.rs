@@ -37,20 +37,21 @@ pub(super) struct Docker {
 }
 
 impl Docker {
-    /// Docker when the request wants it; what dead runs left there is removed.
+    /// Docker when the request wants it.
     pub(super) fn of_request(context: &Context<'_>) -> Result<Option<Self>> {
-        if context.request.options.backend != NAME {
-            return Ok(None);
-        }
-        let docker = Self::connect(context)?;
-        let removed = docker.wait(context, docker.host.remove_dead_runs(RunDir::is_dead))?;
+        if context.request.options.backend == NAME { Self::connect(context).map(Some) } else { Ok(None) }
+    }
+
+    /// Removes what dead runs left there. The present run has its coordinator by now: containers that it takes over stay.
+    fn remove_dead_runs(&self, context: &Context<'_>) -> Result<()> {
+        let removed = self.wait(context, self.host.remove_dead_runs(RunDir::is_dead))?;
         if !removed.is_empty() {
             let runs = counted(removed.len() as u64, "run", "runs");
             let ids = removed.into_iter().collect::<Vec<_>>().join(", ");
-            let text = format!("Removed the containers of {runs} that ended without it: {ids}");
+            let text = format!("Removed the containers of {runs} whose coordinator is gone: {ids}");
             context.sink.say(Level::Lifecycle, text);
         }
-        Ok(Some(docker))
+        Ok(())
     }
 
     fn connect(context: &Context<'_>) -> Result<Self> {
@@ -117,6 +118,7 @@ impl Docker {
         workers_total: u32,
         debug_jvm: bool,
     ) -> Result<DockerBackend> {
+        self.remove_dead_runs(context)?;
         Ok(DockerBackend::new(self.config(context, dir, image, workers_total, debug_jvm)?))
     }
 
