@@ -126,7 +126,7 @@ impl Harness {
             "Ignored" => {}
             "Refused" => {
                 let stack = "Broken: not at all\n\tat X".to_owned();
-                let thrown = Thrown { kind: "Broken".into(), message: "not at all".into(), stack };
+                let thrown = Thrown { kind: "Broken".into(), message: "not at all".into(), stack, hint: None };
                 self.send(FromHarness::DiscoveryFailed { class, thrown });
             }
             "Empty" => self.send(FromHarness::Discovered { class, engines: Vec::new(), tests: Vec::new() }),
@@ -175,7 +175,12 @@ impl Harness {
             self.send(FromHarness::TestFinished { unit: unit.to_owned(), test, finished });
         }
         if class.ends_with("AfterAllFails") {
-            let thrown = Thrown { kind: "java.lang.Error".into(), message: "after all".into(), stack: String::new() };
+            let thrown = Thrown {
+                kind: "java.lang.Error".into(),
+                message: "after all".into(),
+                stack: String::new(),
+                hint: None,
+            };
             self.send(FromHarness::ClassFailed { unit: unit.to_owned(), class: class.to_owned(), thrown });
         }
         self.send(FromHarness::UnitFinished { unit: unit.to_owned() });
@@ -188,8 +193,12 @@ impl Harness {
             "passes" => {}
             "fails" => {
                 finished.outcome = Outcome::Failed;
-                finished.thrown =
-                    vec![Thrown { kind: "Boom".into(), message: "no".into(), stack: "Boom: no\n\tat X".into() }];
+                finished.thrown = vec![Thrown {
+                    kind: "Boom".into(),
+                    message: "no".into(),
+                    stack: "Boom: no\n\tat X".into(),
+                    hint: None,
+                }];
             }
             "dies" => {
                 eprintln!("last words");
@@ -246,7 +255,8 @@ impl Harness {
             "throws" => {
                 let kind = "java.lang.OutOfMemoryError".to_owned();
                 finished.outcome = Outcome::Failed;
-                finished.thrown = vec![Thrown { stack: format!("{kind}: no room"), message: "no room".into(), kind }];
+                finished.thrown =
+                    vec![Thrown { stack: format!("{kind}: no room"), message: "no room".into(), kind, hint: None }];
             }
             "exhausts" => {
                 let message = "java.lang.OutOfMemoryError: Java heap space\n\tat A.exhausts".to_owned();

@@ -1,6 +1,6 @@
 //! The agent's command line.
 
-use clap::Parser;
+use clap::{CommandFactory, Parser, Subcommand};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use std::path::PathBuf;
@@ -36,6 +36,12 @@ pub(crate) struct Args {
     /// Let the coordinator dial; credentials come on standard input, the address goes to standard output
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<String>,
+    /// Let the coordinator come to a Unix socket there, which relays in the same container connect it with
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["dial", "listen"])]
+    pub(crate) socket: Option<PathBuf>,
+    /// Tell at the end what the worker's container used
+    #[arg(long)]
+    pub(crate) tell_usage: bool,
     /// What the worker shares with others of its host: `none`, `directory` or `namespace`
     #[arg(long, value_name = "KIND", default_value = "none", value_parser = parse_isolation)]
     pub(crate) isolation: Isolation,
@@ -64,6 +70,47 @@ impl Args {
 
     pub(crate) fn roots(&self) -> Roots {
         Roots::new(self.roots.clone())
+    }
+}
+
+/// What the program does beside a worker, in the worker's container.
+#[derive(Debug, Parser)]
+#[command(name = "testfleet-agent", version)]
+pub(crate) struct Errands {
+    #[command(subcommand)]
+    pub(crate) errand: Errand,
+}
+
+/// Something short that the coordinator starts beside an agent.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Errand {
+    /// Connect standard input and output with the agent's socket
+    Relay {
+        /// What the agent was started with as --socket
+        socket: PathBuf,
+    },
+    /// Do nothing for a while: keeps a container for a shell
+    Hold {
+        /// How long
+        #[arg(long, value_name = "SECONDS")]
+        seconds: u64,
+    },
+    /// Wait until something accepts TCP connections
+    Probe {
+        /// HOST:PORT
+        address: String,
+        /// How long
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        within: u64,
+    },
+}
+
+impl Errands {
+    /// What the command line asks for instead of an agent.
+    pub(crate) fn asked_for() -> Option<Errand> {
+        let first = std::env::args_os().nth(1)?;
+        let known = Self::command().get_subcommands().any(|errand| first == errand.get_name());
+        known.then(|| Self::parse().errand)
     }
 }
 

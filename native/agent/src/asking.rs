@@ -71,7 +71,7 @@ fn refused(task: &TaskPath, class: String, kind: &str, message: String) -> Agent
     AgentMessage::DiscoveryFailed {
         task: task.clone(),
         class,
-        thrown: Thrown { kind: kind.to_owned(), message, stack },
+        thrown: Thrown { kind: kind.to_owned(), message, stack, hint: None },
     }
 }
 

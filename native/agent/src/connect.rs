@@ -1,5 +1,5 @@
-//! Begins what the command line asks for: pipes, dialing or listening; for the latter two, credentials come on standard
-//! input.
+//! Begins what the command line asks for: pipes, dialing, listening, or a socket for relays; for dialing and listening,
+//! credentials come on standard input.
 
 use crate::args::Args;
 use crate::coordinator::{Coordinator, Shared};
@@ -8,7 +8,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 use testfleet_protocol::{Failure, FailureCode, Result, frame};
-use testfleet_wire::{Admission, Credentials, Door, Identity, Peer};
+use testfleet_wire::{Admission, Credentials, Door, Identity, Peer, SocketDoor};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Stdin};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -33,6 +33,11 @@ pub(crate) fn hide_memory() {
 pub(crate) async fn keep_line(args: &Args, coordinator: &Coordinator) -> Result<JoinSet<()>> {
     let shared = coordinator.shared();
     let mut tasks = JoinSet::new();
+    if let Some(path) = &args.socket {
+        let door = SocketDoor::open(path, args.worker, args.life)?;
+        tasks.spawn(ways::keep_listening(door, shared));
+        return Ok(tasks);
+    }
     if args.dial.is_none() && args.listen.is_none() {
         tasks.spawn(ways::keep_pipe(tokio::io::stdin(), tokio::io::stdout(), shared));
         return Ok(tasks);

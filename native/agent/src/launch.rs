@@ -12,8 +12,8 @@ use testfleet_protocol::run_options::Isolation;
 use testfleet_protocol::{Failure, FailureCode, Result};
 
 const MAIN_CLASS: &str = "dev.testfleet.harness.Main";
-/// The port that Gradle's own `--debug-jvm` takes.
-const DEBUG: &str = "-agentlib:jdwp=transport=dt_socket,server=y,suspend=y,address=5005";
+/// What Gradle's own `--debug-jvm` adds, without the port.
+const DEBUG: &str = "-agentlib:jdwp=transport=dt_socket,server=y,suspend=y,address=";
 
 /// What is to be started.
 #[derive(Debug)]
@@ -107,7 +107,9 @@ impl Launch {
             }
         }
         if place.args.debug_jvm {
-            jvm_args.push(DEBUG.to_owned());
+            // In a container, whoever attaches comes from outside; JVMs before 9 listen everywhere anyway.
+            let everywhere = place.args.socket.is_some() && profile.java_version >= 9;
+            jvm_args.push(format!("{DEBUG}{}5005", if everywhere { "*:" } else { "" }));
         }
         let mut args;
         if profile.java_version >= 9 {

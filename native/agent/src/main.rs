@@ -13,6 +13,7 @@ mod coverage;
 mod deadlines;
 mod dumps;
 mod ending;
+mod errands;
 mod isolation;
 mod jvm;
 mod launch;
@@ -27,9 +28,10 @@ mod segments;
 mod spool;
 mod supervisor;
 mod text;
+mod usage;
 mod ways;
 
-use args::Args;
+use args::{Args, Errands};
 use clap::Parser;
 use coordinator::Coordinator;
 use isolation::Role;
@@ -51,6 +53,9 @@ const LAST_MESSAGE: Duration = Duration::from_secs(2);
 fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    if let Some(errand) = Errands::asked_for() {
+        return errands::run(errand);
+    }
     let args = Args::parse();
     let isolated = match isolation::enter(&args) {
         Ok(Role::Agent) => Ok(()),

@@ -13,6 +13,7 @@ use crate::live::{Assigned, Leavings, Live, Started, framework};
 use crate::memory::oom_kills;
 use crate::outgoing::Outgoing;
 use crate::output::Outputs;
+use crate::usage::used;
 use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::path::PathBuf;
@@ -108,6 +109,9 @@ impl Supervisor {
             let leave_by = self.leaving.map(Leaving::until);
             let idle = self.queue.is_empty() && self.asks.is_empty() && self.live.is_none();
             if self.finishing && idle && self.outgoing.is_empty() {
+                if let Some(usage) = self.args.tell_usage.then(used).flatten() {
+                    coordinator.send(AgentMessage::Used { usage })?;
+                }
                 return tokio::select! {
                     () = coordinator.all_acknowledged() => Ok(Ending::Finished),
                     () = reached(leave_by) => Ok(Ending::Stopped),

@@ -6,8 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use testfleet_protocol::{Failure, FailureCode, Result};
-use testfleet_wire::{Backoff, Door, Identity, Peer, Refusal, Stream, dial};
+use testfleet_wire::{Backoff, Door, Identity, Peer, Refusal, SocketDoor, Stream, dial};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -66,8 +67,33 @@ pub(crate) async fn keep_dialing(address: String, identity: Identity, life: u32,
     }
 }
 
+/// Where coordinators come to the agent.
+pub(crate) trait Entrance: Send {
+    /// A connection whose other side is known.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// The next connection; an error says that one came that speaks another version.
+    fn arrival(&mut self) -> impl Future<Output = Result<Self::Stream>> + Send;
+}
+
+impl Entrance for Door {
+    type Stream = Stream;
+
+    async fn arrival(&mut self) -> Result<Stream> {
+        self.next().await.map(|arrived| arrived.stream)
+    }
+}
+
+impl Entrance for SocketDoor {
+    type Stream = UnixStream;
+
+    async fn arrival(&mut self) -> Result<UnixStream> {
+        Ok(self.next().await)
+    }
+}
+
 /// The agent is dialed. A coordinator that is not older takes the place of the one that is there.
-pub(crate) async fn keep_listening(mut door: Door, shared: Arc<Shared>) {
+pub(crate) async fn keep_listening(mut door: impl Entrance, shared: Arc<Shared>) {
     let mut alone = Alone::new(&shared);
     let mut introductions: JoinSet<Result<Welcomed>> = JoinSet::new();
     let mut current: Option<Pin<Box<dyn Future<Output = Failure> + Send>>> = None;
@@ -78,10 +104,10 @@ pub(crate) async fn keep_listening(mut door: Door, shared: Arc<Shared>) {
                 alone = Alone::new(&shared);
                 alone.say(&failure);
             }
-            arrived = door.next() => match arrived {
-                Ok(arrived) if introductions.len() < INTRODUCTIONS => {
+            arrived = door.arrival() => match arrived {
+                Ok(stream) if introductions.len() < INTRODUCTIONS => {
                     let shared = Arc::clone(&shared);
-                    introductions.spawn(async move { introduce(arrived.stream, &shared).await });
+                    introductions.spawn(async move { introduce(stream, &shared).await });
                 }
                 Ok(_) => tracing::warn!("a coordinator is sent away: too many introduce themselves"),
                 // Another release may still dial the right agent by mistake: one that works is not to end for that.
@@ -104,7 +130,7 @@ pub(crate) async fn keep_listening(mut door: Door, shared: Arc<Shared>) {
     }
 }
 
-async fn introduce(stream: Stream, shared: &Shared) -> Result<Welcomed> {
+async fn introduce(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, shared: &Shared) -> Result<Welcomed> {
     let (from, to) = tokio::io::split(stream);
     match timeout(WELCOME, Line::new(from, to).introduce(shared)).await {
         Ok(introduced) => introduced,

@@ -47,6 +47,9 @@ enum Action {
         rerun: bool,
         #[command(flatten)]
         run: RunChoices,
+        /// Where workers are started, instead of what the request says: `local` or `docker`
+        #[arg(long, value_name = "NAME")]
+        backend: Option<String>,
         /// Show the plan instead of running it
         #[arg(long)]
         dry_run: bool,
@@ -69,6 +72,20 @@ enum Action {
         /// Suspend the harness JVM until a debugger attaches to port 5005
         #[arg(long)]
         debug_jvm: bool,
+        /// Run it in a container of the image that image.json names
+        #[arg(long)]
+        in_image: bool,
+        /// Where the worker is started, instead of what the request says: `local` or `docker`
+        #[arg(long, value_name = "NAME")]
+        backend: Option<String>,
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Start a container of the image that image.json names, for a shell in it
+    Shell {
+        /// Number of the worker whose place it takes
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        worker: u32,
         #[command(flatten)]
         source: Source,
     },
@@ -139,20 +156,23 @@ fn run(cli: Cli) -> Result<()> {
             let command = choices.listing(false)?.unwrap_or(Command::Prepare { verify });
             (command, choices.request()?, choices.source)
         }
-        Action::Run { choices, rerun, run, dry_run } => {
+        Action::Run { choices, rerun, run, backend, dry_run } => {
             let mut request = choices.request()?;
+            request.options.backend = backend.unwrap_or(request.options.backend);
             run.apply(&mut request.options.run);
             if rerun {
                 request.options.reuse = Reuse::Off;
             }
             (choices.listing(dry_run)?.unwrap_or(Command::RunParallel), request, choices.source)
         }
-        Action::Worker { worker, plan, from_run, debug_jvm, source } => {
+        Action::Worker { worker, plan, from_run, debug_jvm, in_image, backend, source } => {
             let mut request = source.request()?;
+            request.options.backend = backend.unwrap_or(request.options.backend);
             // A group is run as it was planned, whatever the request was made for.
             request.options.tests.clear();
-            (Command::RunWorker { worker, plan, from_run, debug_jvm }, request, source)
+            (Command::RunWorker { worker, plan, from_run, debug_jvm, in_image }, request, source)
         }
+        Action::Shell { worker, source } => (Command::Shell { worker }, source.request()?, source),
         Action::Image { choices } => {
             (choices.listing(false)?.unwrap_or(Command::Image), choices.request()?, choices.source)
         }

@@ -24,3 +24,4 @@ mod select;
 pub mod session;
 #[cfg(test)]
 mod test_request;
+mod undeclared;

@@ -1,7 +1,9 @@
 //! An image as a folder in the OCI image layout.
 
-use crate::{Blob, BlobSource, Image};
-use oci_spec::image::{ANNOTATION_REF_NAME, Descriptor, ImageConfiguration, ImageIndex, MediaType, PlatformBuilder};
+use crate::{Blob, BlobSource, Digest, Image};
+use oci_spec::image::{
+    ANNOTATION_REF_NAME, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType, PlatformBuilder,
+};
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -50,6 +52,34 @@ pub fn write(dir: &Path, images: &[Named<'_>]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The image of this manifest in a folder in the OCI image layout.
+///
+/// # Errors
+/// `Io` when a part of it is not there, `InvalidRequest` when its manifest is none.
+pub fn read(dir: &Path, manifest: &Digest) -> Result<Image> {
+    let blobs = dir.join("blobs/sha256");
+    let path = blobs.join(manifest.hex());
+    let bytes = fs::read(&path).map_err(|error| incomplete(&path, &error))?;
+    let about = ImageManifest::from_reader(bytes.as_slice()).map_err(|error| {
+        Failure::new(FailureCode::InvalidRequest, format!("failed to understand {}", path.display())).cause(&error)
+    })?;
+    let blob = |descriptor: &Descriptor| {
+        let digest: Digest = descriptor.digest().to_string().parse()?;
+        let path = blobs.join(digest.hex());
+        fs::metadata(&path).map_err(|error| incomplete(&path, &error))?;
+        Ok(Blob { descriptor: descriptor.clone(), source: BlobSource::File(path) })
+    };
+    Ok(Image {
+        manifest: Blob::of_bytes(MediaType::ImageManifest, bytes)?,
+        config: blob(about.config())?,
+        layers: about.layers().iter().map(blob).collect::<Result<_>>()?,
+    })
+}
+
+fn incomplete(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::io("read a part of the image,", path, error).hint("make the image again: ./gradlew image")
 }
 
 /// The bytes of `index.json`.

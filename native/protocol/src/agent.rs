@@ -152,6 +152,11 @@ pub enum AgentMessage {
         /// Whether it is the last.
         last: bool,
     },
+    /// What the worker's container has used so far; said at its end.
+    Used {
+        /// How much.
+        usage: Usage,
+    },
     /// These units are given back as they are, because the worker has to end: their tests without a result did not
     /// complete through no fault of theirs. They are no longer in the agent's hands.
     HandedBack {
@@ -202,6 +207,27 @@ impl AgentMessage {
 
 /// Most bytes of a file in one [`AgentMessage::FilePiece`].
 pub const FILE_PIECE: usize = 256 << 10;
+
+/// What a worker's container used, by its control group; `None` where that does not tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Usage {
+    /// The most memory at any time, in bytes: processes, files in memory, page cache that was not given back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory_bytes: Option<u64>,
+    /// The limit of that, in bytes; `None` also without a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_limit_bytes: Option<u64>,
+    /// Processor time in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_us: Option<u64>,
+    /// For how long processes that wanted to run were kept waiting by a limit of processor time, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttled_us: Option<u64>,
+    /// How many processes the kernel killed for lack of memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oom_kills: Option<u64>,
+}
 
 /// What kind of end a JVM had.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -122,6 +122,15 @@ pub enum RunEvent {
         /// When.
         at_ms: u64,
     },
+    /// What a worker's container used; told at its end.
+    WorkerUsed {
+        /// Which.
+        worker: u32,
+        /// How much.
+        usage: crate::agent::Usage,
+        /// When.
+        at_ms: u64,
+    },
     /// A harness JVM runs.
     JvmStarted {
         /// Where.

@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod ant_pattern;
 pub mod bundle;
+pub mod docker;
 pub mod event;
 pub mod failure;
 pub mod frame;

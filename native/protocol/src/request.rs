@@ -63,6 +63,14 @@ pub enum Command {
         /// Suspend the harness JVM until a debugger attaches to port 5005.
         #[serde(default)]
         debug_jvm: bool,
+        /// Run it in a container of the image that `image.json` names, as it is.
+        #[serde(default)]
+        in_image: bool,
+    },
+    /// Start a container of the image that `image.json` names, for a shell in it.
+    Shell {
+        /// Number of the worker whose place it takes, from 1.
+        worker: u32,
     },
 }
 
@@ -109,7 +117,7 @@ pub struct RunRequest {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Options {
-    /// Where workers are started; this version knows `local`.
+    /// Where workers are started: `local`, `docker`.
     pub backend: String,
     /// How many workers, from 1.
     pub workers: u32,
@@ -154,6 +162,9 @@ pub struct Options {
     /// What images are made of and where they go.
     #[serde(default)]
     pub image: crate::image::ImageOptions,
+    /// How workers in containers are started.
+    #[serde(default)]
+    pub docker: crate::docker::DockerOptions,
     /// Names of variables that workers get from the coordinator's environment; their values are
     /// read when the run starts and never stored. Local workers get the whole environment anyway.
     #[serde(default)]

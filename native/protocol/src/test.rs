@@ -116,6 +116,9 @@ pub struct Thrown {
     pub message: String,
     /// The stack trace with causes, as `printStackTrace` writes it.
     pub stack: String,
+    /// What the user can do about it, if Testfleet knows that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// What one execution of a test, or of an invocation, came to.

@@ -16,6 +16,7 @@ mod identity;
 mod inbox;
 mod meet;
 pub mod record;
+mod socket;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ pub use door::{Admission, Arrived, Door};
 pub use identity::Identity;
 pub use inbox::Inbox;
 pub use meet::{HANDSHAKE, Refusal, Stream, accept, dial};
+pub use socket::{RunSecret, SocketDoor, knock};
 
 use serde::{Deserialize, Serialize};
 

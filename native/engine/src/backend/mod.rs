@@ -1,5 +1,6 @@
 //! Where workers are started.
 
+pub mod docker;
 pub mod local;
 
 use std::future::Future;

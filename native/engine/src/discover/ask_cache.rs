@@ -115,7 +115,7 @@ mod tests {
     fn answers() -> BTreeMap<String, Answer> {
         let tests = vec![TestName { class: "a.A".into(), method: "a()".into() }];
         let found = Answer::Found { engines: vec!["jqwik".into()], tests };
-        let thrown = Thrown { kind: "X".into(), message: "no".into(), stack: String::new() };
+        let thrown = Thrown { kind: "X".into(), message: "no".into(), stack: String::new(), hint: None };
         [("a.A".to_owned(), found), ("a.B".to_owned(), Answer::Refused(thrown))].into()
     }
 

@@ -80,7 +80,7 @@ fn found(engines: &[&str], class: &str, methods: &[&str]) -> Answer {
 }
 
 fn refused(kind: &str) -> Answer {
-    Answer::Refused(Thrown { kind: kind.into(), message: "of no use".into(), stack: String::new() })
+    Answer::Refused(Thrown { kind: kind.into(), message: "of no use".into(), stack: String::new(), hint: None })
 }
 
 fn request(engines: &[&str], change: impl Fn(&mut TestTask), tests: &[&str]) -> (tempfile::TempDir, RunRequest) {

@@ -186,8 +186,12 @@ mod tests {
 
     #[test]
     fn differences_are_listed_by_task_class_and_side() {
-        let thrown =
-            Thrown { kind: "java.lang.NoClassDefFoundError".into(), message: "b/C".into(), stack: String::new() };
+        let thrown = Thrown {
+            kind: "java.lang.NoClassDefFoundError".into(),
+            message: "b/C".into(),
+            stack: String::new(),
+            hint: None,
+        };
         let many: Vec<String> = (0..30).map(|n| format!("t{n:02}()")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         let verification = Verification::of(vec![

@@ -164,6 +164,9 @@ impl Aggregate {
                 record.failure = failure.as_ref().map(ToString::to_string).or(record.failure.take());
                 record.ended_at_ms = Some(*at_ms);
             }
+            RunEvent::WorkerUsed { worker, usage, at_ms: _ } => {
+                self.workers.entry(*worker).or_default().used(usage);
+            }
             RunEvent::JvmStarted { worker, at_ms, task: _, pid: _ } => {
                 let record = self.workers.entry(*worker).or_default();
                 record.jvm_starts += 1;
@@ -257,6 +260,7 @@ impl Aggregate {
             | RunEvent::WorkerReady { at_ms, .. }
             | RunEvent::WorkerEnded { at_ms, .. }
             | RunEvent::JvmStarted { at_ms, .. }
+            | RunEvent::WorkerUsed { at_ms, .. }
             | RunEvent::JvmDied { at_ms, .. }
             | RunEvent::UnitAssigned { at_ms, .. }
             | RunEvent::TestStarted { at_ms, .. }

@@ -128,6 +128,11 @@ impl Problem<'_> {
         }
     }
 
+    /// What the user can do about it.
+    pub(super) fn hint(&self) -> Option<&str> {
+        self.thrown.iter().find_map(|thrown| thrown.hint.as_deref())
+    }
+
     /// All stack traces, the primary exception's first, and the reason when it tells more.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
@@ -139,6 +144,7 @@ impl Problem<'_> {
             if !text.ends_with('\n') {
                 text.push('\n');
             }
+            text.extend(thrown.hint.as_ref().map(|hint| format!("{}\n", hint_line(hint))));
         }
         if let Some(reason) = self.reason.filter(|reason| !text.contains(*reason)) {
             text.push_str(reason);
@@ -146,6 +152,11 @@ impl Problem<'_> {
         }
         text
     }
+}
+
+/// A hint as all reports show it.
+pub(super) fn hint_line(hint: &str) -> String {
+    format!("hint: {hint}")
 }
 
 /// Attempts before the decisive one that ended badly, first to last.

@@ -199,6 +199,9 @@ impl Console {
                     format!("Worker {worker} has to end and gives its work back: {}", printable(reason)),
                 )]
             }
+            RunEvent::WorkerUsed { worker, usage, .. } => {
+                vec![(Level::Info, format!("Worker {worker} used {}", super::words::usage(usage)))]
+            }
             RunEvent::RunTimedOut { limit_ms, .. } => {
                 self.cancelled = true;
                 let text = format!(

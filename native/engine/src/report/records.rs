@@ -2,7 +2,7 @@
 
 use super::output::TestTail;
 use std::collections::BTreeSet;
-use testfleet_protocol::agent::FileOf;
+use testfleet_protocol::agent::{FileOf, Usage};
 use testfleet_protocol::event::Attempt;
 use testfleet_protocol::plan::{EstimateSource, Quarantined, Slice, UnitId};
 use testfleet_protocol::test::{Finished, Invocation, Outcome, TaskPath, TestId, Verdict};
@@ -216,6 +216,8 @@ pub(super) struct WorkerRecord {
     pub(super) failure: Option<String>,
     pub(super) jvm_starts: u64,
     pub(super) jvm_deaths: Vec<JvmDeath>,
+    /// Of all its lives.
+    pub(super) usage: Option<Usage>,
     /// Given and not done, in the order in which they were given: the first is running.
     pub(super) in_hand: Vec<(UnitId, Attempt, u64)>,
     /// When a unit can first have begun: the end of the one before, or the start of the JVM.
@@ -262,6 +264,22 @@ impl Span {
 }
 
 impl WorkerRecord {
+    /// Another life of it has ended.
+    pub(super) fn used(&mut self, usage: &Usage) {
+        let former = self.usage.unwrap_or_default();
+        let sum = |one: Option<u64>, other: Option<u64>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.saturating_add(other)),
+            (one, other) => one.or(other),
+        };
+        self.usage = Some(Usage {
+            peak_memory_bytes: former.peak_memory_bytes.max(usage.peak_memory_bytes),
+            memory_limit_bytes: usage.memory_limit_bytes.or(former.memory_limit_bytes),
+            cpu_us: sum(former.cpu_us, usage.cpu_us),
+            throttled_us: sum(former.throttled_us, usage.throttled_us),
+            oom_kills: sum(former.oom_kills, usage.oom_kills),
+        });
+    }
+
     /// Time in which it had a unit to run.
     pub(super) fn busy_ms(&self) -> u64 {
         self.spans.iter().map(Span::length_ms).fold(0, u64::saturating_add)

@@ -8,6 +8,7 @@ use super::files;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use testfleet_protocol::agent::Usage;
 use testfleet_protocol::event::Attempt;
 use testfleet_protocol::plan::UnitId;
 use testfleet_protocol::test::{Outcome, TaskPath, Verdict};
@@ -170,6 +171,9 @@ pub struct TestSummary {
     /// Bad tests: the exception's class and the beginning of its message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// What the user can do about that, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
     /// Why its verdict counts for nothing, if that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantined: Option<QuarantineSummary>,
@@ -267,6 +271,9 @@ pub struct WorkerSummary {
     /// Why JVMs ended without being told to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jvm_deaths: Vec<String>,
+    /// What its containers used: the highest peak of memory, all processor time. Left out where workers have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
     /// Why it ended, when that was not wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,

@@ -74,7 +74,7 @@ pub(super) fn thrown(kind: &str, message: &str, frame: &str) -> Thrown {
     let stack = format!(
         "{text}\n\tat app//org.junit.jupiter.api.AssertionUtils.fail(AssertionUtils.java:38)\n\tat app//{frame}\n\t... 7 more\n"
     );
-    Thrown { kind: kind.into(), message: message.into(), stack }
+    Thrown { kind: kind.into(), message: message.into(), stack, hint: None }
 }
 
 /// A run of [`plan`], event by event, with times in milliseconds since its start.

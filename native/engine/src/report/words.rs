@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::Path;
+use testfleet_protocol::agent::Usage;
 use testfleet_protocol::plan::{Lock, Unit};
 use testfleet_protocol::test::Verdict;
 
@@ -54,6 +55,26 @@ pub(super) fn duration_us(us: u64) -> String {
 pub(super) fn utc(at_ms: u64) -> String {
     let millis = i64::try_from(at_ms).unwrap_or(i64::MAX);
     jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX).strftime("%Y-%m-%dT%H:%M:%S").to_string()
+}
+
+/// `up to 412 MB of 1,024 MB of memory, 12.3 s of processor time, kept waiting for 1.2 s`
+pub(crate) fn usage(usage: &Usage) -> String {
+    let megabytes = |bytes: u64| format!("{} MB", thousands(bytes.div_ceil(1 << 20)));
+    let mut said = Vec::new();
+    if let Some(peak) = usage.peak_memory_bytes {
+        let of = usage.memory_limit_bytes.map(|limit| format!(" of {}", megabytes(limit))).unwrap_or_default();
+        said.push(format!("up to {}{of} of memory", megabytes(peak)));
+    }
+    if let Some(cpu) = usage.cpu_us {
+        said.push(format!("{} of processor time", duration(cpu / 1_000)));
+    }
+    if let Some(throttled) = usage.throttled_us.filter(|throttled| *throttled >= 1_000) {
+        said.push(format!("kept waiting by the limit of that for {}", duration(throttled / 1_000)));
+    }
+    if let Some(kills) = usage.oom_kills.filter(|kills| *kills > 0) {
+        said.push(format!("{} killed for lack of memory", counted(kills, "process was", "processes were")));
+    }
+    if said.is_empty() { "what nothing tells of".to_owned() } else { said.join(", ") }
 }
 
 /// The word for a verdict, lower case.

@@ -66,6 +66,7 @@ impl Cause<'_> {
                 kind: self.kind.to_owned(),
                 message: self.reason.to_owned(),
                 stack: format!("{}: {}{}", self.kind, self.reason, self.evidence),
+                hint: None,
             }],
         }
     }

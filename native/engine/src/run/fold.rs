@@ -44,7 +44,7 @@ impl State {
             }
             RunEvent::TestVerdict { test, verdict, .. } => return self.judged(test, *verdict),
             RunEvent::LeaseRenewed { worker, at_ms } => return self.workers.heard(*worker, *at_ms),
-            RunEvent::Output { .. } | RunEvent::FileStored { .. } => return,
+            RunEvent::Output { .. } | RunEvent::FileStored { .. } | RunEvent::WorkerUsed { .. } => return,
             RunEvent::RunStarted { at_ms, .. } => {
                 self.started = true;
                 self.epoch = 1;

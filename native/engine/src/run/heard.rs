@@ -84,6 +84,7 @@ pub(super) fn heard(state: &State, worker: u32, message: AgentMessage, at_ms: u6
         AgentMessage::HandedBack { units, reason } => {
             handed_back(state, worker, known, &units, reason, at_ms, &mut events, &mut commands);
         }
+        AgentMessage::Used { usage } => events.push(RunEvent::WorkerUsed { worker, usage, at_ms }),
         // The driver stores it.
         AgentMessage::FilePiece { .. } | AgentMessage::Hello { .. } => {}
         // Nobody asks while a run is on.

@@ -65,9 +65,12 @@ pub(super) async fn live(
     arrivals: mpsc::Sender<Arrival>,
 ) {
     let WorkerLife { worker, life: number } = life;
+    // Nobody waits for it longer than the run does.
     let connection = match begin {
-        Begin::Start => backend.start(life).await,
-        // Nobody waits for it longer than the run does.
+        Begin::Start => tokio::select! {
+            connection = backend.start(life) => connection,
+            failure = end_before_start(worker, &mut orders) => Err(failure),
+        },
         Begin::TakeOver => tokio::select! {
             connection = take_over(life, backend) => connection,
             failure = killed(&mut orders) => Err(failure),
@@ -79,6 +82,20 @@ pub(super) async fn live(
     };
     // The run no longer listens when it has failed itself; there is nobody left to tell.
     let _ = arrivals.send(Arrival::Ended { worker, life: number, failure }).await;
+}
+
+/// Waits until a worker that is still being started is wanted no more: a start may take long. What it left behind, its backend
+/// removes at the end of the run.
+async fn end_before_start(worker: u32, orders: &mut mpsc::UnboundedReceiver<Order>) -> Failure {
+    loop {
+        match orders.recv().await {
+            Some(Order::Kill(failure)) => return failure,
+            // An agent that was never heard gets no other message.
+            Some(Order::Say(_)) => return broken(worker, "it is not wanted any more, and was not started yet"),
+            Some(Order::Sending) => {}
+            None => return std::future::pending().await,
+        }
+    }
 }
 
 async fn take_over(life: WorkerLife, backend: &dyn Backend) -> Result<Connection> {

@@ -129,7 +129,7 @@ fn word(verdict: Verdict) -> String {
 }
 
 fn class_failure(class: &str) -> ClassFailure {
-    let thrown = Thrown { kind: "java.lang.Error".into(), message: "no".into(), stack: "at x".into() };
+    let thrown = Thrown { kind: "java.lang.Error".into(), message: "no".into(), stack: "at x".into(), hint: None };
     ClassFailure { class: class.into(), thrown }
 }
 

@@ -203,7 +203,7 @@ impl Agent {
             Deed::Something
         };
         if scene.class_fails(&front.unit) {
-            let thrown = Thrown { kind: "E".into(), message: "no".into(), stack: String::new() };
+            let thrown = Thrown { kind: "E".into(), message: "no".into(), stack: String::new(), hint: None };
             return ended(self, vec![ClassFailure { class: front.unit.class.clone(), thrown }]);
         }
         let Some(test) = front.unit.tests.get(front.done).cloned() else { return ended(self, Vec::new()) };

@@ -155,7 +155,7 @@ fn slices_in_one_hand_are_kept_apart() {
 #[test]
 fn a_class_that_fails_fails_each_of_its_slices() {
     let mut bench = bench(sliced(&[9_000, 9_000]), 2);
-    let thrown = Thrown { kind: "java.lang.Error".into(), message: "no".into(), stack: String::new() };
+    let thrown = Thrown { kind: "java.lang.Error".into(), message: "no".into(), stack: String::new(), hint: None };
     for (worker, unit) in [(1, "u1"), (2, "u2")] {
         let failures = vec![ClassFailure { class: "C1".into(), thrown: thrown.clone() }];
         bench.say(worker, AgentMessage::UnitFinished { unit: UnitId(unit.into()), attempt: 1, failures });
@@ -271,7 +271,7 @@ fn quarantined(mut plan: Plan) -> Plan {
 fn a_bad_test_in_quarantine_makes_no_run_red() {
     let mut bench = bench(quarantined(plan_of(&[(0, 1, 900)])), 1);
     bench.say(1, AgentMessage::TestStarted { unit: UnitId("u1".into()), attempt: 1, test: t0() });
-    let thrown = Thrown { kind: "java.lang.Error".into(), message: "no".into(), stack: String::new() };
+    let thrown = Thrown { kind: "java.lang.Error".into(), message: "no".into(), stack: String::new(), hint: None };
     let failures = vec![ClassFailure { class: "C1".into(), thrown }];
     bench.say(
         1,

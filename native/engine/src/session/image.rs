@@ -1,6 +1,7 @@
 //! `image`: prepares, and makes the image.
 
 use super::Context;
+use super::docker::Docker;
 use super::prepare::{prepare, say_time};
 use crate::image::{self, MadeImage};
 use crate::report::words::counted;
@@ -8,6 +9,7 @@ use std::time::Instant;
 use testfleet_image::registry::Pushed;
 use testfleet_protocol::Result;
 use testfleet_protocol::event::Level;
+use testfleet_protocol::image::Target;
 
 /// `prepare`, then makes the image in `build/testfleet/image`.
 pub(crate) fn image(context: &mut Context<'_>) -> Result<()> {
@@ -24,6 +26,9 @@ pub(crate) fn image(context: &mut Context<'_>) -> Result<()> {
     context.sink.say(Level::Lifecycle, describe(&made));
     if let Some(pushed) = &made.pushed {
         context.sink.say(Level::Lifecycle, sent(&made.names.name, pushed));
+    }
+    if context.request.options.image.to.contains(&Target::Docker) {
+        Docker::load(context, &made.reference)?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod ask;
 pub(crate) mod coverage;
+mod docker;
 mod history;
 mod image;
 mod listing;
@@ -34,6 +35,9 @@ const MAX_WORKERS: u32 = 1_000;
 
 /// More machines than any build is spread over.
 const MAX_SHARDS: u32 = 1_000;
+
+/// Where workers can be started.
+const BACKENDS: [&str; 2] = [run::LOCAL, docker::NAME];
 
 /// A command at work. Its events are pulled; the last is [`Event::End`].
 pub struct Session {
@@ -194,9 +198,10 @@ fn execute(open: OpenRequest, sink: &Sink, cancelled: watch::Receiver<bool>) -> 
         Command::Show { what, json } => prepare::show(&mut context, what, json),
         Command::Image => image::image(&mut context),
         Command::RunParallel => run::parallel(&mut context),
-        Command::RunWorker { worker, plan, from_run, debug_jvm } => {
-            run::worker(&mut context, &run::WorkerChoice { worker, plan, from_run, debug_jvm })
+        Command::RunWorker { worker, plan, from_run, debug_jvm, in_image } => {
+            run::worker(&mut context, &run::WorkerChoice { worker, plan, from_run, debug_jvm, in_image })
         }
+        Command::Shell { worker } => docker::shell(&context, worker),
     }
 }
 
@@ -253,12 +258,13 @@ pub(crate) fn check(request: &RunRequest) -> Result<()> {
             "a root has a name of letters, digits, `-` and `_`, and an absolute folder",
         );
     }
-    if request.options.backend != "local" {
+    if !BACKENDS.contains(&request.options.backend.as_str()) {
         return invalid(
             format!("failed to choose the backend: `{}` is unknown", request.options.backend),
-            "this version has one backend: `local`",
+            "this version has these: `local`, `docker`",
         );
     }
+    docker::check(&request.options.docker)?;
     if request.options.workers == 0 {
         return invalid("failed to choose the number of workers: 0 is too few".to_owned(), "ask for 1 worker or more");
     }

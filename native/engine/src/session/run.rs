@@ -1,11 +1,13 @@
 //! `runParallel` and `runWorker`: which units run where, and everything that shows the run.
 
+use super::docker::{self, Docker};
 use super::prepare::{Prepared, discover_aloud, prepare};
 use super::resume::{self, Unfinished};
 use super::reuse::Before;
 use super::runs::RunDir;
 use super::show::{Record, Show};
 use super::{Context, cancelled, history};
+use crate::backend::Backend;
 use crate::backend::local::{LocalBackend, LocalConfig};
 use crate::bundle::{bundle, write_bundle};
 use crate::hash::sha256;
@@ -30,7 +32,11 @@ pub(crate) struct WorkerChoice {
     pub(crate) plan: Option<PathBuf>,
     pub(crate) from_run: Option<String>,
     pub(crate) debug_jvm: bool,
+    pub(crate) in_image: bool,
 }
+
+/// As requests name it.
+pub(super) const LOCAL: &str = "local";
 
 /// What a run needs beside the context.
 struct Job {
@@ -47,14 +53,20 @@ struct Job {
     output: bool,
     /// The run that goes on, with what happened in it.
     going_on: Option<(RunDir, Recorded)>,
+    /// Where its workers are, if that is not this machine itself.
+    docker: Option<Docker>,
+    /// Whether the image that is there is taken as it is.
+    in_image: bool,
 }
 
 /// Plans and runs everything on all workers, or goes on where an earlier run stopped.
 pub(crate) fn parallel(context: &mut Context<'_>) -> Result<()> {
+    // Before anything that takes long.
+    let docker = Docker::of_request(context)?;
     if let Some(unfinished) = resume::find(context)? {
         let Unfinished { dir, plan, bundle, before, recorded } = unfinished;
         let (timings, going_on) = (history::load_local(context)?, Some((dir, recorded)));
-        return execute(context, of_all(context, plan, bundle, timings, before, going_on));
+        return execute(context, of_all(context, plan, bundle, timings, before, going_on, docker));
     }
     let prepared = prepare(context)?;
     if prepared.plan.units.is_empty() {
@@ -62,7 +74,7 @@ pub(crate) fn parallel(context: &mut Context<'_>) -> Result<()> {
         return Ok(());
     }
     let Prepared { plan, bundle, timings, before } = prepared;
-    execute(context, of_all(context, plan, bundle, timings, before, None))
+    execute(context, of_all(context, plan, bundle, timings, before, None, docker))
 }
 
 /// All units of a plan on all its workers.
@@ -73,6 +85,7 @@ fn of_all(
     timings: Timings,
     before: Before,
     going_on: Option<(RunDir, Recorded)>,
+    docker: Option<Docker>,
 ) -> Job {
     Job {
         record: if plan.is_partial() { Record::Some } else { Record::All },
@@ -89,12 +102,18 @@ fn of_all(
         },
         output: false,
         going_on,
+        docker,
+        in_image: false,
     }
 }
 
 /// Runs one group of the existing plan, or what a worker of an earlier run really ran.
 pub(crate) fn worker(context: &mut Context<'_>, choice: &WorkerChoice) -> Result<()> {
     let number = choice.worker;
+    if choice.in_image {
+        context.request.options.backend = docker::NAME.to_owned();
+    }
+    let docker = Docker::of_request(context)?;
     let (plan, units) = match &choice.from_run {
         Some(run) => replayed(context, run, number)?,
         None => planned(context, choice)?,
@@ -123,6 +142,8 @@ pub(crate) fn worker(context: &mut Context<'_>, choice: &WorkerChoice) -> Result
         },
         output: true,
         going_on: None,
+        docker,
+        in_image: choice.in_image,
         plan,
         bundle,
     };
@@ -219,7 +240,9 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         }
     };
     let plan = Arc::new(job.plan);
-    let mut show = Show::new(context, Arc::clone(&plan), job.timings, job.record, job.output, dir.folder());
+    let elsewhere = job.docker.as_ref().map(|_| docker::places(context, &job.bundle));
+    let mut show =
+        Show::new(context, Arc::clone(&plan), job.timings, job.record, job.output, dir.folder()).with_places(elsewhere);
     if let Some(recorded) = &resumed {
         show.replay(&dir, recorded);
     }
@@ -234,19 +257,21 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         resumed,
         options: context.request.options.run.clone(),
     };
-    let backend = LocalBackend::new(LocalConfig {
-        agent: context.request.agent.clone(),
-        bundle: dir.bundle_file(),
-        roots: context.request.roots.clone().into_iter().collect(),
-        workers_total: plan.workers,
-        environment: context.environment.clone(),
-        run: dir.id.clone(),
-        isolation: context.request.options.run.isolation,
-        debug_jvm: job.debug_jvm,
-        answer_within: None,
-        connection: context.request.options.run.connection,
-    });
-    let ended = show.follow(input, Arc::new(backend));
+    let backend: Arc<dyn Backend> = match &job.docker {
+        None => Arc::new(local(context, &dir, plan.workers, job.debug_jvm)),
+        Some(docker) => {
+            let image = if job.in_image {
+                docker.image_as_it_is(context)?
+            } else {
+                docker.image(context, &plan, &job.bundle)?
+            };
+            Arc::new(docker.backend(context, &dir, image, plan.workers, job.debug_jvm)?)
+        }
+    };
+    let ended = show.follow(input, backend);
+    if let Some(docker) = &job.docker {
+        docker.clean_up(context, &dir);
+    }
     // The coverage of one worker alone is not what the build's own reports are of.
     if single.is_none() {
         show.merge_coverage(dir.folder());
@@ -274,6 +299,22 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         // Not one test got as far as to say something itself: what kept them all is the failure.
         Some(problem) if summary.total() == summary.count(Verdict::Errored) + summary.count(Verdict::Lost) => problem,
         _ => failure,
+    })
+}
+
+/// Workers as processes of this machine.
+fn local(context: &Context<'_>, dir: &RunDir, workers_total: u32, debug_jvm: bool) -> LocalBackend {
+    LocalBackend::new(LocalConfig {
+        agent: context.request.agent.clone(),
+        bundle: dir.bundle_file(),
+        roots: context.request.roots.clone().into_iter().collect(),
+        workers_total,
+        environment: context.environment.clone(),
+        run: dir.id.clone(),
+        isolation: context.request.options.run.isolation,
+        debug_jvm,
+        answer_within: None,
+        connection: context.request.options.run.connection,
     })
 }
 

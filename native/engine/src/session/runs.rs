@@ -9,6 +9,9 @@ use testfleet_protocol::{Failure, FailureCode, Result};
 /// How many runs of each kind are kept; the oldest beyond that go when a new one starts.
 const KEPT: usize = 20;
 
+/// The file that a run's coordinator holds a lock on.
+const LOCK: &str = "coordinator";
+
 /// The folder of one run.
 pub(crate) struct RunDir {
     pub(crate) id: String,
@@ -64,7 +67,7 @@ impl RunDir {
     /// # Errors
     /// [`FailureCode::RunInUse`] when another process is, saying which.
     pub(crate) fn lock(&mut self) -> Result<()> {
-        let path = self.dir.join("coordinator");
+        let path = self.dir.join(LOCK);
         let failed = |error: &std::io::Error| Failure::io("lock", &path, error);
         let mut file =
             File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(|e| failed(&e))?;
@@ -86,6 +89,17 @@ impl RunDir {
         file.set_len(0).and_then(|()| file.write_all(who.as_bytes())).map_err(|error| failed(&error))?;
         self.lock = Some(file);
         Ok(())
+    }
+
+    /// Whether no process is the coordinator of the run in this folder, or the folder is gone.
+    pub(crate) fn is_dead(folder: &Path) -> bool {
+        !is_at_work(folder)
+    }
+
+    /// Where what agents know their coordinator by is kept, for a coordinator that takes the run over. It is for this
+    /// user alone.
+    pub(crate) fn secret_file(&self) -> PathBuf {
+        self.dir.join("secret")
     }
 
     pub(crate) fn bundle_file(&self) -> PathBuf {
@@ -160,8 +174,11 @@ fn remove_oldest(runs: &Path) -> Result<()> {
 
 /// Whether a process is the coordinator of the run in this folder: somebody may have gone on with an old one.
 fn is_at_work(dir: &Path) -> bool {
-    File::open(dir.join("coordinator"))
-        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    match File::open(dir.join(LOCK)) {
+        Ok(file) => matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
+        // What can't be read may be another user's.
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
 }
 
 /// `20261121T104500123Z`, with milliseconds, from the time since the Unix epoch.
@@ -192,6 +209,18 @@ mod tests {
         let failure = RunDir::find(output.path(), "nope").err().unwrap();
         assert_eq!(failure.code, FailureCode::NoSuchWorker);
         assert!(failure.causes[0].contains(&kept[0]), "{failure}");
+    }
+
+    #[test]
+    fn a_run_without_a_coordinator_is_dead() {
+        let output = tempfile::tempdir().unwrap();
+        let mut dir = RunDir::create(output.path(), None).unwrap();
+        let folder = dir.folder().to_owned();
+        assert!(RunDir::is_dead(&folder), "it has had none");
+        dir.lock().unwrap();
+        assert!(!RunDir::is_dead(&folder));
+        drop(dir);
+        assert!(RunDir::is_dead(&folder) && RunDir::is_dead(Path::new("/nowhere")));
     }
 
     #[test]

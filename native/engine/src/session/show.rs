@@ -10,6 +10,7 @@ use crate::report::words::{counted, thousands, verdict_word};
 use crate::report::{Aggregate, Console, ConsoleOptions, ReportDirs, Summary, TestSummary, write_all};
 use crate::reuse::Outcomes;
 use crate::run::{Recorded, RunInput, RunSummary, read_output, run};
+use crate::undeclared::Places;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub(crate) struct Show<'a> {
     recorder: Recorder,
     record: Record,
     output: bool,
+    /// Where things are on workers elsewhere.
+    places: Option<Places>,
 }
 
 /// What a run tells about how long tests take.
@@ -68,13 +71,21 @@ impl<'a> Show<'a> {
             recorder: Recorder::new(timings),
             record,
             output,
+            places: None,
         }
+    }
+
+    /// Files that workers elsewhere miss are looked for here.
+    pub(crate) fn with_places(mut self, places: Option<Places>) -> Self {
+        self.places = places;
+        self
     }
 
     /// Takes in what happened before another coordinator left the run.
     pub(crate) fn replay(&mut self, dir: &RunDir, recorded: &Recorded) {
         let output = read_output(&dir.journal());
         for event in output.iter().chain(&recorded.events) {
+            let event = &self.hinted(event.clone());
             self.aggregate.apply(event);
             self.outcomes.apply(event);
             self.coverage.apply(event);
@@ -126,7 +137,15 @@ impl<'a> Show<'a> {
         })
     }
 
+    fn hinted(&self, mut event: RunEvent) -> RunEvent {
+        if let Some(places) = &self.places {
+            places.add_hints(&mut event);
+        }
+        event
+    }
+
     fn take(&mut self, event: RunEvent) {
+        let event = self.hinted(event);
         self.aggregate.apply(&event);
         self.outcomes.apply(&event);
         self.coverage.apply(&event);

@@ -130,7 +130,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn thrown(&mut self) -> Result<Thrown> {
-        Ok(Thrown { kind: self.string()?, message: self.string()?, stack: self.string()? })
+        Ok(Thrown { kind: self.string()?, message: self.string()?, stack: self.string()?, hint: None })
     }
 
     pub(super) fn finished(&mut self) -> Result<Finished> {

@@ -11,7 +11,7 @@ fn test_name() -> impl Strategy<Value = TestName> {
 }
 
 fn thrown() -> impl Strategy<Value = Thrown> {
-    (".{0,12}", ".{0,12}", ".{0,12}").prop_map(|(kind, message, stack)| Thrown { kind, message, stack })
+    (".{0,12}", ".{0,12}", ".{0,12}").prop_map(|(kind, message, stack)| Thrown { kind, message, stack, hint: None })
 }
 
 fn finished() -> impl Strategy<Value = Finished> {
@@ -159,6 +159,7 @@ fn assertion() -> Thrown {
         kind: "java.lang.AssertionError".into(),
         message: "größer als 日本 🚀".into(),
         stack: "java.lang.AssertionError\n\tat com.acme.FooTest".into(),
+        hint: None,
     }
 }
 
@@ -227,7 +228,7 @@ fn vectors_from_harness() -> Vec<(&'static str, FromHarness)> {
         reason: Some("1 of 2 invocations failed, first #2".into()),
         thrown: vec![
             assertion(),
-            Thrown { kind: "java.io.IOException".into(), message: String::new(), stack: String::new() },
+            Thrown { kind: "java.io.IOException".into(), message: String::new(), stack: String::new(), hint: None },
         ],
     };
     let passed = Finished {

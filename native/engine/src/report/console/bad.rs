@@ -1,5 +1,6 @@
 //! A bad test, worded: its name, then the beginning of what was thrown and where in its class.
 
+use crate::report::cases::hint_line;
 use crate::report::records::is_bad;
 use crate::report::words::{counted, duration_us, first_line, printable, verdict_word};
 use testfleet_protocol::test::{Finished, Invocation, Thrown, Verdict};
@@ -95,6 +96,8 @@ impl Problem {
                 };
                 lines = shown_lines(&message);
                 lines.extend(place(class, thrown).map(|place| format!("    at {place}")));
+                let hint = finished.thrown.iter().find_map(|thrown| thrown.hint.as_deref());
+                lines.extend(hint.map(|hint| printable(&hint_line(hint)).into_owned()));
                 if finished.thrown.len() > 1 {
                     let more = counted(finished.thrown.len() as u64 - 1, "more exception", "more exceptions");
                     lines.push(format!("and {more}"));

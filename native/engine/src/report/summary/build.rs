@@ -190,10 +190,14 @@ fn classes(records: &[&TestRecord]) -> Vec<ClassSummary> {
 fn test(record: &TestRecord) -> TestSummary {
     let verdict = record.verdict();
     let entries = if verdict.is_bad() { cases(record) } else { Vec::new() };
-    let problem = entries.iter().find_map(|case| match &case.result {
-        CaseResult::Failed(problem) | CaseResult::Errored(problem) => Some(brief(problem)),
-        _ => None,
-    });
+    let problems: Vec<_> = entries
+        .iter()
+        .filter_map(|case| match &case.result {
+            CaseResult::Failed(problem) | CaseResult::Errored(problem) => Some(problem),
+            _ => None,
+        })
+        .collect();
+    let hint = problems.iter().find_map(|problem| problem.hint()).map(str::to_owned);
     let invocation = |(invocation, finished): &(Invocation, Finished)| InvocationSummary {
         id: invocation.id.clone(),
         name: invocation.name.clone(),
@@ -209,7 +213,8 @@ fn test(record: &TestRecord) -> TestSummary {
         duration_us: record.duration_us(),
         worker: record.worker(),
         reason: record.reason().map(str::to_owned),
-        problem,
+        problem: problems.first().map(|problem| brief(problem)),
+        hint,
         quarantined: record
             .quarantined
             .as_ref()
@@ -281,6 +286,7 @@ fn workers(aggregate: &Aggregate, records: &[&TestRecord], units: &[UnitSummary]
         units: record.spans.len() as u64,
         tests: tests.get(&number).copied().unwrap_or(0),
         jvm_starts: record.jvm_starts,
+        usage: record.usage,
         jvm_deaths: record.jvm_deaths.iter().map(|death| death.reason.clone()).collect(),
         failure: record.failure.clone(),
     };

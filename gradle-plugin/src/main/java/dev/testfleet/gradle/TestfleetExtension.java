@@ -12,7 +12,7 @@ import java.io.File;
 
 /** The block {@code testfleet { }}: defaults of all Testfleet tasks of a build. */
 public interface TestfleetExtension extends PlanningOptions {
-    /** Where workers are started; {@code local} unless set. */
+    /** Where workers are started: {@code local}, which it is unless set, or {@code docker}. */
     Property<String> getBackend();
 
     /** How many workers; as many as there are processors unless set. */
@@ -103,6 +103,15 @@ public interface TestfleetExtension extends PlanningOptions {
     /** Where timings and passed units are shared with other machines. */
     default void history(Action<? super HistorySpec> action) {
         action.execute(getHistory());
+    }
+
+    /** How workers in containers are started. */
+    @Nested
+    DockerSpec getDocker();
+
+    /** How workers in containers are started. */
+    default void docker(Action<? super DockerSpec> action) {
+        action.execute(getDocker());
     }
 
     /** What images are made of, how they are called and where they go. */

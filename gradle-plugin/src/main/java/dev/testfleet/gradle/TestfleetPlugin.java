@@ -1,6 +1,7 @@
 package dev.testfleet.gradle;
 
 import dev.testfleet.gradle.internal.Aggregation;
+import dev.testfleet.gradle.internal.DockerOptions;
 import dev.testfleet.gradle.internal.EngineService;
 import dev.testfleet.gradle.internal.History;
 import dev.testfleet.gradle.internal.ImageOptions;
@@ -110,6 +111,7 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
                 .getTimingsFile()
                 .convention(extension.getStateDir().map(it -> it.file("timings.json")));
         RunOptions.setConventions(extension);
+        DockerOptions.setConventions(extension.getDocker());
         ImageOptions.setConventions(extension.getImage());
         History.setConventions(extension.getHistory(), project.getProviders());
         extension.getOutputDir().convention(build.map(it -> it.dir("testfleet")));
@@ -143,6 +145,8 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
         task.getHistory()
                 .convention(project.provider(() -> History.describe(extension.getHistory())));
         task.getRunOptions().convention(project.provider(() -> RunOptions.describe(extension)));
+        task.getDockerOptions()
+                .convention(project.provider(() -> DockerOptions.describe(extension.getDocker())));
         task.getImageOptions()
                 .convention(project.provider(() -> ImageOptions.describe(extension.getImage())));
         task.getIgnoreFailures().convention(extension.getIgnoreFailures());

@@ -76,6 +76,7 @@ public final class RunRequest {
             options.put("rerunFailed", planning.getRerunFailedOf().getOrNull());
         }
         options.put("run", RunOptions.of(task));
+        options.put("docker", task.getDockerOptions().get());
         options.put("image", task.getImageOptions().get());
         options.put("tests", task.getTests().get());
         options.put("ignoreFailures", task.getIgnoreFailures().get());

@@ -51,6 +51,22 @@ public abstract class RunWorkerTask extends TestfleetTask {
             description = "Suspends the JVM until a debugger attaches to port 5005.")
     public abstract Property<Boolean> getDebugJvm();
 
+    /** Whether it runs in a container of the image that is there. */
+    @Input
+    @Optional
+    @Option(
+            option = "in-image",
+            description = "Runs the group in a container of the image that image.json names.")
+    public abstract Property<Boolean> getInImage();
+
+    /** Whether a container of the image is started for a shell instead. */
+    @Input
+    @Optional
+    @Option(
+            option = "shell",
+            description = "Starts a container of the image and says how to open a shell in it.")
+    public abstract Property<Boolean> getShell();
+
     /** Folders of the project. */
     @Inject
     protected abstract ProjectLayout getLayout();
@@ -65,6 +81,9 @@ public abstract class RunWorkerTask extends TestfleetTask {
 
     @Override
     Map<String, Object> command() {
+        if (!getWorker().isPresent() && getShell().getOrElse(false)) {
+            getWorker().set("1");
+        }
         if (!getWorker().isPresent()) {
             throw Failures.exception(
                     "invalid-request",
@@ -73,11 +92,16 @@ public abstract class RunWorkerTask extends TestfleetTask {
                     "for example: ./gradlew runWorker -Pworker=1");
         }
         Map<String, Object> command = new LinkedHashMap<>();
-        command.put("name", "runWorker");
+        boolean shell = getShell().getOrElse(false);
+        command.put("name", shell ? "shell" : "runWorker");
         command.put("worker", Choices.worker(getWorker().get()));
+        if (shell) {
+            return command;
+        }
         command.put("plan", getPlan().getAsFile().getOrNull());
         command.put("fromRun", getFromRun().getOrNull());
         command.put("debugJvm", getDebugJvm().getOrElse(false));
+        command.put("inImage", getInImage().getOrElse(false));
         return command;
     }
 }

@@ -47,7 +47,7 @@ public abstract class TestfleetTask extends DefaultTask implements PlanningOptio
 
     /** Where workers are started. */
     @Input
-    @Option(option = "backend", description = "Where workers are started: local.")
+    @Option(option = "backend", description = "Where workers are started: local or docker.")
     public abstract Property<String> getBackend();
 
     /** How many workers. */
@@ -68,6 +68,10 @@ public abstract class TestfleetTask extends DefaultTask implements PlanningOptio
     /** How a run deals with what fails, hangs and breaks off, as the engine's request has it. */
     @Input
     public abstract MapProperty<String, Object> getRunOptions();
+
+    /** How workers in containers are started, as the engine's request has it. */
+    @Input
+    public abstract MapProperty<String, Object> getDockerOptions();
 
     /** What images are made of and where they go, as the engine's request has it. */
     @Input

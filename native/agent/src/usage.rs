@@ -1,0 +1,150 @@
+//! What the worker's control group says that it used: memory, processor time, throttling. Read from its files, in both
+//! versions of control groups (Linux kernel documentation, "Control Group v2" and "cgroup-v1").
+
+use crate::memory::oom_kills;
+use std::fs;
+use std::path::{Path, PathBuf};
+use testfleet_protocol::agent::Usage;
+
+/// A limit of memory in version 1 that is none: the largest multiple of a page.
+const NO_LIMIT: u64 = 1 << 62;
+
+/// What this process's own group used; `None` where there are no control groups. It is the container's in a container.
+pub(crate) fn used() -> Option<Usage> {
+    Group::own().map(|group| used_by(&group))
+}
+
+fn used_by(group: &Group) -> Usage {
+    let number = |text: &str| text.trim().parse::<u64>().ok();
+    let limit = group.read("memory.max", "memory", "memory.limit_in_bytes", number);
+    let micros = |nanos: u64| nanos / 1_000;
+    Usage {
+        peak_memory_bytes: group.read("memory.peak", "memory", "memory.max_usage_in_bytes", number),
+        memory_limit_bytes: limit.filter(|limit| *limit < NO_LIMIT),
+        cpu_us: group
+            .read_two("cpu.stat", |text| field(text, "usage_usec"))
+            .or_else(|| group.read_one("cpuacct", "cpuacct.usage", number).map(micros)),
+        throttled_us: group
+            .read_two("cpu.stat", |text| field(text, "throttled_usec"))
+            .or_else(|| group.read_one("cpu", "cpu.stat", |text| field(text, "throttled_time")).map(micros)),
+        oom_kills: oom_kills(),
+    }
+}
+
+/// The number in the line `name N`.
+fn field(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+/// The control group of a process.
+pub(crate) struct Group {
+    /// As /proc tells it: `number:controllers:path` in each line.
+    told: String,
+    mount: PathBuf,
+}
+
+impl Group {
+    /// That of this process.
+    pub(crate) fn own() -> Option<Self> {
+        let told = fs::read_to_string("/proc/self/cgroup").ok()?;
+        Some(Self { told, mount: PathBuf::from("/sys/fs/cgroup") })
+    }
+
+    /// What is in a file of version 2, or in one of a controller of version 1.
+    pub(crate) fn read<T>(&self, two: &str, controller: &str, one: &str, of: impl Fn(&str) -> Option<T>) -> Option<T> {
+        self.read_two(two, &of).or_else(|| self.read_one(controller, one, &of))
+    }
+
+    fn read_two<T>(&self, name: &str, of: impl Fn(&str) -> Option<T>) -> Option<T> {
+        first(&self.files_of_two(name), of)
+    }
+
+    fn read_one<T>(&self, controller: &str, name: &str, of: impl Fn(&str) -> Option<T>) -> Option<T> {
+        first(&self.files_of_one(controller, name), of)
+    }
+
+    fn files_of_two(&self, name: &str) -> Vec<PathBuf> {
+        let path = self
+            .paths()
+            .find_map(|(number, controllers, path)| (number == "0" && controllers.is_empty()).then_some(path));
+        path.map(|path| candidates(&self.mount, path, name)).unwrap_or_default()
+    }
+
+    fn files_of_one(&self, controller: &str, name: &str) -> Vec<PathBuf> {
+        let path = self
+            .paths()
+            .find_map(|(_, controllers, path)| controllers.split(',').any(|one| one == controller).then_some(path));
+        path.map(|path| candidates(&self.mount.join(controller), path, name)).unwrap_or_default()
+    }
+
+    fn paths(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.told.lines().filter_map(|line| {
+            let mut fields = line.splitn(3, ':');
+            Some((fields.next()?, fields.next()?, fields.next()?))
+        })
+    }
+}
+
+/// In a container the path that /proc tells may be that of the host, while the group itself is what is mounted.
+fn candidates(base: &Path, path: &str, name: &str) -> Vec<PathBuf> {
+    vec![base.join(path.trim_start_matches('/')).join(name), base.join(name)]
+}
+
+fn first<T>(files: &[PathBuf], of: impl Fn(&str) -> Option<T>) -> Option<T> {
+    files.iter().find_map(|file| of(&fs::read_to_string(file).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(told: &str, files: &[(&str, &str)]) -> (tempfile::TempDir, Group) {
+        let mount = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let file = mount.path().join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        }
+        let group = Group { told: told.to_owned(), mount: mount.path().to_owned() };
+        (mount, group)
+    }
+
+    #[test]
+    fn version_two_is_read() {
+        let (_mount, group) = group(
+            "0::/a/b\n",
+            &[
+                ("a/b/memory.peak", "1000\n"),
+                ("a/b/memory.max", "max\n"),
+                ("a/b/cpu.stat", "usage_usec 70\nuser_usec 60\nnr_throttled 3\nthrottled_usec 9\n"),
+            ],
+        );
+        let used = used_by(&group);
+        assert_eq!((used.peak_memory_bytes, used.memory_limit_bytes), (Some(1000), None));
+        assert_eq!((used.cpu_us, used.throttled_us), (Some(70), Some(9)));
+    }
+
+    #[test]
+    fn version_one_is_read_also_where_the_group_is_the_mount() {
+        let (_mount, group) = group(
+            "9:cpu,cpuacct:/docker/x\n4:memory:/docker/x\n0::/y\nnonsense\n",
+            &[
+                ("memory/memory.max_usage_in_bytes", "5\n"),
+                ("memory/docker/x/memory.limit_in_bytes", "7\n"),
+                ("cpuacct/cpuacct.usage", "8000\n"),
+                ("cpu/cpu.stat", "nr_periods 1\nthrottled_time 3000\n"),
+            ],
+        );
+        let used = used_by(&group);
+        assert_eq!((used.peak_memory_bytes, used.memory_limit_bytes), (Some(5), Some(7)));
+        assert_eq!((used.cpu_us, used.throttled_us), (Some(8), Some(3)));
+    }
+
+    #[test]
+    fn no_limit_is_none_and_nothing_is_nothing() {
+        let (_mount, limitless) = group("4:memory:/\n", &[("memory/memory.limit_in_bytes", "9223372036854771712\n")]);
+        assert_eq!(used_by(&limitless).memory_limit_bytes, None);
+        let (_mount, empty) = group("", &[]);
+        assert_eq!(used_by(&empty).cpu_us, None);
+    }
+}
