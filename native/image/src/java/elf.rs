@@ -106,7 +106,7 @@ fn name_of(file: &Path) -> Option<String> {
     file.file_name().map(|name| name.to_string_lossy().into_owned())
 }
 
-/// `	libz.so.1 (libc6,x86-64) => /lib/x86_64-linux-gnu/libz.so.1`, of this machine's kind alone.
+/// `libz.so.1 (libc6,x86-64) => /lib/x86_64-linux-gnu/libz.so.1`, of this machine's kind alone.
 fn listed(text: &str) -> BTreeMap<String, PathBuf> {
     let kind = match std::env::consts::ARCH {
         "x86_64" => "x86-64",
