@@ -81,10 +81,10 @@ public abstract class RunWorkerTask extends TestfleetTask {
 
     @Override
     Map<String, Object> command() {
-        if (!getWorker().isPresent() && getShell().getOrElse(false)) {
-            getWorker().set("1");
-        }
-        if (!getWorker().isPresent()) {
+        boolean shell = getShell().getOrElse(false);
+        // In an image, each worker has what all have.
+        String worker = shell ? getWorker().getOrElse("1") : getWorker().getOrNull();
+        if (worker == null) {
             throw Failures.exception(
                     "invalid-request",
                     "failed to choose a group of the plan",
@@ -92,9 +92,8 @@ public abstract class RunWorkerTask extends TestfleetTask {
                     "for example: ./gradlew runWorker -Pworker=1");
         }
         Map<String, Object> command = new LinkedHashMap<>();
-        boolean shell = getShell().getOrElse(false);
         command.put("name", shell ? "shell" : "runWorker");
-        command.put("worker", Choices.worker(getWorker().get()));
+        command.put("worker", Choices.worker(worker));
         if (shell) {
             return command;
         }
