@@ -83,7 +83,7 @@ impl Timings {
         let micros = micros(duration);
         match verdict {
             Verdict::Passed | Verdict::Skipped => self.record_outcome(test, Observation::Passed(micros)),
-            Verdict::Flaky | Verdict::Failed => self.record_outcome(test, Observation::Failed(micros)),
+            Verdict::Flaky | Verdict::Failed => self.record_outcome(test, Observation::Failed(micros.max(1))),
             Verdict::Errored | Verdict::Lost => self.record_outcome(test, Observation::Broken),
             Verdict::Reused => {}
         }

@@ -162,8 +162,11 @@ async fn a_worker_that_is_long_out_of_reach_is_told_of() {
     agent.hello(LIFE, 0, Vec::new()).await;
     world.message().await;
     drop(agent);
-    let (_, message) = world.message().await;
-    assert!(matches!(message, AgentMessage::Output { text, .. } if text.contains("worker 4 is out of reach for 1 s")));
+    let told = world.arrivals.recv().await;
+    assert!(
+        matches!(&told, Some(Arrival::Notice { worker: 4, text }) if text.contains("out of reach for 1 s")),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]
@@ -197,6 +200,9 @@ async fn breaches_end_the_life() {
 #[tokio::test]
 async fn who_does_not_end_when_told_to_is_ended_by_force() {
     let mut world = World::new();
+    let mut agent = world.line();
+    agent.hello(LIFE, 0, Vec::new()).await;
+    world.message().await;
     world.say(CoordinatorMessage::Cancel);
     assert!(world.failure().await.contains("did not end within 1 s"));
 }

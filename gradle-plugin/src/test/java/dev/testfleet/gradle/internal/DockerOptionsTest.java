@@ -10,7 +10,13 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class DockerOptionsTest {
     @ParameterizedTest
-    @CsvSource({"1024, 1024", "512m, 536870912", "2g, 2147483648", "2 GiB, 2147483648", "1kb, 1024"})
+    @CsvSource({
+        "1024, 1024",
+        "512m, 536870912",
+        "2g, 2147483648",
+        "2 GiB, 2147483648",
+        "1kb, 1024"
+    })
     void sizesAreThoseOfDocker(String size, long bytes) {
         assertEquals(bytes, DockerOptions.bytes("docker.memory", size));
     }
