@@ -1,6 +1,7 @@
 // What bench/images measures; see there. `node bench/images.mjs FOLDER REQUEST PROGRAMS ROUNDS`
 
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, relative, resolve } from 'node:path';
@@ -13,12 +14,15 @@ const JIB = 'com.google.cloud.tools:jib-maven-plugin:3.4.4';
 
 const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
 
-function run(command, args, options = {}) {
+/** Not spawnSync: the registry's door is in this process. */
+async function run(command, args, options = {}) {
   const started = process.hrtime.bigint();
-  const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 1 << 28, ...options });
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
+  const [status] = await once(child, 'close');
   const ms = Number(process.hrtime.bigint() - started) / 1e6;
-  if (error) throw error;
-  if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status}:\n${stdout}\n${stderr}`);
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status}:\n${output}`);
   return ms;
 }
 
@@ -120,9 +124,8 @@ class Theirs {
     rmSync(join(this.work, 'cache'), { recursive: true, force: true });
   }
 
-  build(repository, base, { offline = true } = {}) {
+  build(repository, base) {
     return run('mvn', [
-      ...(offline ? ['-o'] : []),
       '-q',
       '-f',
       join(this.work, 'pom.xml'),
@@ -180,10 +183,10 @@ try {
   console.log(`${basename(resolve(folder))}: ${ours.jars().length} jars of ${(bytes / 1e6).toFixed(1)} MB; upgraded is ${basename(upgraded)} of ${(statSync(upgraded).size / 1e6).toFixed(2)} MB`);
 
   // The base is what Testfleet makes of this machine's JDK, without anything of the build.
-  ours.build('seed', null);
+  await ours.build('seed', null);
   await registry.baseOf('seed', 'bench', 'base', ours.baseLayers());
   theirs.project({});
-  theirs.build('warm', 'base:bench', { offline: false });
+  await theirs.build('warm', 'base:bench');
 
   const cases = { cold: [], unchanged: [], class: [], dependency: [] };
   for (let round = 1; round <= rounds; round++) {
@@ -193,9 +196,9 @@ try {
         (side === 'ours' ? prepareOurs : prepareTheirs)?.();
         registry.sent = 0;
         const tool = side === 'ours' ? ours : theirs;
-        row[side] = { ms: tool.build(`${side}-${round}`, 'base:bench'), sent: registry.sent };
+        const ms = await tool.build(`${side}-${round}`, 'base:bench');
         await registry.settle();
-        row[side].sent = registry.sent;
+        row[side] = { ms, sent: registry.sent };
       }
       cases[name].push(row);
       const side = ({ ms, sent }) => `${(ms / 1000).toFixed(2)} s, ${(sent / 1e6).toFixed(3)} MB sent`;
