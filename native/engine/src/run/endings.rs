@@ -292,9 +292,11 @@ fn running_errored(
     }
 }
 
-/// Tests that were given with the unit and have neither a result nor a start.
+/// Tests that were given with the unit and have neither a result nor a start. A coordinator may have been lost between the
+/// verdict of one and the end of its unit, which is told again to the next.
 fn not_started<'a>(state: &'a State, held: &'a Held) -> impl Iterator<Item = TestId> + 'a {
-    let ids = held.due.iter().map(move |test| state.job.test_id((held.unit, *test)));
+    let open = held.due.iter().filter(|test| state.units[held.unit].verdicts[**test].is_none());
+    let ids = open.map(move |test| state.job.test_id((held.unit, *test)));
     ids.filter(|id| !held.running.contains_key(&id.name))
 }
 

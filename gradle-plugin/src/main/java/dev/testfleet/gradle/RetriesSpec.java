@@ -14,7 +14,7 @@ public interface RetriesSpec {
      * Above this share of bad tests, 0 to 1, nothing is tried again any more; 0.3 unless set: then
      * something is broken for all.
      */
-    Property<Double> getMaxFailureRate();
+    Property<Number> getMaxFailureRate();
 
     /** Whether a test that failed and passed fails the build; false unless set. */
     Property<Boolean> getFailOnFlaky();

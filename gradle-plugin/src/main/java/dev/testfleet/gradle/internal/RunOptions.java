@@ -83,7 +83,7 @@ public final class RunOptions {
     }
 
     private static Map<String, Object> retries(RetriesSpec retries) {
-        double rate = retries.getMaxFailureRate().get();
+        double rate = retries.getMaxFailureRate().get().doubleValue();
         if (!(rate >= 0 && rate <= 1)) {
             throw unfit(
                     "retries.maxFailureRate",
