@@ -39,8 +39,6 @@ pub struct ImageOptions {
     pub per_worker: bool,
     /// Whether an archive of loaded classes makes JVMs start faster.
     pub class_data_sharing: bool,
-    /// Another variant with the build's JDK, Gradle and dependencies, for working in it.
-    pub development: bool,
     /// How registries are reached.
     pub registry: RegistryOptions,
     /// Where layers are kept for all builds of this machine.
