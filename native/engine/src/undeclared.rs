@@ -222,7 +222,7 @@ mod tests {
     fn hint(task: &str, kind: &str, message: &str, stack: &str) -> Option<String> {
         let thrown = Thrown { kind: kind.into(), message: message.into(), stack: stack.into(), hint: None };
         places().hint(&TaskPath(task.into()), &thrown, |path| match path.to_str()? {
-            "/home/me/p/app/src/x.json" | "/home/me/p/app/it's.txt" | "/home/me/p/shared/y.xml" | "/opt/tools/run" => {
+            "/home/me/p/app/src/x.json" | "/home/me/p/app/it's.txt" | "/home/me/p/common/y.xml" | "/opt/tools/run" => {
                 Some(There::File)
             }
             "/home/me/p/app/src/declared.json" | "/home/me/p/data/z" => Some(There::File),
@@ -239,7 +239,7 @@ mod tests {
                 of(":app:test", "/testfleet/project/app/src/x.json"),
                 of(":app:test", "src/../src/./x.json"),
                 of(":app:test", "golden -> elsewhere"),
-                of(":app:test", "../shared/y.xml"),
+                of(":app:test", "../common/y.xml"),
                 of(":test", "app/src/x.json"),
                 of(":app:test", "/testfleet/tools/run"),
                 of(":app:test", "it's.txt"),

@@ -9,6 +9,8 @@ mod auth;
 pub(crate) mod fake;
 mod fetch;
 mod login;
+#[cfg(test)]
+mod login_tests;
 mod manifest;
 mod name;
 mod network;
