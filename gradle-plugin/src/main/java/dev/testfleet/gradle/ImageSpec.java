@@ -64,6 +64,18 @@ public interface ImageSpec {
     /** Whether an archive of loaded classes makes JVMs start faster; false unless set. */
     Property<Boolean> getClassDataSharing();
 
+    /**
+     * Whether it has what Gradle needs to build without downloads, for {@code testfleet cache
+     * restore}: metadata, plugins and what only the compiler needs; false unless set.
+     */
+    Property<Boolean> getDependencyCache();
+
+    /**
+     * Whether there is a second image to work in, with the build's JDK and Gradle; its tags end in
+     * {@code -development}; false unless set.
+     */
+    Property<Boolean> getDevelopment();
+
     /** How registries are reached. */
     @Nested
     RegistrySpec getRegistry();

@@ -7,6 +7,8 @@ import dev.testfleet.gradle.internal.History;
 import dev.testfleet.gradle.internal.ImageOptions;
 import dev.testfleet.gradle.internal.Rerun;
 import dev.testfleet.gradle.internal.RunOptions;
+import dev.testfleet.gradle.internal.describe.BuildDependencies;
+import dev.testfleet.gradle.internal.describe.DescribeDependenciesTask;
 import dev.testfleet.gradle.tasks.ImageTask;
 import dev.testfleet.gradle.tasks.PrepareTask;
 import dev.testfleet.gradle.tasks.RunParallelTask;
@@ -20,10 +22,12 @@ import org.gradle.api.file.FileCollection;
 import org.gradle.api.file.ProjectLayout;
 import org.gradle.api.invocation.Gradle;
 import org.gradle.api.provider.Provider;
+import org.gradle.api.tasks.TaskProvider;
 
 import java.io.File;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Callable;
 
 /**
  * {@code dev.testfleet}: the extension {@code testfleet { }}, the dependency configuration {@code
@@ -70,7 +74,10 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
                 .register(
                         "image",
                         ImageTask.class,
-                        task -> task.setDescription("Makes an image of what workers need."));
+                        task -> {
+                            task.setDescription("Makes an image of what workers need.");
+                            setConventions(project, extension.getImage(), task);
+                        });
         project.getTasks()
                 .register(
                         "runParallel",
@@ -86,6 +93,23 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
                             task.getWorker()
                                     .convention(project.getProviders().gradleProperty("worker"));
                         });
+    }
+
+    private static void setConventions(Project project, ImageSpec image, ImageTask task) {
+        Gradle gradle = project.getGradle();
+        task.getDevelopment().convention(image.getDevelopment());
+        task.getGradleDistribution().convention(project.provider(gradle::getGradleHomeDir));
+        Provider<Boolean> wanted =
+                image.getDependencyCache().zip(image.getDevelopment(), Boolean::logicalOr);
+        TaskProvider<DescribeDependenciesTask> own = BuildDependencies.task(project);
+        FileCollection modules = Aggregation.dependencies(project);
+        Callable<Object> files =
+                () ->
+                        wanted.get()
+                                ? List.of(
+                                        own.flatMap(DescribeDependenciesTask::getDocument), modules)
+                                : List.of();
+        task.getBuildDependencies().from(files);
     }
 
     private static void setConventions(Project project, TestfleetExtension extension) {
@@ -161,6 +185,13 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
                                 "project", project.getRootDir(),
                                 "gradleHome", gradle.getGradleUserHomeDir()));
         task.getRoots().put("build", extension.getOutputDir().getAsFile());
+        // What lies in a read-only cache is what lies in Gradle's own elsewhere.
+        task.getRoots()
+                .putAll(
+                        project.getProviders()
+                                .environmentVariable("GRADLE_RO_DEP_CACHE")
+                                .map(dir -> Map.of("gradleCache", new File(dir)))
+                                .orElse(Map.of()));
         task.getRoots().putAll(extension.getRoots());
     }
 }

@@ -1,6 +1,7 @@
 package dev.testfleet.gradle;
 
 import dev.testfleet.gradle.internal.BuildLifecycle;
+import dev.testfleet.gradle.internal.describe.BuildDependencies;
 
 import org.gradle.api.GradleException;
 import org.gradle.api.Plugin;
@@ -37,6 +38,7 @@ public abstract class TestfleetSettingsPlugin implements Plugin<Settings> {
                         .findFirst()
                         .orElseThrow(
                                 () -> new IllegalStateException("the plugin's jar is incomplete"));
+        BuildDependencies.ofSettings(settings);
         settings.getGradle()
                 .settingsEvaluated(
                         evaluated -> {

@@ -41,10 +41,16 @@ public final class Aggregation {
         return project.files(all);
     }
 
-    private static FileCollection filesOf(Configuration modules, String testTask) {
+    /** What the declared modules are built with, described by each. */
+    public static FileCollection dependencies(Project project) {
+        return filesOf(
+                project.getConfigurations().getByName(RESOLVED), ModuleVariants.DEPENDENCIES);
+    }
+
+    private static FileCollection filesOf(Configuration modules, String described) {
         return modules.getIncoming()
                 .artifactView(
-                        view -> view.getAttributes().attribute(ModuleVariants.TEST_TASK, testTask))
+                        view -> view.getAttributes().attribute(ModuleVariants.TEST_TASK, described))
                 .getFiles();
     }
 

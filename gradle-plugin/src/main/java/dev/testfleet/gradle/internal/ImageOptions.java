@@ -29,6 +29,8 @@ public final class ImageOptions {
         image.getCompression().convention("auto");
         image.getPerWorker().convention(false);
         image.getClassDataSharing().convention(false);
+        image.getDependencyCache().convention(false);
+        image.getDevelopment().convention(false);
     }
 
     /**
@@ -59,6 +61,7 @@ public final class ImageOptions {
         described.put("allowedSecrets", new ArrayList<>(image.getAllowedSecrets().get()));
         described.put("perWorker", image.getPerWorker().get());
         described.put("classDataSharing", image.getClassDataSharing().get());
+        described.put("dependencyCache", image.getDependencyCache().get());
         described.put("registry", registry(image.getRegistry()));
         described.put("store", store(image.getStore()));
         return described;

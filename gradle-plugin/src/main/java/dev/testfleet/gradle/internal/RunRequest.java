@@ -1,5 +1,6 @@
 package dev.testfleet.gradle.internal;
 
+import dev.testfleet.gradle.tasks.ImageTask;
 import dev.testfleet.gradle.tasks.PlanningTask;
 import dev.testfleet.gradle.tasks.TestfleetTask;
 
@@ -57,7 +58,7 @@ public final class RunRequest {
         return request;
     }
 
-    private Map<String, Object> options() {
+    private Map<String, Object> options() throws IOException {
         Map<String, Object> options = new LinkedHashMap<>();
         options.put("backend", Choices.backend(task.getBackend().get()));
         options.put("workers", Choices.workers(task.getWorkers().get()));
@@ -77,11 +78,19 @@ public final class RunRequest {
         }
         options.put("run", RunOptions.of(task));
         options.put("docker", task.getDockerOptions().get());
-        options.put("image", task.getImageOptions().get());
+        options.put("image", image());
         options.put("tests", task.getTests().get());
         options.put("ignoreFailures", task.getIgnoreFailures().get());
         options.put("passEnvironment", new TreeSet<>(task.getPassEnvironment().get()));
         return options;
+    }
+
+    private Map<String, Object> image() throws IOException {
+        Map<String, Object> image = new LinkedHashMap<>(task.getImageOptions().get());
+        if (task instanceof ImageTask) {
+            image.putAll(((ImageTask) task).forBuilds());
+        }
+        return image;
     }
 
     private List<Map<String, Object>> splitClasses() {

@@ -28,6 +28,9 @@ import java.util.stream.Stream;
  * not declare it.
  */
 final class LauncherDependency {
+    /** What the names of the configurations begin with. */
+    static final String PREFIX = "testfleetLauncher";
+
     private static final String GROUP = "org.junit.platform";
     private static final String LAUNCHER = "junit-platform-launcher";
     private static final String ENGINE = "junit-platform-engine";
@@ -63,6 +66,11 @@ final class LauncherDependency {
         LauncherDependency dependency = new LauncherDependency(project, testTask);
         launcher.getDependencies().addAllLater(project.provider(dependency::find));
         return launcher;
+    }
+
+    /** Whether a configuration is one that was made here. */
+    static boolean isLauncher(Configuration configuration) {
+        return configuration.getName().startsWith(PREFIX);
     }
 
     private List<Dependency> find() {

@@ -22,6 +22,9 @@ public final class ModuleVariants {
     public static final Attribute<String> TEST_TASK =
             Attribute.of("dev.testfleet.test-task", String.class);
 
+    /** In place of a Test task's name, which has no colon: what the project is built with. */
+    public static final String DEPENDENCIES = ":dependencies";
+
     private static final String NAME = "testfleet";
     private static final String ELEMENTS = "testfleetElements";
 
@@ -46,6 +49,16 @@ public final class ModuleVariants {
         elements.setDescription("Descriptions of the Test tasks of this project.");
         elements.attributes(attributes(project.getObjects()));
         project.getDependencies().getAttributesSchema().attribute(TEST_TASK);
+        elements.getOutgoing()
+                .getVariants()
+                .create(
+                        "dependencies",
+                        variant -> {
+                            variant.getAttributes().attribute(TEST_TASK, DEPENDENCIES);
+                            variant.artifact(
+                                    BuildDependencies.task(project)
+                                            .flatMap(DescribeDependenciesTask::getDocument));
+                        });
         Coverage.readAfterRuns(project);
         project.afterEvaluate(
                 evaluated ->
@@ -62,7 +75,7 @@ public final class ModuleVariants {
                 testTaskName.substring(0, 1).toUpperCase(Locale.ROOT) + testTaskName.substring(1);
         Configuration launcher =
                 LauncherDependency.configuration(
-                        project, testTask, NAME + "Launcher" + capitalized);
+                        project, testTask, LauncherDependency.PREFIX + capitalized);
         TaskProvider<DescribeTestTask> describe =
                 project.getTasks()
                         .register(
@@ -72,7 +85,7 @@ public final class ModuleVariants {
         elements.getOutgoing()
                 .getVariants()
                 .create(
-                        testTaskName,
+                        "test-" + testTaskName,
                         variant -> {
                             variant.getAttributes().attribute(TEST_TASK, testTaskName);
                             variant.artifact(describe.flatMap(DescribeTestTask::getDocument));
