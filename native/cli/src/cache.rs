@@ -4,7 +4,9 @@ use clap::{Args, Subcommand};
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
+use testfleet_image::restore::{Restored, Source, restore};
 use testfleet_image::store::{Policy, Pruned, STORE_VARIABLE, Store, Stored, Verified};
+use testfleet_protocol::image::RegistryOptions;
 use testfleet_protocol::{Failure, FailureCode, Result};
 
 #[derive(Subcommand)]
@@ -33,6 +35,77 @@ pub(crate) enum CacheAction {
         #[command(flatten)]
         place: Place,
     },
+    /// Fill Gradle's read-only dependency cache from an image, and print the line that makes Gradle use it
+    Restore(Restore),
+}
+
+#[derive(Args)]
+pub(crate) struct Restore {
+    /// Of a registry, a folder in the OCI layout, a tar file, or `last`: the one that image.json names
+    image: String,
+    /// The cache's folder, instead of GRADLE_RO_DEP_CACHE or `gradle` in the user's cache folder of Testfleet
+    #[arg(long, value_name = "FOLDER")]
+    to: Option<PathBuf>,
+    /// What `last` is
+    #[arg(long, value_name = "FILE", default_value = "build/testfleet/image.json")]
+    image_json: PathBuf,
+    /// A registry that speaks plain HTTP; those on the loopback interface may
+    #[arg(long, value_name = "HOST:PORT")]
+    insecure: Vec<String>,
+    /// Certificates in PEM that are trusted besides the machine's
+    #[arg(long, value_name = "FILE")]
+    authorities: Option<PathBuf>,
+    /// Name of the variable with the registry's user; without one, Docker's logins count
+    #[arg(long, value_name = "NAME")]
+    user_variable: Option<String>,
+    /// Name of the variable with the registry's password or token
+    #[arg(long, value_name = "NAME")]
+    password_variable: Option<String>,
+}
+
+impl Restore {
+    /// Does it, says on `about` what came of it, and writes to `out` the line for a shell alone.
+    fn run(&self, out: &mut impl Write, about: &mut impl Write) -> Result<()> {
+        let registry = RegistryOptions {
+            insecure: self.insecure.clone(),
+            authorities: self.authorities.clone(),
+            user_variable: self.user_variable.clone(),
+            password_variable: self.password_variable.clone(),
+        };
+        let environment = crate::environment();
+        let source =
+            Source { image: &self.image, image_json: &self.image_json, registry: &registry, environment: &environment };
+        let to = match self.to.clone().or_else(|| environment.get(GRADLE_VARIABLE).map(PathBuf::from)) {
+            Some(to) => std::path::absolute(&to).map_err(|error| Failure::io("find", &to, &error))?,
+            None => Store::usual_dir(|name| environment.get(name).cloned())?.join("gradle"),
+        };
+        let restored = restore(&source, &to)?;
+        let _ = writeln!(about, "{}", describe(&restored, &source.to_string()));
+        let _ = writeln!(out, "export {GRADLE_VARIABLE}={}", quoted(&to.to_string_lossy()));
+        Ok(())
+    }
+}
+
+/// The variable that names a read-only dependency cache to Gradle.
+const GRADLE_VARIABLE: &str = "GRADLE_RO_DEP_CACHE";
+
+fn describe(restored: &Restored, image: &str) -> String {
+    let Restored { files, bytes, there, fetched, has_metadata } = restored;
+    let mut text =
+        format!("Restored {files} files, {}, from {image}; {there} were there, {} were fetched", size(*bytes), size(*fetched));
+    if !has_metadata {
+        text.push_str(
+            "\nThe image has the tests' jars alone: Gradle downloads metadata and plugins, unless it is made with \
+             testfleet { image { dependencyCache = true } }",
+        );
+    }
+    text
+}
+
+/// A word of a shell.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+@:,".contains(c);
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 #[derive(Args)]
@@ -69,6 +142,7 @@ pub(crate) fn run(action: &CacheAction, out: &mut impl Write) -> Result<()> {
             pruned(&place.open()?.prune(&Policy { max_size: *max_size, max_age })?)
         }
         CacheAction::Verify { place } => verified(&place.open()?.verify()?),
+        CacheAction::Restore(restore) => return restore.run(out, &mut std::io::stderr()),
     };
     // Whoever read has gone: nobody waits for the rest.
     let _ = writeln!(out, "{text}");

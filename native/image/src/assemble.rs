@@ -1,5 +1,7 @@
 //! An image of a bundle: layers over a base, and the configuration that starts an agent.
 
+use crate::compose::{Environment, compose, variable};
+use crate::gradle::{self, Development};
 use crate::java::{self, Jdk};
 use crate::layer::encode::Content;
 use crate::layer::of_bundle::{is_program, recipes};
@@ -7,10 +9,8 @@ use crate::layer::tree::{PLAIN, PROGRAM};
 use crate::layer::{FileBelow, FilesBelow, FolderDigest, Item, Kitchen, Made, Outcome, Recipe};
 use crate::secrets::{Guard, refuse};
 use crate::store::Lease;
-use crate::{Base, Blob, Digest, Image, json, place};
-use oci_spec::image::{
-    Arch, Config, ConfigBuilder, HistoryBuilder, ImageConfiguration, ImageManifestBuilder, MediaType, Os, RootFsBuilder,
-};
+use crate::{Base, Digest, Image, place};
+use oci_spec::image::Config;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -18,9 +18,6 @@ use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::image::{ImageOptions, LayerRef};
 use testfleet_protocol::path::Roots;
 use testfleet_protocol::{Failure, FailureCode, Result};
-
-/// Equal content, equal digests: nothing says when an image was made.
-const CREATED: &str = "1970-01-01T00:00:00Z";
 
 /// The label that names the bundle of an image by its SHA-256 in hex.
 pub const BUNDLE_LABEL: &str = "dev.testfleet.bundle";
@@ -58,6 +55,8 @@ pub struct Assembled {
     pub image: Image,
     /// With an image of its own for each: by number.
     pub workers: BTreeMap<u32, Image>,
+    /// To work in, if the build wants one.
+    pub development: Option<Development>,
     /// The layers of `image`, from the base upwards.
     pub layers: Vec<LayerRef>,
     /// SHA-256 in hex of the bundle in it.
@@ -92,19 +91,26 @@ pub fn assemble(assembly: &Assembly<'_>) -> Result<Assembled> {
         rayon::join(|| machine_layers(assembly, &jdks, &places), || bundle_layers(&kitchen, assembly, bundle));
     let (machine, layers) = (machine?, layers?);
     let made: Vec<&Made> = machine.system.iter().chain(&machine.jdks).chain(&layers).collect();
-    let image = compose(assembly, &made, &places, &bundle_sha256, None)?;
+    let base = assembly.base.as_ref();
+    let start = |worker| {
+        let (places, bundle_sha256) = (&places, bundle_sha256.as_str());
+        move |config: Config| run_config(assembly, &config, places, bundle_sha256, worker)
+    };
+    let image = compose(base, &made, &start(None))?;
+    let development = gradle::development(assembly, &kitchen, &jdks, &places, &machine, &layers)?;
     let mut workers = BTreeMap::new();
     if options.per_worker {
         for worker in 1..=assembly.workers {
             let own = made_or_refused(vec![kitchen.layer(&worker_recipe(worker))?])?;
             let made: Vec<&Made> = made.iter().copied().chain(&own).collect();
-            workers.insert(worker, compose(assembly, &made, &places, &bundle_sha256, Some(worker))?);
+            workers.insert(worker, compose(base, &made, &start(Some(worker)))?);
         }
     }
     Ok(Assembled {
         image,
         workers,
-        layers: described(assembly, &made),
+        development,
+        layers: described(base, &made),
         bundle_sha256,
         reused: made.iter().filter(|made| made.reused).count()
             + assembly.base.as_ref().map_or(0, |base| base.layers.len()),
@@ -138,9 +144,9 @@ fn bundle_of_image(assembly: &Assembly<'_>, places: &BTreeMap<PathBuf, String>) 
 }
 
 /// What an image gets of this machine itself.
-struct Machine {
-    system: Option<Made>,
-    jdks: Vec<Made>,
+pub(crate) struct Machine {
+    pub(crate) system: Option<Made>,
+    pub(crate) jdks: Vec<Made>,
 }
 
 fn machine_layers(assembly: &Assembly<'_>, jdks: &[Jdk], places: &BTreeMap<PathBuf, String>) -> Result<Machine> {
@@ -165,6 +171,9 @@ fn machine_layers(assembly: &Assembly<'_>, jdks: &[Jdk], places: &BTreeMap<PathB
 
 fn bundle_layers(kitchen: &Kitchen<'_>, assembly: &Assembly<'_>, bundle: Vec<u8>) -> Result<Vec<Made>> {
     let mut all = recipes(assembly.bundle, assembly.roots, assembly.files_below, assembly.left_out)?;
+    if assembly.options.dependency_cache {
+        all.extend(gradle::cache_recipes(assembly)?);
+    }
     if !assembly.options.files.is_empty() {
         all.push(extra_files(assembly)?);
     }
@@ -172,7 +181,8 @@ fn bundle_layers(kitchen: &Kitchen<'_>, assembly: &Assembly<'_>, bundle: Vec<u8>
     made_or_refused(all.par_iter().map(|recipe| kitchen.layer(recipe)).collect::<Result<_>>()?)
 }
 
-fn made_or_refused(outcomes: Vec<Outcome>) -> Result<Vec<Made>> {
+/// The layers, or the failure that says what must not be in one.
+pub(crate) fn made_or_refused(outcomes: Vec<Outcome>) -> Result<Vec<Made>> {
     let (mut made, mut found) = (Vec::new(), Vec::new());
     for outcome in outcomes {
         match outcome {
@@ -240,8 +250,9 @@ fn worker_recipe(worker: u32) -> Recipe {
     Recipe { holds: format!("worker {worker}"), content: Content::Often, shared: false, items }
 }
 
-fn described(assembly: &Assembly<'_>, made: &[&Made]) -> Vec<LayerRef> {
-    let base = assembly.base.iter().flat_map(|base| &base.layers).map(|layer| LayerRef {
+/// The layers of an image, for people and programs.
+pub(crate) fn described(base: Option<&Base>, made: &[&Made]) -> Vec<LayerRef> {
+    let base = base.iter().flat_map(|base| &base.layers).map(|layer| LayerRef {
         holds: "base".to_owned(),
         digest: layer.descriptor.digest().to_string(),
         size: layer.descriptor.size(),
@@ -256,116 +267,22 @@ fn described(assembly: &Assembly<'_>, made: &[&Made]) -> Vec<LayerRef> {
     base.chain(laid).collect()
 }
 
-/// The image of these layers over the base.
-fn compose(
-    assembly: &Assembly<'_>,
-    made: &[&Made],
-    places: &BTreeMap<PathBuf, String>,
-    bundle_sha256: &str,
-    worker: Option<u32>,
-) -> Result<Image> {
-    let mut layers: Vec<Blob> = assembly.base.iter().flat_map(|base| base.layers.clone()).collect();
-    for made in made {
-        layers.push(made.record.blob(made.file.clone())?);
-    }
-    let config = configuration(assembly, made, places, bundle_sha256, worker)?;
-    let config = Blob::of_bytes(MediaType::ImageConfig, json(&config)?)?;
-    let manifest = ImageManifestBuilder::default()
-        .schema_version(2_u32)
-        .media_type(MediaType::ImageManifest)
-        .config(config.descriptor.clone())
-        .layers(layers.iter().map(|layer| layer.descriptor.clone()).collect::<Vec<_>>())
-        .build()
-        .map_err(|error| Failure::new(FailureCode::Internal, "failed to describe an image").cause(&error))?;
-    Ok(Image { manifest: Blob::of_bytes(MediaType::ImageManifest, json(&manifest)?)?, config, layers })
-}
-
-fn configuration(
-    assembly: &Assembly<'_>,
-    made: &[&Made],
-    places: &BTreeMap<PathBuf, String>,
-    bundle_sha256: &str,
-    worker: Option<u32>,
-) -> Result<ImageConfiguration> {
-    let base = assembly.base.as_ref();
-    let mut configuration = base.map_or_else(of_machine, |base| base.config.clone());
-    let layers_of_base = base.map_or(0, |base| base.layers.len());
-    let mut diff_ids = configuration.rootfs().diff_ids().clone();
-    if diff_ids.len() != layers_of_base {
-        return Err(Failure::new(FailureCode::InvalidRequest, "failed to lay layers over the base").cause_text(
-            format!("its configuration tells of {} layers, its manifest of {layers_of_base}", diff_ids.len()),
-        ));
-    }
-    diff_ids.extend(made.iter().map(|made| made.record.diff_id.to_string()));
-    let internal = |error: oci_spec::OciSpecError| {
-        Failure::new(FailureCode::Internal, "failed to describe an image").cause(&error)
-    };
-    let rootfs = RootFsBuilder::default().typ("layers").diff_ids(diff_ids).build().map_err(internal)?;
-    configuration.set_rootfs(rootfs);
-    add_history(&mut configuration, made, layers_of_base)?;
-    configuration.set_created(Some(CREATED.to_owned()));
-    let config = run_config(assembly, configuration.config().clone(), places, bundle_sha256, worker)?;
-    configuration.set_config(Some(config));
-    Ok(configuration)
-}
-
-/// A base without history has none, and one whose history does not fit its layers loses it: half of one is worse.
-fn add_history(configuration: &mut ImageConfiguration, made: &[&Made], layers_of_base: usize) -> Result<()> {
-    let mut history = configuration.history().clone().unwrap_or_default();
-    let of_layers = history.iter().filter(|step| step.empty_layer() != Some(true)).count();
-    if of_layers != layers_of_base {
-        configuration.set_history(None);
-        return Ok(());
-    }
-    for made in made {
-        let step = HistoryBuilder::default()
-            .created(CREATED)
-            .created_by(format!("testfleet: {}", made.record.holds))
-            .build()
-            .map_err(|error| Failure::new(FailureCode::Internal, "failed to describe an image").cause(&error))?;
-        history.push(step);
-    }
-    configuration.set_history(Some(history));
-    Ok(())
-}
-
-fn of_machine() -> ImageConfiguration {
-    let mut configuration = ImageConfiguration::default();
-    configuration.set_os(Os::Linux);
-    configuration.set_architecture(match std::env::consts::ARCH {
-        "x86_64" => Arch::Amd64,
-        "aarch64" => Arch::ARM64,
-        other => Arch::Other(other.to_owned()),
-    });
-    configuration
-}
-
 fn run_config(
     assembly: &Assembly<'_>,
-    base: Option<Config>,
+    base: &Config,
     places: &BTreeMap<PathBuf, String>,
     bundle_sha256: &str,
     worker: Option<u32>,
 ) -> Result<Config> {
     let options = assembly.options;
     let made_here = assembly.base.is_none();
-    let base = match base {
-        Some(base) => base,
-        None => ConfigBuilder::default()
-            .build()
-            .map_err(|error| Failure::new(FailureCode::Internal, "failed to describe an image").cause(&error))?,
-    };
-    let mut environment = Environment(base.env().clone().unwrap_or_default());
-    if made_here {
-        environment.set("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-        environment.set("LANG", "C.UTF-8");
-        environment.set("HOME", "/home/nonroot");
-    }
+    let mut environment = Environment::over(assembly.base.as_ref(), base);
     // The newest, for what looks there; profiles name their own.
     if let Some(home) = places.values().max_by_key(|home| release_of(home)) {
-        environment.set("JAVA_HOME", home);
-        let path = environment.get("PATH").unwrap_or("/usr/local/bin:/usr/bin:/bin").to_owned();
-        environment.set("PATH", &format!("{home}/bin:{path}"));
+        environment.set_java(home);
+    }
+    if options.dependency_cache {
+        environment.set(gradle::READ_ONLY_CACHE, &place::root(place::GRADLE_CACHE));
     }
     for (name, value) in &options.environment {
         environment.set(name, value);
@@ -405,24 +322,6 @@ fn entry_point(assembly: &Assembly<'_>) -> Result<Vec<String>> {
         command.extend(["--root".to_owned(), format!("{name}={}", place::root(name))]);
     }
     Ok(command)
-}
-
-/// `NAME=VALUE`, each name once.
-struct Environment(Vec<String>);
-
-impl Environment {
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find_map(|pair| pair.split_once('=').filter(|(found, _)| *found == name).map(|(_, value)| value))
-    }
-
-    fn set(&mut self, name: &str, value: &str) {
-        self.0.retain(|pair| pair.split_once('=').is_none_or(|(found, _)| found != name));
-        self.0.push(format!("{name}={value}"));
-    }
-}
-
-fn variable(config: Option<&Config>, name: &str) -> Option<String> {
-    Environment(config?.env().clone().unwrap_or_default()).get(name).map(str::to_owned)
 }
 
 #[cfg(test)]

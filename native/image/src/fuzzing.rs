@@ -3,9 +3,12 @@
 //! There for `cfg(fuzzing)`, which cargo-fuzz sets, and for tests, which read the seeds of the fuzz targets.
 
 use crate::base::{self, Platform};
+use crate::gradle;
 use crate::hashing;
 use crate::registry;
+use crate::restore;
 use crate::{BlobSource, Digest};
+use oci_spec::image::MediaType;
 
 /// Reads a manifest, an index or a configuration of a base.
 pub fn base_document(bytes: &[u8]) {
@@ -46,6 +49,27 @@ pub fn registry_answer(bytes: &[u8]) {
     registry::read_answer(bytes);
 }
 
+/// Reads a POM.
+pub fn pom(bytes: &[u8]) {
+    if let Ok(pom) = gradle::Pom::read(bytes) {
+        gradle::references(&[pom.clone(), pom]);
+    }
+}
+
+/// Unpacks a layer of dependencies: nothing is written but files of a cache.
+pub fn cached_files(bytes: &[u8]) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (blob, to) = (folder.path().join("layer"), folder.path().join("to"));
+    std::fs::write(&blob, bytes).expect("the folder can be written");
+    std::fs::create_dir(&to).expect("the folder can be written");
+    for kind in [MediaType::ImageLayer, MediaType::ImageLayerGzip, MediaType::ImageLayerZstd] {
+        if let Ok(files) = restore::unpack(&blob, &kind, &to) {
+            assert!(files.iter().all(|(path, size)| to.join(path).metadata().is_ok_and(|file| file.len() == *size)));
+        }
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("the folder is there").count(), 2);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,8 +79,13 @@ mod tests {
     fn the_seeds_break_nothing() {
         let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds");
         type Read = fn(&[u8]);
-        let targets: [(&str, Read); 3] =
-            [("base_document", base_document), ("base_tar", base_tar), ("registry_answer", registry_answer)];
+        let targets: [(&str, Read); 5] = [
+            ("base_document", base_document),
+            ("base_tar", base_tar),
+            ("registry_answer", registry_answer),
+            ("pom", pom),
+            ("cached_files", cached_files),
+        ];
         for (target, read) in targets {
             for seed in std::fs::read_dir(seeds.join(target)).unwrap() {
                 read(&std::fs::read(seed.unwrap().path()).unwrap());

@@ -7,23 +7,30 @@
 pub mod archive;
 mod assemble;
 pub mod base;
+mod compose;
 mod digest;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
+mod gradle;
 mod hashing;
 pub mod java;
 mod layer;
 pub mod layout;
 pub mod place;
+mod reference;
 pub mod registry;
+pub mod restore;
 mod secrets;
 pub mod store;
 #[cfg(test)]
 mod test_build;
 
 pub use assemble::{Assembled, Assembly, BUNDLE_LABEL, assemble};
+pub use gradle::{Development, WORK};
 pub use digest::{Digest, hex};
 pub use layer::{FileBelow, FilesBelow, FolderDigest};
+
+pub use reference::read_reference;
 
 use oci_spec::image::{Descriptor, ImageConfiguration, MediaType};
 use std::path::PathBuf;

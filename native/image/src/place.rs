@@ -19,9 +19,13 @@ pub const WORKER: &str = "/testfleet/worker";
 /// Each JDK that was added is a folder here, named by its feature release: `/opt/java/17`.
 pub const JAVA: &str = "/opt/java";
 
+/// The root of what Gradle keeps of repositories, where `GRADLE_RO_DEP_CACHE` has it. In an image it lies where it lies without
+/// that variable, so that both have the same layers.
+pub const GRADLE_CACHE: &str = "gradleCache";
+
 /// The folder of a named root.
 pub fn root(name: &str) -> String {
-    format!("{HOME}/{name}")
+    if name == GRADLE_CACHE { format!("{HOME}/gradleHome/caches") } else { format!("{HOME}/{name}") }
 }
 
 /// Where a stored path lies in an image: `${project}/lib/a.jar` at `/testfleet/project/lib/a.jar`.
@@ -72,6 +76,7 @@ mod tests {
         for outside in ["/etc/passwd", "${project}/../x", "${../x}/y", "${project}x", "${}/y/../..", "", "${a"] {
             assert!(of_stored(outside).is_err(), "{outside}");
         }
+        assert_eq!(of_stored("${gradleCache}/modules-2/x").unwrap(), "/testfleet/gradleHome/caches/modules-2/x");
         assert_eq!(stored("/etc/hosts"), "/etc/hosts");
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Build {
     pub(crate) temp: tempfile::TempDir,
     pub(crate) options: ImageOptions,
     pub(crate) base: Option<Base>,
+    /// A folder of `temp` in which Gradle's own cache lies instead of in its home.
+    pub(crate) read_only_cache: Option<&'static str>,
     entries: Vec<(&'static str, EntryKind)>,
 }
 
@@ -34,6 +36,7 @@ impl Build {
             temp: tempfile::tempdir().unwrap(),
             options: ImageOptions::default(),
             base: Some(Base { config: ImageConfiguration::default(), layers: vec![], identity: "empty".to_owned() }),
+            read_only_cache: None,
             entries: vec![
                 (AGENT, EntryKind::Testfleet),
                 (HARNESS, EntryKind::Testfleet),
@@ -79,18 +82,24 @@ impl Build {
 
     pub(crate) fn roots(&self) -> Roots {
         let at = |name: &str| self.temp.path().join(name);
-        Roots::new([
+        let usual = [
             ("project".to_owned(), at("clone")),
             ("build".to_owned(), at("clone/build/testfleet")),
             ("gradleHome".to_owned(), at("home")),
-        ])
+        ];
+        let cache = self.read_only_cache.map(|dir| (crate::place::GRADLE_CACHE.to_owned(), at(dir)));
+        Roots::new(usual.into_iter().chain(cache))
     }
 
     pub(crate) fn bundle(&self) -> Bundle {
         let roots = self.roots();
         let entries = self.entries.iter().map(|(stored, kind)| {
-            let (sha256, size) = digest(&roots.resolve(stored));
-            Entry { path: (*stored).to_owned(), kind: *kind, sha256, size }
+            let stored = match self.read_only_cache {
+                Some(_) => stored.replace("${gradleHome}/caches", "${gradleCache}"),
+                None => (*stored).to_owned(),
+            };
+            let (sha256, size) = digest(&roots.resolve(&stored));
+            Entry { path: stored, kind: *kind, sha256, size }
         });
         let mut entries: Vec<Entry> = entries.collect();
         entries.sort_by(|a, b| a.path.cmp(&b.path));

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+/// What the tags of the image to work in end in.
+pub const DEVELOPMENT_SUFFIX: &str = "-development";
+
 /// `testfleet { image { } }`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -39,10 +42,32 @@ pub struct ImageOptions {
     pub per_worker: bool,
     /// Whether an archive of loaded classes makes JVMs start faster.
     pub class_data_sharing: bool,
+    /// Whether it has what Gradle needs to build without downloads: `build_modules` and `build_files`.
+    pub dependency_cache: bool,
+    /// Modules of repositories that the build is built with, as `group:name:version`; those included whose version lost.
+    pub build_modules: Vec<String>,
+    /// Their files.
+    pub build_files: Vec<PathBuf>,
+    /// What a second image to work in is made of; `None` makes none.
+    pub development: Option<Development>,
     /// How registries are reached.
     pub registry: RegistryOptions,
     /// Where layers are kept for all builds of this machine.
     pub store: StoreOptions,
+}
+
+/// What the image to work in has besides the dependencies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Development {
+    /// Home of the Gradle that runs the build.
+    pub gradle_home: PathBuf,
+    /// Its version.
+    pub gradle_version: String,
+    /// Home of the JDK that runs the build.
+    pub java_home: PathBuf,
+    /// Its feature release.
+    pub java_version: u32,
 }
 
 /// The artifact store of a machine.
@@ -142,6 +167,37 @@ pub struct ImageRef {
     /// With one image for each worker: the digests of their manifests, by number.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub workers: BTreeMap<u32, String>,
+    /// The image to work in, whose tags end in [`DEVELOPMENT_SUFFIX`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub development: Option<VariantRef>,
+}
+
+impl ImageRef {
+    /// The image to work in, as one of its own.
+    pub fn of_development(&self) -> Option<Self> {
+        let made = self.development.clone()?;
+        Some(Self {
+            tags: self.tags.iter().map(|tag| format!("{tag}{DEVELOPMENT_SUFFIX}")).collect(),
+            digest: made.digest,
+            config_digest: made.config_digest,
+            layers: made.layers,
+            workers: BTreeMap::new(),
+            development: None,
+            ..self.clone()
+        })
+    }
+}
+
+/// A further image that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VariantRef {
+    /// Of the manifest: `sha256:...`.
+    pub digest: String,
+    /// Of the configuration: what Docker calls the image's id.
+    pub config_digest: String,
+    /// Its layers from the base upwards.
+    pub layers: Vec<LayerRef>,
 }
 
 /// A layer of an image.

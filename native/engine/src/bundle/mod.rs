@@ -11,6 +11,7 @@ use crate::document;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use testfleet_image::place;
 use testfleet_protocol::bundle::{Bundle, Entry, EntryKind, Profile};
 use testfleet_protocol::path::Roots;
 use testfleet_protocol::plan::Plan;
@@ -183,7 +184,7 @@ impl Files {
 
 /// A jar from Gradle's cache is a release, unless it is a snapshot; one from anywhere else changes with the build.
 fn jar_kind(path: &Path, roots: &Roots) -> EntryKind {
-    let is_cached = roots.get("gradleHome").is_some_and(|home| path.starts_with(home));
+    let is_cached = ["gradleHome", place::GRADLE_CACHE].iter().any(|root| roots.get(root).is_some_and(|dir| path.starts_with(dir)));
     let is_snapshot = path.file_name().is_some_and(|name| name.to_string_lossy().contains("-SNAPSHOT"));
     if is_cached && !is_snapshot { EntryKind::Dependency } else { EntryKind::Changing }
 }

@@ -16,7 +16,7 @@ use testfleet_image::registry::Pushed;
 use testfleet_image::store::{Lease, Policy, Pruned, Store};
 use testfleet_image::{Assembled, Assembly, FileBelow, assemble, layout};
 use testfleet_protocol::bundle::Bundle;
-use testfleet_protocol::image::{ImageOptions, ImageRef, StoreOptions};
+use testfleet_protocol::image::{DEVELOPMENT_SUFFIX, ImageOptions, ImageRef, StoreOptions, VariantRef};
 use testfleet_protocol::path::Roots;
 use testfleet_protocol::plan::Plan;
 use testfleet_protocol::request::RunRequest;
@@ -145,6 +145,10 @@ fn named<'a>(assembled: &'a Assembled, names: &Names) -> Vec<layout::Named<'a>> 
         named
             .extend(names.tags.iter().map(|tag| layout::Named { image, name: Some(format!("{tag}-worker-{worker}")) }));
     }
+    if let Some(development) = &assembled.development {
+        let tags = names.tags.iter().map(|tag| format!("{tag}{DEVELOPMENT_SUFFIX}"));
+        named.extend(tags.map(|tag| layout::Named { image: &development.image, name: Some(tag) }));
+    }
     named
 }
 
@@ -163,6 +167,15 @@ fn reference(assembled: &Assembled, names: &Names, layout: PathBuf, pushed: bool
         bundle_sha256: assembled.bundle_sha256.clone(),
         layers: assembled.layers.clone(),
         workers: workers.collect::<Result<_>>()?,
+        development: assembled.development.as_ref().map(variant).transpose()?,
+    })
+}
+
+fn variant(made: &Development) -> Result<VariantRef> {
+    Ok(VariantRef {
+        digest: made.image.manifest.digest()?.to_string(),
+        config_digest: made.image.config.digest()?.to_string(),
+        layers: made.layers.clone(),
     })
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use testfleet_image::base::{Platform, resolve};
 use testfleet_image::registry::{Patience, Place, Pushed, Reference, Registry};
 use testfleet_image::{Assembled, Base, Blob, BlobSource, Image};
-use testfleet_protocol::image::{Base as Chosen, ImageOptions, Target};
+use testfleet_protocol::image::{DEVELOPMENT_SUFFIX, Base as Chosen, ImageOptions, Target};
 use testfleet_protocol::{Failure, FailureCode, Result};
 use tokio::runtime::Runtime;
 
@@ -84,6 +84,10 @@ impl<'a> Transfer<'a> {
         for (worker, image) in &assembled.workers {
             let tags: Vec<_> = names.tags.iter().map(|tag| format!("{tag}-worker-{worker}")).collect();
             all = sum(&all, &push(image, &tags)?);
+        }
+        if let Some(development) = &assembled.development {
+            let tags: Vec<_> = names.tags.iter().map(|tag| format!("{tag}{DEVELOPMENT_SUFFIX}")).collect();
+            all = sum(&all, &push(&development.image, &tags)?);
         }
         Ok(Some(all))
     }

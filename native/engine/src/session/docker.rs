@@ -76,7 +76,7 @@ impl Docker {
     /// Gets the images of services, and that which `image.json` names, without making it anew.
     pub(super) fn image_as_it_is(&self, context: &Context<'_>) -> Result<WorkerImage> {
         let file = context.output().join("image.json");
-        let made = read_image(&file)?;
+        let made = testfleet_image::read_reference(&file)?;
         let bundle = crate::bundle::read_bundle(&context.bundle_file())?;
         self.get(context, &made, &bundle)
     }
@@ -209,20 +209,6 @@ pub(super) fn places(context: &Context<'_>, bundle: &Bundle) -> Places {
 fn agent_in_image(context: &Context<'_>, bundle: &Bundle) -> String {
     let roots = context.request.roots.keys().map(|name| (name.clone(), place::root(name).into()));
     Roots::new(roots).expand(&bundle.agent)
-}
-
-/// Reads `image.json`.
-fn read_image(file: &Path) -> Result<ImageRef> {
-    let hint = "make an image: ./gradlew image";
-    let json = fs::read(file).map_err(|error| Failure::io("read", file, &error).hint(hint))?;
-    let made: ImageRef = serde_json::from_slice(&json).map_err(|error| {
-        Failure::new(FailureCode::Io, format!("failed to understand {}", file.display())).cause(&error).hint(hint)
-    })?;
-    if made.protocol != VERSION {
-        let text = format!("failed to use {}: it has protocol version {}", file.display(), made.protocol);
-        return Err(Failure::new(FailureCode::ProtocolVersion, text).hint(hint));
-    }
-    Ok(made)
 }
 
 /// The variables that the build names, as far as they are set.

@@ -6,10 +6,11 @@ use super::prepare::{prepare, say_time};
 use crate::image::{self, MadeImage};
 use crate::report::words::counted;
 use std::time::Instant;
+use testfleet_image::WORK;
 use testfleet_image::registry::Pushed;
 use testfleet_protocol::Result;
 use testfleet_protocol::event::Level;
-use testfleet_protocol::image::Target;
+use testfleet_protocol::image::{ImageRef, Target};
 
 /// `prepare`, then makes the image in `build/testfleet/image`.
 pub(crate) fn image(context: &mut Context<'_>) -> Result<()> {
@@ -24,11 +25,17 @@ pub(crate) fn image(context: &mut Context<'_>) -> Result<()> {
         context.sink.say(Level::Info, line);
     }
     context.sink.say(Level::Lifecycle, describe(&made));
+    let development = made.reference.of_development();
+    if let Some(development) = &development {
+        context.sink.say(Level::Lifecycle, work_in(development, &context.request.options.image.to));
+    }
     if let Some(pushed) = &made.pushed {
         context.sink.say(Level::Lifecycle, sent(&made.names.name, pushed));
     }
     if context.request.options.image.to.contains(&Target::Docker) {
-        Docker::load(context, &made.reference)?;
+        for reference in [Some(&made.reference), development.as_ref()].into_iter().flatten() {
+            Docker::load(context, reference)?;
+        }
     }
     Ok(())
 }
@@ -56,6 +63,23 @@ fn describe(made: &MadeImage) -> String {
         counted(layers as u64, "layer", "layers"),
         megabytes(size),
         reference.digest
+    )
+}
+
+/// The command with which a project is worked on that has nothing of it but its sources.
+fn work_in(made: &ImageRef, to: &[Target]) -> String {
+    let name = format!("{}:{}", made.name, made.tags.first().map_or("latest", String::as_str));
+    let size: u64 = made.layers.iter().map(|layer| layer.size).sum();
+    let missing = match to {
+        [] => {
+            "\nIt is in the folder alone: testfleet { image { to = ['docker'] } } gives it to Docker, 'registry' to all"
+        }
+        _ => "",
+    };
+    format!(
+        "Image to work in: {name}, {}. Build without a network, in the folder of the sources:\n    \
+         docker run --rm -it --user \"$(id -u):$(id -g)\" -v \"$PWD:{WORK}\" {name} gradle --offline build{missing}",
+        megabytes(size)
     )
 }
 

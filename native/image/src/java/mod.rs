@@ -7,6 +7,7 @@ mod elf;
 mod home;
 
 pub(crate) use archive::archive_layer;
+pub(crate) use home::copy;
 
 use crate::layer::encode::{Codec, Content};
 use crate::layer::tree::{Node, PLAIN, PROGRAM, Source, Tree};
@@ -112,7 +113,8 @@ pub(crate) fn system_layer(jdks: &[Jdk], agent: &Path, compression: Compression,
     Ok(Made { record, file, reused: false })
 }
 
-fn key(what: &str, identities: &[String]) -> String {
+/// The key of a layer that is made from what these texts tell apart.
+pub(crate) fn key(what: &str, identities: &[String]) -> String {
     Digest::of(format!("{what}\n{}", identities.join("\n")).as_bytes()).hex().to_owned()
 }
 
@@ -130,7 +132,8 @@ fn identity(jdk: &Jdk) -> Result<String> {
     Ok(format!("{} {}\n{release}", jdk.home.display(), stamps.join(" ")))
 }
 
-fn stamp(path: &Path) -> String {
+/// What tells a file from another without reading it.
+pub(crate) fn stamp(path: &Path) -> String {
     fs::metadata(path).map_or_else(
         |_| "none".to_owned(),
         |file| format!("{}:{}:{}.{}", file.ino(), file.len(), file.mtime(), file.mtime_nsec()),

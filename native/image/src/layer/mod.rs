@@ -65,6 +65,11 @@ pub(crate) enum Item {
     EmptyFolder {
         target: String,
     },
+    /// A symbolic link.
+    Link {
+        target: String,
+        to: String,
+    },
 }
 
 /// What layers are made with.
@@ -147,6 +152,7 @@ impl Kitchen<'_> {
                 }
                 Item::Bytes { target, bytes } => text(&format!("bytes {} {target}", Digest::of(bytes))),
                 Item::EmptyFolder { target } => text(&format!("empty {target}")),
+                Item::Link { target, to } => text(&format!("link {to} {target}")),
             }
         }
         crate::hex(&hasher.finalize())
@@ -184,6 +190,7 @@ impl Kitchen<'_> {
                     tree.add(target, Node::File { from: Source::Bytes(bytes.clone()), mode: tree::PLAIN });
                 }
                 Item::EmptyFolder { target } => tree.add_folder(target),
+                Item::Link { target, to } => tree.add(target, Node::Link { to: to.clone() }),
             }
         }
         Ok((tree, check))
@@ -200,7 +207,7 @@ impl Item {
             Self::File { target, sha256, .. } | Self::Folder { target, sha256, .. } => {
                 Some(MadeFrom { path: target.clone(), sha256: sha256.clone() })
             }
-            Self::Bytes { .. } | Self::EmptyFolder { .. } => None,
+            Self::Bytes { .. } | Self::EmptyFolder { .. } | Self::Link { .. } => None,
         }
     }
 }

@@ -4,6 +4,7 @@ use super::cut::{cut, cut_classes, parts_of_classes};
 use super::encode::Content;
 use super::tree::{PLAIN, PROGRAM};
 use super::{FileBelow, FilesBelow, FolderDigest, Item, Recipe};
+use crate::gradle::DEPENDENCIES;
 use crate::place;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,7 +43,7 @@ pub(crate) fn recipes(
     layer("testfleet".to_owned(), Content::Seldom, true, items(&testfleet))?;
     let dependencies: Vec<&Entry> = of_kind(EntryKind::Dependency).collect();
     for entries in cut(&dependencies) {
-        layer("dependencies".to_owned(), Content::Jars, true, items(&entries))?;
+        layer(DEPENDENCIES.to_owned(), Content::Jars, true, items(&entries))?;
     }
     for entries in share(of_kind(EntryKind::Changing), MOST_CHANGING) {
         layer(named("changing", &entries), Content::Jars, false, items(&entries))?;

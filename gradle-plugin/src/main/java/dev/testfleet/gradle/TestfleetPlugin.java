@@ -10,6 +10,7 @@ import dev.testfleet.gradle.internal.RunOptions;
 import dev.testfleet.gradle.internal.describe.BuildDependencies;
 import dev.testfleet.gradle.internal.describe.DescribeDependenciesTask;
 import dev.testfleet.gradle.tasks.ImageTask;
+import dev.testfleet.gradle.tasks.PlanningTask;
 import dev.testfleet.gradle.tasks.PrepareTask;
 import dev.testfleet.gradle.tasks.RunParallelTask;
 import dev.testfleet.gradle.tasks.RunWorkerTask;
@@ -61,6 +62,7 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
                             task.getDescriptions().from(descriptions);
                             setConventions(project, extension, task);
                         });
+        describeDependencies(project, extension.getImage());
         registerTasks(project, extension);
     }
 
@@ -76,7 +78,12 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
                         ImageTask.class,
                         task -> {
                             task.setDescription("Makes an image of what workers need.");
-                            setConventions(project, extension.getImage(), task);
+                            task.getDevelopment()
+                                    .convention(extension.getImage().getDevelopment());
+                            task.getGradleDistribution()
+                                    .convention(
+                                            project.provider(
+                                                    project.getGradle()::getGradleHomeDir));
                         });
         project.getTasks()
                 .register(
@@ -95,10 +102,8 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
                         });
     }
 
-    private static void setConventions(Project project, ImageSpec image, ImageTask task) {
-        Gradle gradle = project.getGradle();
-        task.getDevelopment().convention(image.getDevelopment());
-        task.getGradleDistribution().convention(project.provider(gradle::getGradleHomeDir));
+    // Nothing is resolved or described unless an image gets it.
+    private static void describeDependencies(Project project, ImageSpec image) {
         Provider<Boolean> wanted =
                 image.getDependencyCache().zip(image.getDevelopment(), Boolean::logicalOr);
         TaskProvider<DescribeDependenciesTask> own = BuildDependencies.task(project);
@@ -109,7 +114,9 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
                                 ? List.of(
                                         own.flatMap(DescribeDependenciesTask::getDocument), modules)
                                 : List.of();
-        task.getBuildDependencies().from(files);
+        project.getTasks()
+                .withType(PlanningTask.class)
+                .configureEach(task -> task.getBuildDependencies().from(files));
     }
 
     private static void setConventions(Project project, TestfleetExtension extension) {

@@ -1,6 +1,5 @@
 package dev.testfleet.gradle.internal;
 
-import dev.testfleet.gradle.tasks.ImageTask;
 import dev.testfleet.gradle.tasks.PlanningTask;
 import dev.testfleet.gradle.tasks.TestfleetTask;
 
@@ -87,8 +86,8 @@ public final class RunRequest {
 
     private Map<String, Object> image() throws IOException {
         Map<String, Object> image = new LinkedHashMap<>(task.getImageOptions().get());
-        if (task instanceof ImageTask) {
-            image.putAll(((ImageTask) task).forBuilds());
+        if (task instanceof PlanningTask) {
+            image.putAll(((PlanningTask) task).forBuilds());
         }
         return image;
     }
