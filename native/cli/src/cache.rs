@@ -263,6 +263,17 @@ mod tests {
     }
 
     #[test]
+    fn the_line_for_a_shell_is_one_word_and_what_is_missing_is_said() {
+        assert_eq!(quoted("/home/ci/.cache/testfleet/gradle"), "/home/ci/.cache/testfleet/gradle");
+        assert_eq!(quoted("/a b/it's"), r"'/a b/it'\''s'");
+        let restored = Restored { files: 3, bytes: 2_500_000, there: 1, fetched: 0, has_metadata: true };
+        let said = describe(&restored, "r.example/app:1");
+        assert_eq!(said, "Restored 3 files, 2.5 MB, from r.example/app:1; 1 were there, 0.0 MB were fetched");
+        let said = describe(&Restored { has_metadata: false, ..restored }, "last");
+        assert!(said.contains("dependencyCache = true"), "{said}");
+    }
+
+    #[test]
     fn sizes_have_letters() {
         for (text, expected) in
             [("0", Some(0)), ("500M", Some(500 << 20)), ("10g", Some(10 << 30)), ("2K", Some(2_048))]

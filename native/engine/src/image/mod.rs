@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use testfleet_image::registry::Pushed;
 use testfleet_image::store::{Lease, Policy, Pruned, Store};
-use testfleet_image::{Assembled, Assembly, FileBelow, assemble, layout};
+use testfleet_image::{Assembled, Assembly, Development, FileBelow, assemble, layout};
 use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::image::{DEVELOPMENT_SUFFIX, ImageOptions, ImageRef, StoreOptions, VariantRef};
 use testfleet_protocol::path::Roots;

@@ -20,7 +20,7 @@ use testfleet_protocol::event::Level;
 use testfleet_protocol::image::ImageRef;
 use testfleet_protocol::path::Roots;
 use testfleet_protocol::plan::Plan;
-use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
+use testfleet_protocol::{Failure, FailureCode, Result};
 use testfleet_wire::RunSecret;
 use tokio::runtime::Runtime;
 

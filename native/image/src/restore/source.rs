@@ -11,7 +11,7 @@ use testfleet_protocol::image::{Base as Chosen, RegistryOptions};
 use testfleet_protocol::{Failure, FailureCode, Result};
 
 /// The word for the image that `image.json` names.
-pub const LAST: &str = "last";
+const LAST: &str = "last";
 
 /// An image, and how registries are reached.
 pub struct Source<'a> {
@@ -72,7 +72,7 @@ impl Source<'_> {
             if found != digest || Digest::of(&config) != image.config.digest()? {
                 return Err(damaged(&made.layout));
             }
-            return Ok(Found { config: image.configuration()?, layers: image.layers, reached: None });
+            return Ok(Found::here(image.configuration()?, image.layers));
         }
         if !made.pushed {
             return Err(Failure::new(FailureCode::Io, format!("failed to read the image in {}", made.layout.display()))
@@ -99,6 +99,11 @@ impl Source<'_> {
 }
 
 impl Found {
+    /// One whose layers are files of this machine.
+    pub(super) fn here(config: ImageConfiguration, layers: Vec<Blob>) -> Self {
+        Self { config, layers, reached: None }
+    }
+
     /// The file of a layer, compared with its digest, and whether it was fetched.
     pub(super) fn file(&self, layer: &Blob, fetched: &Path) -> Result<(PathBuf, bool)> {
         match (&layer.source, &self.reached) {

@@ -3,7 +3,6 @@ use crate::registry::fake::Fake;
 use crate::registry::{Patience, Place, Registry};
 use crate::test_build::Build;
 use crate::{Assembled, Image, layout};
-use std::time::Duration;
 use testfleet_protocol::VERSION;
 use testfleet_protocol::image::{ImageRef, RegistryOptions};
 
@@ -101,8 +100,7 @@ fn several_at_once_wait_for_each_other() {
 
 fn push(image: &Image, name: &str, fetched: &Path) {
     let options = RegistryOptions::default();
-    let patience = Patience { connect: Duration::from_secs(5), ..Patience::USUAL };
-    let registry = Registry::new(&options, &BTreeMap::new(), None, patience).unwrap();
+    let registry = Registry::new(&options, &BTreeMap::new(), None, Patience::USUAL).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let place = Place::parse(name).unwrap();
     runtime.block_on(registry.push(image, &place, &["one".to_owned()], fetched, &|_| {})).unwrap();
@@ -171,10 +169,12 @@ fn an_image_without_dependencies_or_of_somebody_else_is_refused() {
     let found = |change: &dyn Fn(&mut ImageConfiguration)| {
         let mut config = made.assembled.image.configuration().unwrap();
         change(&mut config);
-        let found = Found { config, layers: made.assembled.image.layers.clone(), reached: None };
+        let found = Found::here(config, made.assembled.image.layers.clone());
         layers(&found, "the image").unwrap_err().causes.join(" ")
     };
-    assert!(found(&|config| drop(config.set_history(None))).contains("does not tell"));
+    assert!(found(&|config| {
+        config.set_history(None);
+    }).contains("does not tell"));
     let renamed = |config: &mut ImageConfiguration| {
         let mut history = config.history().clone().unwrap();
         for step in &mut history {

@@ -99,6 +99,7 @@ fn image() -> ImageRef {
         bundle_sha256: String::new(),
         layers: vec![],
         workers: BTreeMap::new(),
+        development: None,
     }
 }
 
