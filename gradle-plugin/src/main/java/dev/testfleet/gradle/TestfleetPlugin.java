@@ -78,8 +78,7 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
                         ImageTask.class,
                         task -> {
                             task.setDescription("Makes an image of what workers need.");
-                            task.getDevelopment()
-                                    .convention(extension.getImage().getDevelopment());
+                            task.getDevelopment().convention(extension.getImage().getDevelopment());
                             task.getGradleDistribution()
                                     .convention(
                                             project.provider(

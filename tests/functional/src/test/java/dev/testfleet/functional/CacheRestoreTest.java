@@ -60,8 +60,7 @@ class CacheRestoreTest {
                         + " }\n}\ndependencyResolutionManagement {\n    repositories { "
                         + repository.repository()
                         + " }\n}\nrootProject.name = 'quickstart'\n");
-        return build.append(
-                "build.gradle", "\ntestfleet { image { dependencyCache = true } }\n");
+        return build.append("build.gradle", "\ntestfleet { image { dependencyCache = true } }\n");
     }
 
     private static String restore(GradleBuild build, String... arguments) throws Exception {
@@ -74,8 +73,7 @@ class CacheRestoreTest {
                         .directory(build.dir().toFile())
                         .redirectError(ProcessBuilder.Redirect.INHERIT)
                         .start();
-        String output =
-                new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertEquals(0, process.waitFor(), output);
         return output;
     }

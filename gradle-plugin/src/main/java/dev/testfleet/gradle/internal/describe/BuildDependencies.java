@@ -13,6 +13,7 @@ import org.gradle.api.file.FileCollection;
 import org.gradle.api.initialization.Settings;
 import org.gradle.api.initialization.dsl.ScriptHandler;
 import org.gradle.api.invocation.Gradle;
+import org.gradle.api.plugins.ExtensionAware;
 import org.gradle.api.plugins.ExtraPropertiesExtension;
 import org.gradle.api.tasks.SourceSet;
 import org.gradle.api.tasks.SourceSetContainer;
@@ -102,14 +103,12 @@ public final class BuildDependencies {
     }
 
     private static ExtraPropertiesExtension extra(Gradle gradle) {
-        return gradle.getExtensions().getExtraProperties();
+        return ((ExtensionAware) gradle).getExtensions().getExtraProperties();
     }
 
     private static FileCollection files(ResolvableDependencies incoming) {
         return incoming.artifactView(
-                        view ->
-                                view.componentFilter(
-                                        id -> id instanceof ModuleComponentIdentifier))
+                        view -> view.componentFilter(id -> id instanceof ModuleComponentIdentifier))
                 .getFiles();
     }
 
