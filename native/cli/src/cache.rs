@@ -91,8 +91,11 @@ const GRADLE_VARIABLE: &str = "GRADLE_RO_DEP_CACHE";
 
 fn describe(restored: &Restored, image: &str) -> String {
     let Restored { files, bytes, there, fetched, has_metadata } = restored;
-    let mut text =
-        format!("Restored {files} files, {}, from {image}; {there} were there, {} were fetched", size(*bytes), size(*fetched));
+    let mut text = format!(
+        "Restored {files} files, {}, from {image}; {there} were there, {} were fetched",
+        size(*bytes),
+        size(*fetched)
+    );
     if !has_metadata {
         text.push_str(
             "\nThe image has the tests' jars alone: Gradle downloads metadata and plugins, unless it is made with \

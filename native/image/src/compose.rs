@@ -51,7 +51,8 @@ fn configuration(base: Option<&Base>, made: &[&Made], start: StartOf<'_>) -> Res
     configuration.set_rootfs(rootfs);
     add_history(&mut configuration, made, layers_of_base)?;
     configuration.set_created(Some(CREATED.to_owned()));
-    let config = configuration.config().clone().map_or_else(|| ConfigBuilder::default().build().map_err(internal), Ok)?;
+    let config =
+        configuration.config().clone().map_or_else(|| ConfigBuilder::default().build().map_err(internal), Ok)?;
     configuration.set_config(Some(start(config)?));
     Ok(configuration)
 }

@@ -26,8 +26,8 @@ pub mod store;
 mod test_build;
 
 pub use assemble::{Assembled, Assembly, BUNDLE_LABEL, assemble};
-pub use gradle::{Development, WORK};
 pub use digest::{Digest, hex};
+pub use gradle::{Development, WORK};
 pub use layer::{FileBelow, FilesBelow, FolderDigest};
 
 pub use reference::read_reference;

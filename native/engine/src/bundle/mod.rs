@@ -184,7 +184,8 @@ impl Files {
 
 /// A jar from Gradle's cache is a release, unless it is a snapshot; one from anywhere else changes with the build.
 fn jar_kind(path: &Path, roots: &Roots) -> EntryKind {
-    let is_cached = ["gradleHome", place::GRADLE_CACHE].iter().any(|root| roots.get(root).is_some_and(|dir| path.starts_with(dir)));
+    let is_cached =
+        ["gradleHome", place::GRADLE_CACHE].iter().any(|root| roots.get(root).is_some_and(|dir| path.starts_with(dir)));
     let is_snapshot = path.file_name().is_some_and(|name| name.to_string_lossy().contains("-SNAPSHOT"));
     if is_cached && !is_snapshot { EntryKind::Dependency } else { EntryKind::Changing }
 }

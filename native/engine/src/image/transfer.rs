@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use testfleet_image::base::{Platform, resolve};
 use testfleet_image::registry::{Patience, Place, Pushed, Reference, Registry};
 use testfleet_image::{Assembled, Base, Blob, BlobSource, Image};
-use testfleet_protocol::image::{DEVELOPMENT_SUFFIX, Base as Chosen, ImageOptions, Target};
+use testfleet_protocol::image::{Base as Chosen, DEVELOPMENT_SUFFIX, ImageOptions, Target};
 use testfleet_protocol::{Failure, FailureCode, Result};
 use tokio::runtime::Runtime;
 

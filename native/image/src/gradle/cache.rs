@@ -116,7 +116,8 @@ impl Found {
     /// A POM and its parents, as far as they are there.
     fn chain(&self, pom: &Path) -> Result<Vec<Pom>> {
         let mut chain = vec![read(pom)?];
-        while let Some(parent) = chain.last().and_then(|pom| pom.parent.clone()).filter(|_| chain.len() < MOST_PARENTS) {
+        while let Some(parent) = chain.last().and_then(|pom| pom.parent.clone()).filter(|_| chain.len() < MOST_PARENTS)
+        {
             match self.files_of(&parent, "pom")?.pop() {
                 Some((_, file)) => chain.push(read(&file)?),
                 None => break,

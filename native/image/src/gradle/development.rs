@@ -71,8 +71,14 @@ pub(crate) fn development(
     own.extend(made_or_refused(recipes.iter().map(|recipe| kitchen.layer(recipe)).collect::<Result<_>>()?)?);
 
     let dependencies = of_bundle.iter().filter(|made| made.record.holds == DEPENDENCIES);
-    let made: Vec<&Made> =
-        system.as_ref().or(machine.system.as_ref()).into_iter().chain(&machine.jdks).chain(dependencies).chain(&own).collect();
+    let made: Vec<&Made> = system
+        .as_ref()
+        .or(machine.system.as_ref())
+        .into_iter()
+        .chain(&machine.jdks)
+        .chain(dependencies)
+        .chain(&own)
+        .collect();
     let base = assembly.base.as_ref();
     let image = compose(base, &made, &|config| Ok(start(assembly, config, &java)))?;
     Ok(Some(Development { layers: described(base, &made), image }))

@@ -14,8 +14,8 @@ mod pom;
 mod tests;
 
 pub(crate) use cache::recipes as cache_recipes;
-pub use development::{Development, WORK};
 pub(crate) use development::development;
+pub use development::{Development, WORK};
 #[cfg(any(fuzzing, test))]
 pub(crate) use pom::{Pom, references};
 

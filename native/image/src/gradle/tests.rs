@@ -36,8 +36,14 @@ fn build() -> Build {
     let file = |path: &str| build.roots().resolve(&format!("{FILES_HERE}/{path}"));
     let files = ["acme/plugin/1/12/plugin-1.jar", "acme/next/1-SNAPSHOT/14/next-1-SNAPSHOT.jar"].map(file);
     build.options.build_files = [&files[..], &["/elsewhere/x.jar".into()]].concat();
-    let modules =
-        ["com.google:guava:33", "org.junit:junit-api:5", "acme:odd:1", "acme:next:1-SNAPSHOT", "never:read:1", "a:../..:b"];
+    let modules = [
+        "com.google:guava:33",
+        "org.junit:junit-api:5",
+        "acme:odd:1",
+        "acme:next:1-SNAPSHOT",
+        "never:read:1",
+        "a:../..:b",
+    ];
     build.options.build_modules = modules.map(str::to_owned).to_vec();
     build
 }
@@ -68,14 +74,22 @@ fn content(image: &Image) -> BTreeMap<String, String> {
 fn cached(image: &Image) -> Vec<String> {
     let prefix = "/testfleet/gradleHome/caches/modules-2/files-2.1/";
     let paths = content(image).into_keys();
-    paths.filter_map(|path| Some(path.strip_prefix(prefix)?.to_owned()).filter(|path| path.matches('/').count() == 4 && !path.ends_with('/'))).collect()
+    paths
+        .filter_map(|path| {
+            Some(path.strip_prefix(prefix)?.to_owned())
+                .filter(|path| path.matches('/').count() == 4 && !path.ends_with('/'))
+        })
+        .collect()
 }
 
 #[test]
 fn an_image_may_have_what_the_build_resolves_and_only_that() {
     let mut build = build();
     let plain = build.image().unwrap();
-    assert_eq!(cached(&plain.image), ["com.google/guava/33/0b/guava-33.jar", "org.junit/junit-api/5/0a/junit-api-5.jar"]);
+    assert_eq!(
+        cached(&plain.image),
+        ["com.google/guava/33/0b/guava-33.jar", "org.junit/junit-api/5/0a/junit-api-5.jar"]
+    );
     build.options.dependency_cache = true;
     let full = build.image().unwrap();
     insta::assert_snapshot!(cached(&full.image).join("\n"), @r"
@@ -119,7 +133,8 @@ fn dependencies_are_the_same_layers_where_gradle_reads_them_from_a_read_only_cac
 
 fn with_development(build: &mut Build) {
     let home = build.temp.path().join("gradle-8.8");
-    for (path, text) in [("lib/gradle-launcher-8.8.jar", "launcher"), ("bin/gradle", "needs xargs"), ("README", "read")] {
+    for (path, text) in [("lib/gradle-launcher-8.8.jar", "launcher"), ("bin/gradle", "needs xargs"), ("README", "read")]
+    {
         std::fs::create_dir_all(home.join(path).parent().unwrap()).unwrap();
         std::fs::write(home.join(path), text).unwrap();
     }
@@ -169,7 +184,10 @@ fn the_image_to_work_in_shares_layers_and_has_gradle_and_links_to_all_files() {
     let config = development.image.configuration().unwrap().config().clone().unwrap();
     assert_eq!((config.entrypoint(), config.working_dir().as_deref()), (&None, Some("/work")));
     let environment = config.env().clone().unwrap();
-    assert!(environment.iter().any(|pair| pair.starts_with("PATH=/opt/gradle/bin:/opt/java/17/bin:")), "{environment:?}");
+    assert!(
+        environment.iter().any(|pair| pair.starts_with("PATH=/opt/gradle/bin:/opt/java/17/bin:")),
+        "{environment:?}"
+    );
 
     // Gradle is made once for the machine.
     let again = build.image_of(&build.bundle(), &leases).unwrap().development.unwrap();

@@ -27,8 +27,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use testfleet_protocol::{Failure, FailureCode, Result};
 use tempfile::NamedTempFile;
+use testfleet_protocol::{Failure, FailureCode, Result};
 
 /// What a restore did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,7 +54,8 @@ pub fn restore(source: &Source<'_>, to: &Path) -> Result<Restored> {
     let folder = Folder::open(to)?;
     let found = source.find(&folder.own.join("fetched"))?;
     let layers = layers(&found, &source.to_string())?;
-    let mut restored = Restored { has_metadata: layers.iter().any(|(holds, _)| holds == METADATA), ..Restored::default() };
+    let mut restored =
+        Restored { has_metadata: layers.iter().any(|(holds, _)| holds == METADATA), ..Restored::default() };
     for (_, layer) in &layers {
         let digest = layer.digest()?;
         match folder.files_of_restored(&digest) {
@@ -63,7 +64,10 @@ pub fn restore(source: &Source<'_>, to: &Path) -> Result<Restored> {
         }
     }
     if restored.files + restored.there == 0 {
-        return Err(no_artifacts(&source.to_string(), "its layers of dependencies have no files of a dependency cache"));
+        return Err(no_artifacts(
+            &source.to_string(),
+            "its layers of dependencies have no files of a dependency cache",
+        ));
     }
     Ok(restored)
 }
@@ -118,7 +122,8 @@ impl Folder {
         }
         let path = own.join("lock");
         let failed = |error: &std::io::Error| Failure::io("lock", &path, error);
-        let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(|error| failed(&error))?;
+        let lock =
+            File::options().create(true).truncate(false).write(true).open(&path).map_err(|error| failed(&error))?;
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
             tracing::info!("somebody else restores into {}: waiting", dir.display());
             lock.lock().map_err(|error| failed(&error))?;

@@ -75,9 +75,12 @@ impl Source<'_> {
             return Ok(Found::here(image.configuration()?, image.layers));
         }
         if !made.pushed {
-            return Err(Failure::new(FailureCode::Io, format!("failed to read the image in {}", made.layout.display()))
-                .cause_text("the folder is not there, and the image was pushed to no registry")
-                .hint(HINT));
+            return Err(Failure::new(
+                FailureCode::Io,
+                format!("failed to read the image in {}", made.layout.display()),
+            )
+            .cause_text("the folder is not there, and the image was pushed to no registry")
+            .hint(HINT));
         }
         self.resolve(&Chosen::Registry { reference: format!("{}@{digest}", made.name) }, fetched)
     }

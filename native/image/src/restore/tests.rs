@@ -55,7 +55,10 @@ impl Made {
     fn restore(&self, image: &str) -> Result<Restored> {
         let (registry, environment) = (RegistryOptions::default(), BTreeMap::new());
         let image_json = self.at("image.json");
-        restore(&Source { image, image_json: &image_json, registry: &registry, environment: &environment }, &self.at("to"))
+        restore(
+            &Source { image, image_json: &image_json, registry: &registry, environment: &environment },
+            &self.at("to"),
+        )
     }
 
     /// Files of the cache, and what Testfleet keeps beside them.
@@ -83,7 +86,10 @@ fn the_jars_of_the_last_image_are_restored_once() {
     let left = made.at("to/.testfleet/unpacked-dead");
     fs::create_dir_all(&left).unwrap();
     fs::write(left.join("half"), "ha").unwrap();
-    assert_eq!(made.restore(made.layout().to_str().unwrap()).unwrap(), Restored { files: 1, bytes: 5, there: 1, ..Restored::default() });
+    assert_eq!(
+        made.restore(made.layout().to_str().unwrap()).unwrap(),
+        Restored { files: 1, bytes: 5, there: 1, ..Restored::default() }
+    );
     assert!(!left.exists());
 }
 
@@ -172,9 +178,12 @@ fn an_image_without_dependencies_or_of_somebody_else_is_refused() {
         let found = Found::here(config, made.assembled.image.layers.clone());
         layers(&found, "the image").unwrap_err().causes.join(" ")
     };
-    assert!(found(&|config| {
-        config.set_history(None);
-    }).contains("does not tell"));
+    assert!(
+        found(&|config| {
+            config.set_history(None);
+        })
+        .contains("does not tell")
+    );
     let renamed = |config: &mut ImageConfiguration| {
         let mut history = config.history().clone().unwrap();
         for step in &mut history {
@@ -220,7 +229,8 @@ fn only_files_of_a_cache_leave_a_layer_and_none_lands_outside() {
     fs::create_dir(&to).unwrap();
     let files = unpack(&blob, &oci_spec::image::MediaType::ImageLayer, &to).unwrap();
     assert_eq!(files, BTreeMap::from([("g/n/1/0a/n-1.jar".to_owned(), 3)]));
-    let below: Vec<_> = walkdir::WalkDir::new(temp.path()).into_iter().flatten().filter(|file| file.file_type().is_file()).collect();
+    let below: Vec<_> =
+        walkdir::WalkDir::new(temp.path()).into_iter().flatten().filter(|file| file.file_type().is_file()).collect();
     assert_eq!(below.len(), 2);
     let other = unpack(&blob, &oci_spec::image::MediaType::Other("text/plain".to_owned()), &to).unwrap_err();
     assert!(other.to_string().contains("text/plain"));

@@ -27,9 +27,12 @@ pub(crate) fn unpack(blob: &Path, media_type: &MediaType, to: &Path) -> Result<B
         MediaType::ImageLayerGzip => Box::new(MultiGzDecoder::new(file)),
         MediaType::ImageLayerZstd => Box::new(zstd::Decoder::new(file).map_err(|error| damaged(&error))?),
         other => {
-            return Err(Failure::new(FailureCode::BaseUnusable, format!("failed to read the layer {}", blob.display()))
-                .cause_text(format!("its media type {other} is unknown"))
-                .hint("make and push the image again: ./gradlew image"));
+            return Err(Failure::new(
+                FailureCode::BaseUnusable,
+                format!("failed to read the layer {}", blob.display()),
+            )
+            .cause_text(format!("its media type {other} is unknown"))
+            .hint("make and push the image again: ./gradlew image"));
         }
     };
     let mut archive = tar::Archive::new(plain);
@@ -88,8 +91,9 @@ fn copy(from: &mut impl Read, to: &mut impl std::io::Write) -> std::result::Resu
 fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
     let failure = Failure::io("write", path, error);
     match error.kind() {
-        ErrorKind::StorageFull => failure
-            .hint("make room on that disk, or choose a folder on another with --to: what is restored is not fetched again"),
+        ErrorKind::StorageFull => failure.hint(
+            "make room on that disk, or choose a folder on another with --to: what is restored is not fetched again",
+        ),
         _ => failure.hint("make the folder writable, or choose another with --to"),
     }
 }
