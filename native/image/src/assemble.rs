@@ -5,7 +5,7 @@ use crate::java::{self, Jdk};
 use crate::layer::encode::Content;
 use crate::layer::of_bundle::{is_program, recipes};
 use crate::layer::tree::{PLAIN, PROGRAM};
-use crate::layer::{FolderDigest, Item, Kitchen, ListFiles, Made, Outcome, Recipe};
+use crate::layer::{FileBelow, FilesBelow, FolderDigest, Item, Kitchen, Made, Outcome, Recipe};
 use crate::secrets::{Guard, refuse};
 use crate::store::Lease;
 use crate::{Base, Blob, Digest, Image, json, place};
@@ -14,7 +14,7 @@ use oci_spec::image::{
 };
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::image::{ImageOptions, LayerRef};
 use testfleet_protocol::path::Roots;
@@ -56,8 +56,8 @@ pub struct Assembly<'a> {
     pub shared: &'a Lease,
     /// A store for what no other build needs.
     pub own: &'a Lease,
-    /// Lists folders as the bundle's digests were made.
-    pub list: ListFiles<'a>,
+    /// As the digests of the bundle's folders were made.
+    pub files_below: FilesBelow<'a>,
     /// Folders that are left out of inputs that they lie in: what is made here.
     pub left_out: &'a [PathBuf],
 }
@@ -89,7 +89,7 @@ pub fn assemble(assembly: &Assembly<'_>) -> Result<Assembled> {
         shared: assembly.shared,
         own: assembly.own,
         compression: options.compression,
-        list: assembly.list,
+        files_below: assembly.files_below,
         guard: &guard,
         left_out: assembly.left_out,
     };
@@ -179,7 +179,7 @@ fn machine_layers(assembly: &Assembly<'_>, jdks: &[Jdk], places: &BTreeMap<PathB
 }
 
 fn bundle_layers(kitchen: &Kitchen<'_>, assembly: &Assembly<'_>, bundle: Vec<u8>) -> Result<Vec<Made>> {
-    let mut all = recipes(assembly.bundle, assembly.roots, assembly.list)?;
+    let mut all = recipes(assembly.bundle, assembly.roots, assembly.files_below, assembly.left_out)?;
     if !assembly.options.files.is_empty() {
         all.push(extra_files(assembly)?);
     }
@@ -198,18 +198,16 @@ fn made_or_refused(outcomes: Vec<Outcome>) -> Result<Vec<Made>> {
     if found.is_empty() { Ok(made) } else { Err(refuse(found)) }
 }
 
-/// What the build adds by itself. It is read to know it: there is no table of it.
+/// What the build adds by itself.
 fn extra_files(assembly: &Assembly<'_>) -> Result<Recipe> {
     let mut items = Vec::new();
     for (target, source) in &assembly.options.files {
         let target = plain_target(target)?;
-        let hash = |path: &Path| crate::hashing::of_file(path).map(|digest| digest.hex().to_owned());
         if source.is_dir() {
             let (mut digest, mut programs) = (FolderDigest::default(), BTreeSet::new());
-            for relative in (assembly.list)(source)? {
-                let path = source.join(&relative);
-                digest.add(&relative, &hash(&path)?);
-                if is_program(&path)? {
+            for FileBelow { relative, sha256 } in (assembly.files_below)(source)? {
+                digest.add(&relative, &sha256);
+                if is_program(&source.join(&relative))? {
                     programs.insert(relative);
                 }
             }
@@ -217,7 +215,8 @@ fn extra_files(assembly: &Assembly<'_>) -> Result<Recipe> {
             items.push(Item::Folder { target, source, sha256, programs, guarded: true });
         } else {
             let mode = if is_program(source)? { PROGRAM } else { PLAIN };
-            items.push(Item::File { target, source: source.clone(), sha256: hash(source)?, mode, guarded: true });
+            let sha256 = crate::hashing::of_file(source)?.hex().to_owned();
+            items.push(Item::File { target, source: source.clone(), sha256, mode, guarded: true });
         }
     }
     Ok(Recipe { holds: "files".to_owned(), content: Content::Often, shared: false, items })

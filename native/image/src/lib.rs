@@ -23,7 +23,7 @@ mod test_build;
 
 pub use assemble::{Assembled, Assembly, BUNDLE_LABEL, assemble, bundle_name};
 pub use digest::{Digest, hex};
-pub use layer::{FolderDigest, ListFiles};
+pub use layer::{FileBelow, FilesBelow, FolderDigest};
 
 use oci_spec::image::{Descriptor, ImageConfiguration, MediaType};
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! A build to make images of, for tests.
 
 use crate::store::{Lease, Store};
-use crate::{Assembled, Assembly, Base, FolderDigest, assemble, hex};
+use crate::{Assembled, Assembly, Base, FileBelow, FolderDigest, assemble, hex};
 use oci_spec::image::ImageConfiguration;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -139,7 +139,10 @@ impl Build {
             workers: 2,
             shared,
             own,
-            list: &|dir| Ok(files(dir)),
+            files_below: &|dir| {
+                let below = |relative: String| FileBelow { sha256: digest(&dir.join(&relative)).0, relative };
+                Ok(files(dir).into_iter().map(below).collect())
+            },
             left_out: &[],
         })
     }

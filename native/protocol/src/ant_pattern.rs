@@ -16,8 +16,7 @@ impl FileFilter {
 
     /// Whether the file at a relative path, with `/`, is meant.
     pub fn accepts(&self, path: &str) -> bool {
-        let segments: Vec<&str> = path.split('/').collect();
-        let matches = |patterns: &[AntPattern]| patterns.iter().any(|pattern| pattern.matches(&segments));
+        let matches = |patterns: &[AntPattern]| patterns.iter().any(|pattern| pattern.matches(path));
         (self.includes.is_empty() || matches(&self.includes)) && !matches(&self.excludes)
     }
 
@@ -38,7 +37,37 @@ impl FileFilter {
 
 #[derive(Debug)]
 struct AntPattern {
-    segments: Vec<String>,
+    segments: Vec<Segment>,
+}
+
+/// What a pattern has between two slashes.
+#[derive(Debug, PartialEq, Eq)]
+enum Segment {
+    /// `**`: any number of folders.
+    Folders,
+    Name(String),
+    /// With `*`, which is any number of characters, or `?`, which is one.
+    Wildcards(Vec<char>),
+}
+
+impl Segment {
+    fn new(text: &str) -> Self {
+        match text {
+            "**" => Self::Folders,
+            _ if text.contains(['*', '?']) => Self::Wildcards(text.chars().collect()),
+            _ => Self::Name(text.to_owned()),
+        }
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Folders => true,
+            Self::Name(own) => own == name,
+            Self::Wildcards(pattern) => {
+                matches(pattern, name.chars(), |wanted| *wanted == '*', |wanted, c| *wanted == '?' || *wanted == c)
+            }
+        }
+    }
 }
 
 impl AntPattern {
@@ -47,68 +76,63 @@ impl AntPattern {
         if pattern.ends_with('/') {
             pattern.push_str("**");
         }
-        let mut segments: Vec<String> = pattern.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
-        // `**/**` means what `**` means, and would only make matching slow.
-        segments.dedup_by(|a, b| a == "**" && b == "**");
+        let segments = pattern.split('/').filter(|part| !part.is_empty()).map(Segment::new).collect();
         Self { segments }
     }
 
     /// What comes before the first wildcard; the last segment names files.
     fn folder(&self) -> String {
-        let names = &self.segments[..self.segments.len().saturating_sub(1)];
-        let plain = names.iter().take_while(|segment| !segment.contains(['*', '?']));
-        plain.map(String::as_str).collect::<Vec<_>>().join("/")
+        let above = &self.segments[..self.segments.len().saturating_sub(1)];
+        let plain = above.iter().map_while(|segment| match segment {
+            Segment::Name(name) => Some(name.as_str()),
+            Segment::Folders | Segment::Wildcards(_) => None,
+        });
+        plain.collect::<Vec<_>>().join("/")
     }
 
-    /// Dynamic programming over pattern and path: no pattern takes more than their product.
-    fn matches(&self, path: &[&str]) -> bool {
-        let mut reachable = vec![false; path.len() + 1];
-        reachable[0] = true;
-        for segment in &self.segments {
-            let mut next = vec![false; path.len() + 1];
-            if segment == "**" {
-                let mut any = false;
-                for (at, slot) in next.iter_mut().enumerate() {
-                    any |= reachable[at];
-                    *slot = any;
-                }
-            } else {
-                for (at, name) in path.iter().enumerate() {
-                    next[at + 1] = reachable[at] && segment_matches(segment, name);
-                }
-            }
-            reachable = next;
-        }
-        reachable[path.len()]
+    fn matches(&self, path: &str) -> bool {
+        matches(&self.segments, path.split('/'), |segment| *segment == Segment::Folders, Segment::matches)
     }
 }
 
-/// `*` is any number of characters, `?` is one.
-fn segment_matches(pattern: &str, text: &str) -> bool {
-    let text: Vec<char> = text.chars().collect();
-    let mut reachable = vec![false; text.len() + 1];
-    reachable[0] = true;
-    for c in pattern.chars() {
-        let mut next = vec![false; text.len() + 1];
-        if c == '*' {
-            let mut any = false;
-            for (at, slot) in next.iter_mut().enumerate() {
-                any |= reachable[at];
-                *slot = any;
-            }
-        } else {
-            for (at, letter) in text.iter().enumerate() {
-                next[at + 1] = reachable[at] && (c == '?' || c == *letter);
-            }
+/// Whether a pattern fits a text as a whole. Each item of the pattern fits one item of the text, but for those that are `any`
+/// number of them.
+///
+/// Greedy: where it goes wrong, only the last `any` takes one more, as what an earlier one took makes no difference to what comes
+/// after a later one. So it takes no longer than the product of both lengths, and no memory.
+fn matches<P, T: Iterator + Clone>(
+    pattern: &[P],
+    mut text: T,
+    is_any: impl Fn(&P) -> bool,
+    fits: impl Fn(&P, T::Item) -> bool,
+) -> bool {
+    let mut at = 0;
+    let mut last_any: Option<(usize, T)> = None;
+    loop {
+        if pattern.get(at).is_some_and(&is_any) {
+            at += 1;
+            last_any = Some((at, text.clone()));
+            continue;
         }
-        reachable = next;
+        let mut rest = text.clone();
+        let Some(item) = rest.next() else { return at == pattern.len() };
+        if pattern.get(at).is_some_and(|wanted| fits(wanted, item)) {
+            at += 1;
+            text = rest;
+        } else if let Some((after, from)) = &mut last_any {
+            from.next();
+            at = *after;
+            text = from.clone();
+        } else {
+            return false;
+        }
     }
-    reachable[text.len()]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn the_folders_hold_all_that_can_match() {
@@ -140,6 +164,39 @@ mod tests {
         ] {
             assert_eq!(FileFilter::new(&[pattern.into()], &[]).accepts(path), expected, "{pattern} {path}");
             assert_eq!(!FileFilter::new(&[], &[pattern.into()]).accepts(path), expected, "not {pattern} {path}");
+        }
+    }
+
+    /// By recursion, as the rule is told.
+    fn matches_slowly(pattern: &[char], text: &[char]) -> bool {
+        match (pattern.split_first(), text.split_first()) {
+            (None, text) => text.is_none(),
+            (Some(('*', rest)), None) => matches_slowly(rest, text),
+            (Some(('*', rest)), Some((_, shorter))) => matches_slowly(rest, text) || matches_slowly(pattern, shorter),
+            (Some((wanted, rest)), Some((c, shorter))) => {
+                (*wanted == '?' || wanted == c) && matches_slowly(rest, shorter)
+            }
+            (Some(_), None) => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn names_match_as_the_rule_is_told(pattern in "[ab*?]{0,8}", text in "[abé]{0,10}") {
+            let chars = |text: &str| text.chars().collect::<Vec<_>>();
+            // Two stars are folders.
+            let pattern = if pattern == "**" { "*".to_owned() } else { pattern };
+            prop_assert_eq!(Segment::new(&pattern).matches(&text), matches_slowly(&chars(&pattern), &chars(&text)));
+        }
+
+        #[test]
+        fn paths_match_as_the_rule_is_told(pattern in "[ab?*]{1,7}", text in "[ab]{1,7}") {
+            // The same rule on folders of one letter: `?` is `*` there, and `*` is `**`.
+            let folders: Vec<&str> =
+                pattern.chars().map(|c| match c { 'a' => "a", 'b' => "b", '?' => "*", _ => "**" }).collect();
+            let path: Vec<String> = text.chars().map(String::from).collect();
+            let expected = matches_slowly(&pattern.chars().collect::<Vec<_>>(), &text.chars().collect::<Vec<_>>());
+            prop_assert_eq!(AntPattern::new(&folders.join("/")).matches(&path.join("/")), expected);
         }
     }
 }

@@ -110,6 +110,34 @@ impl Contents {
         Ok(self.seen(path, &|_, _, _| {})?.digest.clone())
     }
 
+    /// The regular files below a directory, sorted: relative path and SHA-256 in hex, those that its digest is made of.
+    ///
+    /// # Errors
+    /// `Io` when something can't be read or is not there.
+    pub(crate) fn files_below(&self, dir: &Path) -> Result<Vec<(String, String)>> {
+        let seen = self.seen(dir, &|_, _, _| {})?;
+        let loaded;
+        let known = match &seen.record {
+            Record::Dir(Some(known)) => Some(known),
+            _ => {
+                loaded = KnownDir::load(&self.store, dir);
+                loaded.as_ref()
+            }
+        };
+        let known = known.map(KnownDir::by_path).unwrap_or_default();
+        let listing = self.listing(dir)?;
+        let of_file = |file: &listing::Listed| {
+            if let Some(known) = known.get(file.relative.as_str()).filter(|known| known.stamp == file.stamp) {
+                return Ok((file.relative.clone(), crate::hash::hex(&known.sha256)));
+            }
+            // What changed a moment ago is not in the table.
+            let path = dir.join(&file.relative);
+            let digest = files::hash_file(&path).map_err(|error| Failure::io("read", &path, &error))?;
+            Ok((file.relative.clone(), digest.sha256))
+        };
+        listing.files.par_iter().map(of_file).collect()
+    }
+
     fn seen(&self, path: &Path, on_read: OnRead<'_>) -> Result<Arc<Seen>> {
         let slot = {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

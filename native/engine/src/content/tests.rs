@@ -4,6 +4,7 @@ use super::stamp::Stamp;
 use super::*;
 use std::fs;
 use std::time::{Duration, SystemTime};
+use testfleet_image::FolderDigest;
 
 struct Place {
     _folder: tempfile::TempDir,
@@ -247,4 +248,28 @@ fn stamps_that_are_equal_are_of_the_same_file() {
     let stamp = |name: &str| Stamp::of(&fs::metadata(place.dir.join(name)).unwrap());
     assert_eq!(stamp("Two.class"), stamp("Two.class"));
     assert_ne!(stamp("Two.class"), stamp("a/One.class"));
+}
+
+#[test]
+fn files_below_a_directory_are_those_that_its_digest_is_made_of() {
+    let place = Place::new();
+    let folder_digest = |files: &[(String, String)]| {
+        let mut digest = FolderDigest::default();
+        files.iter().for_each(|(relative, sha256)| digest.add(relative, sha256));
+        digest.finish()
+    };
+    let look = || {
+        let contents = Contents::open(&place.state);
+        let files = contents.files_below(&place.dir).unwrap();
+        assert_eq!(folder_digest(&files), contents.of(&place.dir).unwrap().sha256);
+        contents.save();
+        (files, contents.bytes_read())
+    };
+    let of = |relative: &str, text: &str| (relative.to_owned(), crate::hash::sha256(text.as_bytes()));
+    assert_eq!(look(), (vec![of("Two.class", "two"), of("a/One.class", "one")], 6));
+    assert_eq!(look().1, 0);
+    // Too young to be remembered.
+    fs::write(place.dir.join("a/One.class"), b"edited").unwrap();
+    assert_eq!(look().0, [of("Two.class", "two"), of("a/One.class", "edited")]);
+    assert_eq!(look().0, [of("Two.class", "two"), of("a/One.class", "edited")]);
 }

@@ -6,7 +6,7 @@ mod transfer;
 
 pub(crate) use names::{Names, names};
 
-use crate::content::list;
+use crate::content::Contents;
 use crate::document;
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use testfleet_image::base::Platform;
 use testfleet_image::registry::Pushed;
 use testfleet_image::store::{Lease, Policy, Pruned, Store};
-use testfleet_image::{Assembled, Assembly, Image, assemble, layout};
+use testfleet_image::{Assembled, Assembly, FileBelow, Image, assemble, layout};
 use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::image::{ImageOptions, ImageRef, StoreOptions};
 use testfleet_protocol::path::Roots;
@@ -65,6 +65,8 @@ pub(crate) fn make(request: &RunRequest, plan: &Plan, bundle: &Bundle, outside: 
     let shared = store(&options.store, outside.environment)?.lease()?;
     let own = Store::open(&request.state_dir.join("layers"))?.lease()?;
     let plan_json = document::bytes(plan)?;
+    let contents = Contents::open(&request.state_dir);
+    let below = |(relative, sha256)| FileBelow { relative, sha256 };
     let mut transfer = Transfer::new(options, outside, request.state_dir.join("bases"));
     let base = transfer.base()?;
     let assembled = assemble(&Assembly {
@@ -77,9 +79,10 @@ pub(crate) fn make(request: &RunRequest, plan: &Plan, bundle: &Bundle, outside: 
         workers: plan.workers,
         shared: &shared,
         own: &own,
-        list: &|dir: &Path| Ok(list(dir)?.files.into_iter().map(|file| file.relative).collect()),
+        files_below: &|dir: &Path| Ok(contents.files_below(dir)?.into_iter().map(below).collect()),
         left_out: &[folder.clone(), request.state_dir.clone(), shared.store().dir().to_owned()],
     })?;
+    contents.save();
     let names = names(options, &request.build_name, &request.roots["project"], &assembled.bundle_sha256)?;
     remove_other_forms(&folder)?;
     layout::write(&folder, &named(&assembled, &names))?;

@@ -7,6 +7,7 @@ use oci_spec::image::MediaType;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use testfleet_protocol::image::Compression;
 
 /// `path` and mode of all that a layer holds.
@@ -117,6 +118,42 @@ fn after_an_edit_only_the_changed_classes_are_made() {
         edited.layers.iter().filter(|layer| !first.layers.contains(layer)).map(|layer| layer.holds.as_str()).collect();
     assert_eq!(new, ["classes of :app/test", "plan"]);
     assert_eq!(edited.reused, edited.layers.len() - 2);
+}
+
+#[test]
+fn of_a_large_folder_of_classes_only_a_part_is_made() {
+    const CLASSES: &str = "${project}/app/build/classes/java/test";
+    let build = Build::new();
+    let large = |n: usize, suffix: &str| (format!("{CLASSES}/acme/Large{n}{suffix}.class"), "x".repeat(16 << 10));
+    for n in 0..64 {
+        for (stored, text) in [large(n, ""), large(n, "$Inner")] {
+            build.write(&stored, &text);
+        }
+    }
+    let first = build.image().unwrap();
+    let parts: Vec<&Blob> = first
+        .layers
+        .iter()
+        .zip(&first.image.layers)
+        .filter_map(|(layer, blob)| layer.holds.starts_with("classes of :app/test, part ").then_some(blob))
+        .collect();
+    assert_eq!(parts.len(), 16);
+    let mut files: Vec<String> =
+        parts.iter().flat_map(|part| content(part)).filter(|line| line.contains(".class ")).collect();
+    files.sort();
+    assert_eq!(files.len(), 130);
+    files.dedup();
+    assert_eq!(files.len(), 130);
+
+    build.write(&large(5, "$Inner").0, "edited");
+    build.write(&large(5, "").0, "edited");
+    let edited = build.image().unwrap();
+    assert_eq!(edited.reused, edited.layers.len() - 2, "a part of the classes, and the plan");
+
+    let (bundle, leases) = (build.bundle(), build.leases());
+    build.write(&large(7, "").0, "edited meanwhile");
+    let failure = build.image_of(&bundle, &leases).unwrap_err();
+    assert!(failure.causes[0].contains("changed after it was looked at"), "{failure}");
 }
 
 #[test]

@@ -18,8 +18,17 @@ use tree::{Node, Source, Tree};
 /// Another number for another tar file of the same content.
 const RULE: u32 = 1;
 
-/// Lists the regular files below a folder: relative paths with `/`, sorted, those that the folder's digest is made of.
-pub type ListFiles<'a> = &'a (dyn Fn(&Path) -> Result<Vec<String>> + Sync);
+/// A regular file below a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileBelow {
+    /// Path from the folder, with `/`.
+    pub relative: String,
+    /// Of its bytes, in hex.
+    pub sha256: String,
+}
+
+/// Tells the regular files below a folder, sorted by path: those that the folder's digest is made of.
+pub type FilesBelow<'a> = &'a (dyn Fn(&Path) -> Result<Vec<FileBelow>> + Sync);
 
 /// A layer that may have to be made.
 pub(crate) struct Recipe {
@@ -65,7 +74,7 @@ pub(crate) struct Kitchen<'a> {
     /// The build's own.
     pub(crate) own: &'a Lease,
     pub(crate) compression: testfleet_protocol::image::Compression,
-    pub(crate) list: ListFiles<'a>,
+    pub(crate) files_below: FilesBelow<'a>,
     pub(crate) guard: &'a Guard,
     /// Folders that are left out of what lies around them: Testfleet's own output.
     pub(crate) left_out: &'a [PathBuf],
@@ -158,7 +167,7 @@ impl Kitchen<'_> {
                 }
                 Item::Folder { target, source, programs, guarded, .. } => {
                     tree.add_folder(target);
-                    for relative in (self.list)(source)? {
+                    for FileBelow { relative, .. } in (self.files_below)(source)? {
                         if self.left_out_of(source).any(|folder| Path::new(&relative).starts_with(folder)) {
                             continue;
                         }
@@ -242,9 +251,7 @@ impl Check {
                 _ => continue,
             };
             if now.as_ref() != Some(sha256) {
-                return Err(Failure::new(FailureCode::Io, format!("failed to make the layer of {}", recipe.holds))
-                    .cause_text(format!("{} changed after it was looked at", source.display()))
-                    .hint("run the task again, when nothing else builds in this project"));
+                return Err(changed_meanwhile(&recipe.holds, source));
             }
         }
         Ok(())
@@ -259,6 +266,13 @@ impl Check {
         }
         digest.finish()
     }
+}
+
+/// What was bundled is there no more.
+pub(crate) fn changed_meanwhile(holds: &str, source: &Path) -> Failure {
+    Failure::new(FailureCode::Io, format!("failed to make the layer of {holds}"))
+        .cause_text(format!("{} changed after it was looked at", source.display()))
+        .hint("run the task again, when nothing else builds in this project")
 }
 
 /// The digest of a folder: of its sorted relative paths and the hashes of its files.

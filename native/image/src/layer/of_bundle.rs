@@ -1,57 +1,74 @@
 //! The layers of a bundle, from what seldom changes to what always does.
 
-use super::cut::cut;
+use super::cut::{cut, cut_classes, parts_of_classes};
 use super::encode::Content;
 use super::tree::{PLAIN, PROGRAM};
-use super::{Item, Recipe};
+use super::{FileBelow, FilesBelow, FolderDigest, Item, Recipe};
 use crate::place;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use testfleet_protocol::bundle::{Bundle, Entry, EntryKind};
 use testfleet_protocol::path::Roots;
 use testfleet_protocol::{Failure, Result};
 
-/// Most layers for the entries of a kind, each in a layer of its own up to there; beyond it they share, by their path. With
+/// Most layers for the entries of a kind, each in a layer of its own or several up to there; beyond it they share, by their path. With
 /// those of dependencies and of a base they stay below the 127 that Docker takes.
 const MOST_CHANGING: usize = 8;
 const MOST_RESOURCES: usize = 12;
-const MOST_CLASSES: usize = 24;
+const MOST_CLASSES: usize = 32;
 const MOST_INPUTS: usize = 8;
 
 /// All layers of a bundle but the last, which holds the plan and the bundle itself.
 ///
 /// # Errors
-/// `PathOutsideRoots` for an entry of an unknown root, `Io` when an input can't be looked at.
-pub(crate) fn recipes(bundle: &Bundle, roots: &Roots, list: super::ListFiles<'_>) -> Result<Vec<Recipe>> {
+/// `PathOutsideRoots` for an entry of an unknown root, `Io` when something can't be looked at or is not what the bundle says.
+pub(crate) fn recipes(
+    bundle: &Bundle,
+    roots: &Roots,
+    files_below: FilesBelow<'_>,
+    left_out: &[PathBuf],
+) -> Result<Vec<Recipe>> {
     let of_kind = |kind: EntryKind| bundle.entries.iter().filter(move |entry| entry.kind == kind);
-    let item = |entry: &&Entry| item(entry, roots, bundle, list);
+    let item = |entry: &&Entry| item(entry, roots, bundle, files_below);
     let mut recipes = Vec::new();
-    let mut layer = |holds: String, content: Content, shared: bool, entries: &[&Entry]| -> Result<()> {
-        let items = entries.iter().map(item).collect::<Result<_>>()?;
-        recipes.push(Recipe { holds, content, shared, items });
+    let mut layer = |holds: String, content: Content, shared: bool, items: Result<Vec<Item>>| -> Result<()> {
+        recipes.push(Recipe { holds, content, shared, items: items? });
         Ok(())
     };
+    let items = |entries: &[&Entry]| entries.iter().map(item).collect();
     let testfleet: Vec<&Entry> = of_kind(EntryKind::Testfleet).collect();
-    layer("testfleet".to_owned(), Content::Seldom, true, &testfleet)?;
+    layer("testfleet".to_owned(), Content::Seldom, true, items(&testfleet))?;
     let dependencies: Vec<&Entry> = of_kind(EntryKind::Dependency).collect();
     for entries in cut(&dependencies) {
-        layer("dependencies".to_owned(), Content::Jars, true, &entries)?;
+        layer("dependencies".to_owned(), Content::Jars, true, items(&entries))?;
     }
     for entries in share(of_kind(EntryKind::Changing), MOST_CHANGING) {
-        layer(named("changing", &entries), Content::Jars, false, &entries)?;
+        layer(named("changing", &entries), Content::Jars, false, items(&entries))?;
     }
     let (resources, classes): (Vec<&Entry>, Vec<&Entry>) =
         of_kind(EntryKind::Classes).partition(|entry| entry.path.contains("/build/resources/"));
     for entries in share(resources.into_iter(), MOST_RESOURCES) {
-        layer(named("resources of", &entries), Content::Often, false, &entries)?;
+        layer(named("resources of", &entries), Content::Often, false, items(&entries))?;
     }
+    let each = MOST_CLASSES / classes.len().max(1);
     for entries in share(classes.into_iter(), MOST_CLASSES) {
-        layer(named("classes of", &entries), Content::Often, false, &entries)?;
+        let name = named("classes of", &entries);
+        let parts = match entries.as_slice() {
+            [entry] if is_whole_folder(&roots.resolve(&entry.path), left_out) => parts_of_classes(entry.size, each),
+            _ => 1,
+        };
+        if parts == 1 {
+            layer(name, Content::Often, false, items(&entries))?;
+            continue;
+        }
+        for (part, items) in folder_in_parts(entries[0], roots, files_below, parts)?.into_iter().enumerate() {
+            layer(format!("{name}, part {} of {parts}", part + 1), Content::Often, false, Ok(items))?;
+        }
     }
     for entries in share(of_kind(EntryKind::Input), MOST_INPUTS) {
-        layer(named("inputs of", &entries), Content::Often, false, &entries)?;
+        layer(named("inputs of", &entries), Content::Often, false, items(&entries))?;
     }
     Ok(recipes)
 }
@@ -96,7 +113,34 @@ fn owned((a, b): (&str, &str)) -> (String, String) {
     (a.to_owned(), b.to_owned())
 }
 
-fn item(entry: &Entry, roots: &Roots, bundle: &Bundle, list: super::ListFiles<'_>) -> Result<Item> {
+fn is_whole_folder(path: &Path, left_out: &[PathBuf]) -> bool {
+    path.is_dir() && !left_out.iter().any(|folder| folder.starts_with(path))
+}
+
+/// The files of a class folder by layer. No layer is empty for want of files: it has the folder.
+fn folder_in_parts(entry: &Entry, roots: &Roots, files_below: FilesBelow<'_>, parts: usize) -> Result<Vec<Vec<Item>>> {
+    let target = place::of_stored(&entry.path)?;
+    let folder = roots.resolve(&entry.path);
+    let files = files_below(&folder)?;
+    let mut digest = FolderDigest::default();
+    files.iter().for_each(|FileBelow { relative, sha256 }| digest.add(relative, sha256));
+    if digest.finish() != entry.sha256 {
+        return Err(super::changed_meanwhile(&format!("classes of {}", name_of(entry)), &folder));
+    }
+    let mut layers: Vec<Vec<Item>> = (0..parts).map(|_| vec![Item::EmptyFolder { target: target.clone() }]).collect();
+    for FileBelow { relative, sha256 } in files {
+        layers[cut_classes(&relative, parts)].push(Item::File {
+            target: format!("{target}/{relative}"),
+            source: folder.join(&relative),
+            sha256,
+            mode: PLAIN,
+            guarded: true,
+        });
+    }
+    Ok(layers)
+}
+
+fn item(entry: &Entry, roots: &Roots, bundle: &Bundle, files_below: FilesBelow<'_>) -> Result<Item> {
     let target = place::of_stored(&entry.path)?;
     let source = roots.resolve(&entry.path);
     let sha256 = entry.sha256.clone();
@@ -105,7 +149,7 @@ fn item(entry: &Entry, roots: &Roots, bundle: &Bundle, list: super::ListFiles<'_
         // What can be run is part of an input, as it is of a file in git; classes never can.
         let mut programs = BTreeSet::new();
         if entry.kind == EntryKind::Input {
-            for relative in list(&source)? {
+            for FileBelow { relative, .. } in files_below(&source)? {
                 if is_program(&source.join(&relative))? {
                     programs.insert(relative);
                 }

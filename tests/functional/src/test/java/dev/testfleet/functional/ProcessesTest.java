@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Isolated;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -17,6 +18,7 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /** Nothing outlives its run, however that ends. */
+@Isolated("What it waits for has a short limit.")
 class ProcessesTest {
     private static final Duration GONE_WITHIN = Duration.ofSeconds(5);
     private static final Duration STARTS_WITHIN = Duration.ofMinutes(3);

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Isolated;
 
 import java.io.IOException;
 import java.net.URI;
@@ -16,6 +17,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** A daemon that has loaded the engine takes a rebuilt plugin as well, and a cleaned user home. */
+@Isolated("It takes away what other builds run.")
 class RebuiltPluginTest {
     private static final Pattern DAEMON = Pattern.compile("daemon is (\\d+)");
 
