@@ -17,6 +17,9 @@ const SWITCH_MS: u64 = 1_000;
 
 /// Most estimated work, in milliseconds, that may wait at a worker behind the unit that runs there.
 const PREFETCH_MS: u64 = 200;
+/// ... and no more than this part of what waits for each worker: towards the end, a unit that waits behind one that takes longer than was
+/// thought ends the run later.
+const PART_OF_SHARE: u64 = 8;
 
 /// Most units that may wait at a worker behind the one that runs there.
 pub(super) const PREFETCH_UNITS: usize = 32;
@@ -278,7 +281,7 @@ impl Waiting {
         let workers = workers.max(1);
         if self.job.fixed {
             let (_, next) = self.fixed.iter().next()?;
-            let room = PREFETCH_MS.min(self.backlog_ms / (2 * workers)).checked_sub(held_ms)?;
+            let room = PREFETCH_MS.min(self.backlog_ms / (PART_OF_SHARE * workers)).checked_sub(held_ms)?;
             let fits = self.job.profile_of[next.unit] == live && next.estimate_ms <= room;
             return fits.then_some(next.unit);
         }
@@ -289,7 +292,7 @@ impl Waiting {
         if runs_ms > self.backlog_ms / workers {
             return None;
         }
-        let room = PREFETCH_MS.min(self.backlog_ms / (2 * workers)).checked_sub(held_ms)?;
+        let room = PREFETCH_MS.min(self.backlog_ms / (PART_OF_SHARE * workers)).checked_sub(held_ms)?;
         let free = &self.lanes.get(&(FREE, live))?.tickets;
         let mut front = free.first()?.rank;
         loop {

@@ -113,8 +113,8 @@ fn a_unit_of_weight_never_waits_behind_another() {
 
 #[test]
 fn at_the_end_little_is_fetched_ahead() {
-    let line = line(&[(0, 60), (0, 20)]);
-    assert_eq!(line.waiting.prefetch(0, 0, 0, 2), Some(1), "a quarter of 80 ms is 20 ms");
+    let line = line(&[(0, 300), (0, 20)]);
+    assert_eq!(line.waiting.prefetch(0, 0, 0, 2), Some(1), "a sixteenth of 320 ms is 20 ms");
     assert_eq!(line.waiting.prefetch(0, 0, 0, 8), None);
 }
 

@@ -199,7 +199,7 @@ fn a_start_that_fails_after_others_succeeded_is_tried_again() {
 
 #[test]
 fn a_unit_that_loses_its_worker_three_times_is_given_up_and_what_waited_there_is_not_blamed() {
-    let mut bench = Bench::new(&[(0, 8, 99), (0, 1, 10), (0, 1, 100)], 1);
+    let mut bench = Bench::new(&[(0, 8, 99), (0, 1, 10), (0, 1, 100), (0, 1, 98), (0, 1, 97)], 1);
     assert_eq!(bench.assigned(), [(1, "u3".into(), 1, 1, true), (1, "u2".into(), 1, 1, true)], "u2 is fetched ahead");
     for _ in 0..2 {
         bench.lose(1);
@@ -212,6 +212,10 @@ fn a_unit_that_loses_its_worker_three_times_is_given_up_and_what_waited_there_is
     bench.unit_finished(1, 2, 3, vec![]);
     (0..8).for_each(|test| bench.pass(1, 1, 1, &format!("t{test}()")));
     bench.unit_finished(1, 1, 1, vec![]);
+    for unit in [4, 5] {
+        bench.pass(1, unit, 1, "t0()");
+        bench.unit_finished(1, unit, 1, vec![]);
+    }
     assert_eq!(bench.assigned().last(), Some(&(1, "u3".into(), 3, 1, true)));
     bench.lose(1);
     assert_eq!(bench.verdicts().last().unwrap(), "C3.t0() errored");
