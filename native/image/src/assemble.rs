@@ -1,5 +1,6 @@
 //! An image of a bundle: layers over a base, and the configuration that starts an agent.
 
+use crate::base::Platform;
 use crate::java::{self, Jdk};
 use crate::layer::encode::Content;
 use crate::layer::of_bundle::{is_program, recipes};
@@ -22,8 +23,18 @@ use testfleet_protocol::{Failure, FailureCode, Result};
 /// Equal content, equal digests: nothing says when an image was made.
 const CREATED: &str = "1970-01-01T00:00:00Z";
 
-/// The label that names the bundle of an image by its SHA-256 in hex.
+/// The label that names the bundle of an image, as [`bundle_name`] does.
 pub const BUNDLE_LABEL: &str = "dev.testfleet.bundle";
+
+/// The SHA-256 in hex of a bundle but for where its JDKs are, which is another place in an image and on each machine.
+///
+/// # Errors
+/// `Internal`: never of a bundle.
+pub fn bundle_name(bundle: &Bundle) -> Result<String> {
+    let mut bundle = bundle.clone();
+    bundle.profiles.iter_mut().for_each(|profile| profile.java_home = None);
+    Ok(Digest::of(&written(&bundle)?).hex().to_owned())
+}
 
 /// What an image is made from.
 pub struct Assembly<'a> {
@@ -60,7 +71,7 @@ pub struct Assembled {
     pub workers: BTreeMap<u32, Image>,
     /// The layers of `image`, from the base upwards.
     pub layers: Vec<LayerRef>,
-    /// SHA-256 in hex of the bundle in it.
+    /// Names the bundle in it: see [`bundle_name`].
     pub bundle_sha256: String,
     /// How many of the layers were there already.
     pub reused: usize,
@@ -85,7 +96,7 @@ pub fn assemble(assembly: &Assembly<'_>) -> Result<Assembled> {
     let jdks = jdks(assembly);
     let places = java::places(&jdks);
     let bundle = bundle_of_image(assembly, &places)?;
-    let bundle_sha256 = Digest::of(&bundle).hex().to_owned();
+    let bundle_sha256 = bundle_name(assembly.bundle)?;
 
     // Two things at once: the JDK takes longest when nothing is known, and everything else then takes the other processors.
     let (machine, layers) =
@@ -131,7 +142,11 @@ fn bundle_of_image(assembly: &Assembly<'_>, places: &BTreeMap<PathBuf, String>) 
         let home = profile.java_home.take().map(PathBuf::from);
         profile.java_home = home.and_then(|home| places.get(&home).cloned());
     }
-    let mut bytes = serde_json::to_vec_pretty(&bundle)
+    written(&bundle)
+}
+
+fn written(bundle: &Bundle) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(bundle)
         .map_err(|error| Failure::new(FailureCode::Internal, "failed to write the bundle as JSON").cause(&error))?;
     bytes.push(b'\n');
     Ok(bytes)
@@ -200,8 +215,7 @@ fn extra_files(assembly: &Assembly<'_>) -> Result<Recipe> {
             items.push(Item::Folder { target, source, sha256, programs, guarded: true });
         } else {
             let mode = if is_program(source)? { PROGRAM } else { PLAIN };
-            let read = std::fs::File::open(source).and_then(crate::store::digest_of);
-            let sha256 = read.map_err(|error| Failure::io("read", source, &error))?.hex().to_owned();
+            let sha256 = crate::hashing::of_file(source)?.hex().to_owned();
             items.push(Item::File { target, source: source.clone(), sha256, mode, guarded: true });
         }
     }
@@ -331,12 +345,9 @@ fn add_history(configuration: &mut ImageConfiguration, made: &[&Made], layers_of
 
 fn of_machine() -> ImageConfiguration {
     let mut configuration = ImageConfiguration::default();
-    configuration.set_os(Os::Linux);
-    configuration.set_architecture(match std::env::consts::ARCH {
-        "x86_64" => Arch::Amd64,
-        "aarch64" => Arch::ARM64,
-        other => Arch::Other(other.to_owned()),
-    });
+    let platform = Platform::machine();
+    configuration.set_os(Os::from(platform.os.as_str()));
+    configuration.set_architecture(Arch::from(platform.architecture.as_str()));
     configuration
 }
 

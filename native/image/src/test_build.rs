@@ -33,7 +33,12 @@ impl Build {
         let build = Self {
             temp: tempfile::tempdir().unwrap(),
             options: ImageOptions::default(),
-            base: Some(Base { config: ImageConfiguration::default(), layers: vec![], identity: "empty".to_owned() }),
+            base: Some(Base {
+                config: ImageConfiguration::default(),
+                layers: vec![],
+                identity: "empty".to_owned(),
+                documents: vec![],
+            }),
             entries: vec![
                 (AGENT, EntryKind::Testfleet),
                 (HARNESS, EntryKind::Testfleet),
