@@ -26,8 +26,7 @@ class SizesTest {
     @ValueSource(strings = {"", "much", "1.5g", "-1", "2x"})
     void whatIsNoSizeIsRefused(String size) {
         EngineException refused =
-                assertThrows(
-                        EngineException.class, () -> Sizes.bytes("docker.memory", size, ""));
+                assertThrows(EngineException.class, () -> Sizes.bytes("docker.memory", size, ""));
         assertEquals("invalid-request", refused.getCode());
     }
 
