@@ -113,9 +113,7 @@ fn close_input() -> Result<()> {
 
 /// Says on standard output where the agent listens: one frame, `{"address":"127.0.0.1:4711"}`.
 async fn tell_address(door: &Door) -> Result<()> {
-    let mut bytes = Vec::new();
-    let json = serde_json::json!({ "address": door.address().to_string() }).to_string();
-    frame::encode(json.as_bytes(), &mut bytes)?;
+    let bytes = frame::of_json(&serde_json::json!({ "address": door.address().to_string() }))?;
     let mut output = tokio::io::stdout();
     let failed = |error: std::io::Error| {
         Failure::new(FailureCode::Internal, "failed to say where the agent listens").cause(&error)

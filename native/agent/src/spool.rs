@@ -265,11 +265,7 @@ impl Spool {
 /// # Errors
 /// [`FailureCode::Internal`] when it can't be encoded.
 pub(crate) fn frame_of(seq: u64, message: AgentMessage) -> Result<Vec<u8>> {
-    let json = serde_json::to_vec(&Envelope { seq, message })
-        .map_err(|error| Failure::new(FailureCode::Internal, "failed to encode a message").cause(&error))?;
-    let mut bytes = Vec::with_capacity(json.len() + 4);
-    frame::encode(&json, &mut bytes)?;
-    Ok(bytes)
+    frame::of_json(&Envelope { seq, message })
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
-use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage, UnitAttempt};
+use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage, JVM_PID, UnitAttempt};
 use testfleet_protocol::bundle::{Bundle, Profile};
 use testfleet_protocol::harness::{FromHarness, ToHarness};
 use testfleet_protocol::run_options::{Rules, Timeouts};
@@ -32,10 +32,6 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// Bytes of files that may always wait on the disk to be sent, before the JVM has to wait.
 const HELD_ON_DISK: u64 = 64 << 20;
-
-/// Name of the file in the worker's folder that holds the process id of its JVM, so that the local backend can end the
-/// JVM of an agent that was killed.
-const JVM_PID: &str = "jvm.pid";
 
 /// How the agent's work ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

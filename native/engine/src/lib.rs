@@ -6,6 +6,8 @@
 
 pub mod backend;
 pub mod bundle;
+mod cancel;
+mod clock;
 mod content;
 pub mod discover;
 mod document;
@@ -15,6 +17,7 @@ pub mod fuzzing;
 mod hash;
 pub mod history;
 mod image;
+mod pace;
 pub mod plan;
 mod quarantined;
 pub mod report;

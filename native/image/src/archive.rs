@@ -1,4 +1,4 @@
-//! An image as one tar file: what `docker load` reads, and an OCI layout as well.
+//! Images as one tar file: what `docker load` reads, and an OCI layout as well.
 
 use crate::{Blob, BlobSource, Image, layout};
 use serde_json::json;
@@ -7,38 +7,52 @@ use std::fs::File;
 use std::io::{Read, Write};
 use testfleet_protocol::{Failure, FailureCode, Result};
 
-/// Writes an image as a tar file: `manifest.json` of Docker's own format beside `index.json` and `oci-layout`, over the same
-/// blobs. `names` are full ones (`docker.io/library/app:tag`, `registry.example/app:tag`): Docker and containerd
-/// understand others differently.
+/// An image that goes into a tar file.
+#[derive(Debug, Clone, Copy)]
+pub struct Packed<'a> {
+    /// Which.
+    pub image: &'a Image,
+    /// Full ones (`docker.io/library/app:tag`, `registry.example/app:tag`): Docker and containerd understand others differently.
+    pub names: &'a [String],
+    /// So many of its lowest layers are left out, as the reader has them.
+    pub left_out: usize,
+}
+
+/// Writes images as one tar file: `manifest.json` of Docker's own format beside `index.json` and `oci-layout`, over the same
+/// blobs. A file without all layers is no OCI layout, and has Docker's format alone.
 ///
 /// # Errors
 /// `Io` when a blob can't be read, or is not whole, or `to` can't be written; `Internal` for a blob that is still in a registry.
-pub fn write(image: &Image, names: &[String], to: &mut impl Write) -> Result<()> {
+pub fn write(images: &[Packed<'_>], to: &mut impl Write) -> Result<()> {
     let mut tar = tar::Builder::new(to);
     let mut written = BTreeSet::new();
-    for blob in image.layers.iter().chain([&image.config, &image.manifest]) {
-        if written.insert(blob.descriptor.digest().to_string()) {
-            append_blob(&mut tar, blob)?;
+    let (mut docker, mut named) = (Vec::new(), Vec::new());
+    for Packed { image, names, left_out } in images {
+        for blob in image.layers.iter().skip(*left_out).chain([&image.config, &image.manifest]) {
+            if written.insert(blob.descriptor.digest().to_string()) {
+                append_blob(&mut tar, blob)?;
+            }
+        }
+        docker.push(json!({
+            "Config": blob_path(&image.config)?,
+            "RepoTags": names,
+            "Layers": image.layers.iter().map(blob_path).collect::<Result<Vec<_>>>()?,
+        }));
+        named.extend(names.iter().map(|name| layout::Named { image, name: Some(name.clone()) }));
+        if names.is_empty() {
+            named.push(layout::Named { image, name: None });
         }
     }
-    let docker = json!([{
-        "Config": blob_path(&image.config)?,
-        "RepoTags": names,
-        "Layers": image.layers.iter().map(blob_path).collect::<Result<Vec<_>>>()?,
-    }]);
-    let manifest = |name: &String| layout::Named { image, name: Some(name.clone()) };
-    let named: Vec<_> = match names {
-        [] => vec![layout::Named { image, name: None }],
-        names => names.iter().map(manifest).collect(),
-    };
-    append(&mut tar, "index.json", &layout::index(&named)?)?;
-    append(&mut tar, "oci-layout", layout::MARK)?;
-    append(&mut tar, "manifest.json", docker.to_string().as_bytes())?;
+    if images.iter().all(|packed| packed.left_out == 0) {
+        append(&mut tar, "index.json", &layout::index(&named)?)?;
+        append(&mut tar, "oci-layout", layout::MARK)?;
+    }
+    append(&mut tar, "manifest.json", serde_json::Value::from(docker).to_string().as_bytes())?;
     tar.into_inner().and_then(|to| to.flush()).map_err(|error| cannot_write(&error))
 }
 
 fn blob_path(blob: &Blob) -> Result<String> {
-    Ok(format!("blobs/sha256/{}", blob.digest()?.hex()))
+    blob.digest().map(|digest| layout::blob_path(&digest))
 }
 
 fn append_blob(tar: &mut tar::Builder<&mut impl Write>, blob: &Blob) -> Result<()> {

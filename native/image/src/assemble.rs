@@ -19,8 +19,18 @@ use testfleet_protocol::image::{ImageOptions, LayerRef};
 use testfleet_protocol::path::Roots;
 use testfleet_protocol::{Failure, FailureCode, Result};
 
-/// The label that names the bundle of an image by its SHA-256 in hex.
+/// The label that names the bundle of an image, as [`bundle_name`] does.
 pub const BUNDLE_LABEL: &str = "dev.testfleet.bundle";
+
+/// The SHA-256 in hex of a bundle but for where its JDKs are, which is another place in an image and on each machine.
+///
+/// # Errors
+/// `Internal`: never of a bundle.
+pub fn bundle_name(bundle: &Bundle) -> Result<String> {
+    let mut bundle = bundle.clone();
+    bundle.profiles.iter_mut().for_each(|profile| profile.java_home = None);
+    Ok(Digest::of(&written(&bundle)?).hex().to_owned())
+}
 
 /// What an image is made from.
 pub struct Assembly<'a> {
@@ -59,7 +69,7 @@ pub struct Assembled {
     pub development: Option<Development>,
     /// The layers of `image`, from the base upwards.
     pub layers: Vec<LayerRef>,
-    /// SHA-256 in hex of the bundle in it.
+    /// Names the bundle in it: see [`bundle_name`].
     pub bundle_sha256: String,
     /// How many of the layers were there already.
     pub reused: usize,
@@ -84,7 +94,7 @@ pub fn assemble(assembly: &Assembly<'_>) -> Result<Assembled> {
     let jdks = jdks(assembly);
     let places = java::places(&jdks);
     let bundle = bundle_of_image(assembly, &places)?;
-    let bundle_sha256 = Digest::of(&bundle).hex().to_owned();
+    let bundle_sha256 = bundle_name(assembly.bundle)?;
 
     // Two things at once: the JDK takes longest when nothing is known, and everything else then takes the other processors.
     let (machine, layers) =
@@ -137,7 +147,11 @@ fn bundle_of_image(assembly: &Assembly<'_>, places: &BTreeMap<PathBuf, String>) 
         let home = profile.java_home.take().map(PathBuf::from);
         profile.java_home = home.and_then(|home| places.get(&home).cloned());
     }
-    let mut bytes = serde_json::to_vec_pretty(&bundle)
+    written(&bundle)
+}
+
+fn written(bundle: &Bundle) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(bundle)
         .map_err(|error| Failure::new(FailureCode::Internal, "failed to write the bundle as JSON").cause(&error))?;
     bytes.push(b'\n');
     Ok(bytes)
@@ -210,8 +224,7 @@ fn extra_files(assembly: &Assembly<'_>) -> Result<Recipe> {
             items.push(Item::Folder { target, source, sha256, programs, guarded: true });
         } else {
             let mode = if is_program(source)? { PROGRAM } else { PLAIN };
-            let read = std::fs::File::open(source).and_then(crate::store::digest_of);
-            let sha256 = read.map_err(|error| Failure::io("read", source, &error))?.hex().to_owned();
+            let sha256 = crate::hashing::of_file(source)?.hex().to_owned();
             items.push(Item::File { target, source: source.clone(), sha256, mode, guarded: true });
         }
     }

@@ -1,5 +1,6 @@
 //! An image of layers that are there, over a base: its manifest and its configuration.
 
+use crate::base::Platform;
 use crate::layer::Made;
 use crate::{Base, Blob, Image, json};
 use oci_spec::image::{
@@ -79,12 +80,9 @@ fn add_history(configuration: &mut ImageConfiguration, made: &[&Made], layers_of
 
 fn of_machine() -> ImageConfiguration {
     let mut configuration = ImageConfiguration::default();
-    configuration.set_os(Os::Linux);
-    configuration.set_architecture(match std::env::consts::ARCH {
-        "x86_64" => Arch::Amd64,
-        "aarch64" => Arch::ARM64,
-        other => Arch::Other(other.to_owned()),
-    });
+    let platform = Platform::machine();
+    configuration.set_os(Os::from(platform.os.as_str()));
+    configuration.set_architecture(Arch::from(platform.architecture.as_str()));
     configuration
 }
 

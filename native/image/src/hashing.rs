@@ -3,7 +3,7 @@
 use crate::Digest;
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use testfleet_protocol::{Failure, Result};
 
@@ -32,24 +32,36 @@ impl std::io::Write for Hasher {
     }
 }
 
-/// Adds the content of a file; returns how many bytes that were.
-pub(crate) fn add_file(hasher: &mut Hasher, file: &mut File, path: &Path) -> Result<u64> {
+/// Adds all that is left to read; returns how many bytes that were.
+fn add(hasher: &mut Hasher, mut from: impl Read) -> std::io::Result<u64> {
     let mut buffer = vec![0; 256 << 10];
     let mut size = 0;
     loop {
-        let read = file.read(&mut buffer).map_err(|error| Failure::io("read", path, &error))?;
-        if read == 0 {
-            return Ok(size);
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(size),
+            Ok(count) => {
+                hasher.update(&buffer[..count]);
+                size += count as u64;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
-        hasher.update(&buffer[..read]);
-        size += read as u64;
     }
+}
+
+/// Adds the content of a file; returns how many bytes that were.
+pub(crate) fn add_file(hasher: &mut Hasher, file: &mut File, path: &Path) -> Result<u64> {
+    add(hasher, file).map_err(|error| Failure::io("read", path, &error))
+}
+
+/// Of all that is left to read.
+pub(crate) fn of_reader(from: impl Read) -> std::io::Result<Digest> {
+    let mut hasher = Hasher::default();
+    add(&mut hasher, from)?;
+    Ok(hasher.finish())
 }
 
 /// Of a file.
 pub(crate) fn of_file(path: &Path) -> Result<Digest> {
-    let mut file = File::open(path).map_err(|error| Failure::io("read", path, &error))?;
-    let mut hasher = Hasher::default();
-    add_file(&mut hasher, &mut file, path)?;
-    Ok(hasher.finish())
+    File::open(path).and_then(of_reader).map_err(|error| Failure::io("read", path, &error))
 }

@@ -59,15 +59,14 @@ pub fn write(dir: &Path, images: &[Named<'_>]) -> Result<()> {
 /// # Errors
 /// `Io` when a part of it is not there, `InvalidRequest` when its manifest is none.
 pub fn read(dir: &Path, manifest: &Digest) -> Result<Image> {
-    let blobs = dir.join("blobs/sha256");
-    let path = blobs.join(manifest.hex());
+    let path = dir.join(blob_path(manifest));
     let bytes = fs::read(&path).map_err(|error| incomplete(&path, &error))?;
     let about = ImageManifest::from_reader(bytes.as_slice()).map_err(|error| {
         Failure::new(FailureCode::InvalidRequest, format!("failed to understand {}", path.display())).cause(&error)
     })?;
     let blob = |descriptor: &Descriptor| {
         let digest: Digest = descriptor.digest().to_string().parse()?;
-        let path = blobs.join(digest.hex());
+        let path = dir.join(blob_path(&digest));
         fs::metadata(&path).map_err(|error| incomplete(&path, &error))?;
         Ok(Blob { descriptor: descriptor.clone(), source: BlobSource::File(path) })
     };
@@ -76,6 +75,11 @@ pub fn read(dir: &Path, manifest: &Digest) -> Result<Image> {
         config: blob(about.config())?,
         layers: about.layers().iter().map(blob).collect::<Result<_>>()?,
     })
+}
+
+/// Where a layout has a blob.
+pub(crate) fn blob_path(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
 }
 
 fn incomplete(path: &Path, error: &std::io::Error) -> Failure {

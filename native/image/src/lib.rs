@@ -25,7 +25,7 @@ pub mod store;
 #[cfg(test)]
 mod test_build;
 
-pub use assemble::{Assembled, Assembly, BUNDLE_LABEL, assemble};
+pub use assemble::{Assembled, Assembly, BUNDLE_LABEL, assemble, bundle_name};
 pub use digest::{Digest, hex};
 pub use gradle::{Development, WORK};
 pub use layer::{FileBelow, FilesBelow, FolderDigest};
@@ -109,6 +109,8 @@ pub struct Base {
     pub layers: Vec<Blob>,
     /// What names its content: equal identities, equal bases.
     pub identity: String,
+    /// Manifests, indexes and configurations that lead to it, as far as they are kept with what was fetched.
+    pub documents: Vec<Digest>,
 }
 
 /// An image of one platform.

@@ -35,7 +35,12 @@ impl Build {
         let build = Self {
             temp: tempfile::tempdir().unwrap(),
             options: ImageOptions::default(),
-            base: Some(Base { config: ImageConfiguration::default(), layers: vec![], identity: "empty".to_owned() }),
+            base: Some(Base {
+                config: ImageConfiguration::default(),
+                layers: vec![],
+                identity: "empty".to_owned(),
+                documents: vec![],
+            }),
             read_only_cache: None,
             entries: vec![
                 (AGENT, EntryKind::Testfleet),

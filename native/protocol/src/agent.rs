@@ -21,6 +21,10 @@ pub struct Envelope {
     pub message: AgentMessage,
 }
 
+/// Name of the file in a worker's own folder that holds the process id of its JVM, which leads a process group. The agent
+/// writes it, so that the local backend can end the JVM of an agent that was killed.
+pub const JVM_PID: &str = "jvm.pid";
+
 /// What an agent says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]

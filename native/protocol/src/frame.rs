@@ -5,6 +5,7 @@
 //! [`crate::harness`]).
 
 use crate::{Failure, FailureCode, Result};
+use serde::Serialize;
 
 /// Longest payload in bytes. Whoever has more to say, says it in several frames.
 pub const MAX_FRAME: usize = 16 << 20;
@@ -23,6 +24,18 @@ pub fn encode(payload: &[u8], out: &mut Vec<u8>) -> Result<()> {
     out.extend_from_slice(&(payload.len() as u32).to_be_bytes());
     out.extend_from_slice(payload);
     Ok(())
+}
+
+/// A message as JSON in a frame, ready to be written.
+///
+/// # Errors
+/// [`FailureCode::Internal`] when it can't be encoded or is longer than [`MAX_FRAME`].
+pub fn of_json(message: &impl Serialize) -> Result<Vec<u8>> {
+    let json = serde_json::to_vec(message)
+        .map_err(|error| Failure::new(FailureCode::Internal, "failed to encode a message").cause(&error))?;
+    let mut frame = Vec::with_capacity(json.len() + 4);
+    encode(&json, &mut frame)?;
+    Ok(frame)
 }
 
 /// Takes frames out of bytes that arrive in pieces of any size.

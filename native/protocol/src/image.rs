@@ -160,7 +160,7 @@ pub struct ImageRef {
     pub layout: PathBuf,
     /// Whether the registry in its name has it.
     pub pushed: bool,
-    /// SHA-256 in hex of the bundle that it holds.
+    /// SHA-256 in hex that names the bundle that it holds, but for where its JDKs are.
     pub bundle_sha256: String,
     /// Its layers from the base upwards.
     pub layers: Vec<LayerRef>,
@@ -198,6 +198,11 @@ pub struct VariantRef {
     pub config_digest: String,
     /// Its layers from the base upwards.
     pub layers: Vec<LayerRef>,
+}
+
+/// The tag of a worker's own image beside the tag of that for all: `latest-worker-3`.
+pub fn worker_tag(tag: &str, worker: u32) -> String {
+    format!("{tag}-worker-{worker}")
 }
 
 /// A layer of an image.

@@ -26,7 +26,7 @@ pub(crate) struct Digest {
 const SMALL: u64 = 1 << 20;
 
 /// The digest of a file's bytes.
-pub(super) fn hash_file(path: &Path) -> std::io::Result<Digest> {
+pub(crate) fn hash_file(path: &Path) -> std::io::Result<Digest> {
     let (sha256, size) = hash_all_of(File::open(path)?, Sha256::new())?;
     Ok(Digest { sha256: hash::hex(&sha256), size })
 }

@@ -6,9 +6,9 @@ mod listing;
 mod stamp;
 mod store;
 
-pub(crate) use files::Digest;
 #[cfg(any(fuzzing, test))]
 pub(crate) use files::read_tables;
+pub(crate) use files::{Digest, hash_file};
 pub(crate) use listing::{Listing, list};
 pub(crate) use store::Store;
 

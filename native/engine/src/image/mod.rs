@@ -12,19 +12,31 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use testfleet_image::base::Platform;
 use testfleet_image::registry::Pushed;
 use testfleet_image::store::{Lease, Policy, Pruned, Store};
-use testfleet_image::{Assembled, Assembly, Development, FileBelow, assemble, layout};
+use testfleet_image::{Assembled, Assembly, Development, FileBelow, Image, assemble, layout};
 use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::image::{DEVELOPMENT_SUFFIX, ImageOptions, ImageRef, StoreOptions, VariantRef};
 use testfleet_protocol::path::Roots;
 use testfleet_protocol::plan::Plan;
 use testfleet_protocol::request::RunRequest;
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
+use tokio::sync::watch;
 use transfer::Transfer;
 
 /// How often a build throws away what the store's policy says, at most.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
+
+/// What making an image has to do with besides the build.
+pub(crate) struct Outside<'a> {
+    /// Of the call.
+    pub(crate) environment: &'a BTreeMap<String, String>,
+    /// Turns true when the end is wanted.
+    pub(crate) cancelled: &'a watch::Receiver<bool>,
+    /// Tells a person of what takes long.
+    pub(crate) say: &'a (dyn Fn(String) + Sync),
+}
 
 /// An image that was made. What it consists of stays in the stores as long as this does.
 pub(crate) struct MadeImage {
@@ -43,32 +55,28 @@ pub(crate) struct MadeImage {
 /// writes `image.json`.
 ///
 /// # Errors
-/// As for [`assemble`]; `InvalidRequest` for names and tags that are none.
-pub(crate) fn make(
-    request: &RunRequest,
-    plan: &Plan,
-    bundle: &Bundle,
-    environment: &BTreeMap<String, String>,
-) -> Result<MadeImage> {
+/// As for [`assemble`]; `InvalidRequest` for names and tags that are none; `Cancelled`.
+pub(crate) fn make(request: &RunRequest, plan: &Plan, bundle: &Bundle, outside: &Outside<'_>) -> Result<MadeImage> {
     let options = &request.options.image;
     check_platform(options)?;
     let roots = Roots::new(request.roots.clone());
     let output = &request.roots["build"];
     let folder = output.join("image");
-    let shared = store(&options.store, environment)?.lease()?;
+    let shared = store(&options.store, outside.environment)?.lease()?;
     let own = Store::open(&request.state_dir.join("layers"))?.lease()?;
-    let plan = document::bytes(plan)?;
+    let plan_json = document::bytes(plan)?;
     let contents = Contents::open(&request.state_dir);
     let below = |(relative, sha256)| FileBelow { relative, sha256 };
-    let mut transfer = Transfer::new(options, environment, request.state_dir.join("bases"));
+    let mut transfer = Transfer::new(options, outside, request.state_dir.join("bases"));
+    let base = transfer.base()?;
     let assembled = assemble(&Assembly {
         bundle,
-        plan: &plan,
+        plan: &plan_json,
         roots: &roots,
         options,
-        base: transfer.base()?,
+        base: base.clone(),
         title: &request.build_name,
-        workers: request.options.workers,
+        workers: plan.workers,
         shared: &shared,
         own: &own,
         files_below: &|dir: &Path| Ok(contents.files_below(dir)?.into_iter().map(below).collect()),
@@ -79,6 +87,7 @@ pub(crate) fn make(
     remove_other_forms(&folder)?;
     layout::write(&folder, &named(&assembled, &names))?;
     let pushed = transfer.push(&assembled, &names)?;
+    transfer.keep_only(base.as_ref())?;
     let reference = reference(&assembled, &names, folder, pushed.is_some())?;
     document::write(&output.join("image.json"), &document::bytes(&reference)?)?;
     // The build's own store keeps what this image needs, the machine's what its policy says.
@@ -109,25 +118,15 @@ pub(crate) fn policy(options: &StoreOptions) -> Policy {
 
 /// The agent of a bundle is this machine's.
 fn check_platform(options: &ImageOptions) -> Result<()> {
-    let own = platform();
+    let own = Platform::machine();
     match &options.platform {
-        Some(platform) if *platform != own => {
+        Some(platform) if !platform.parse::<Platform>()?.takes(&own) => {
             Err(Failure::new(FailureCode::InvalidRequest, format!("failed to make an image for {platform}"))
                 .cause_text(format!("the agent that goes into it is this machine's, for {own}"))
                 .hint("make it on a machine of that platform, or leave the platform out"))
         }
         _ => Ok(()),
     }
-}
-
-/// `linux/amd64`
-fn platform() -> String {
-    let arch = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
-    format!("{}/{arch}", std::env::consts::OS)
 }
 
 /// An earlier release left the bundle there as a folder of plain files.
@@ -139,21 +138,17 @@ fn remove_other_forms(folder: &Path) -> Result<()> {
 }
 
 fn named<'a>(assembled: &'a Assembled, names: &Names) -> Vec<layout::Named<'a>> {
-    let mut named: Vec<_> =
-        names.tags.iter().map(|tag| layout::Named { image: &assembled.image, name: Some(tag.clone()) }).collect();
-    for (worker, image) in &assembled.workers {
-        named
-            .extend(names.tags.iter().map(|tag| layout::Named { image, name: Some(format!("{tag}-worker-{worker}")) }));
-    }
-    if let Some(development) = &assembled.development {
-        let tags = names.tags.iter().map(|tag| format!("{tag}{DEVELOPMENT_SUFFIX}"));
-        named.extend(tags.map(|tag| layout::Named { image: &development.image, name: Some(tag) }));
-    }
-    named
+    let named =
+        |image: &'a Image, tags: Vec<String>| tags.into_iter().map(move |tag| layout::Named { image, name: Some(tag) });
+    let own = assembled.workers.iter().flat_map(|(worker, image)| named(image, names.of_worker(*worker)));
+    let development = assembled.development.iter().flat_map(|development| {
+        named(&development.image, names.tags.iter().map(|tag| format!("{tag}{DEVELOPMENT_SUFFIX}")).collect())
+    });
+    named(&assembled.image, names.tags.clone()).chain(own).chain(development).collect()
 }
 
 fn reference(assembled: &Assembled, names: &Names, layout: PathBuf, pushed: bool) -> Result<ImageRef> {
-    let digest = |image: &testfleet_image::Image| image.manifest.digest().map(|digest| digest.to_string());
+    let digest = |image: &Image| image.manifest.digest().map(|digest| digest.to_string());
     let workers = assembled.workers.iter().map(|(worker, image)| Ok((*worker, digest(image)?)));
     Ok(ImageRef {
         protocol: VERSION,
@@ -161,7 +156,7 @@ fn reference(assembled: &Assembled, names: &Names, layout: PathBuf, pushed: bool
         tags: names.tags.clone(),
         digest: digest(&assembled.image)?,
         config_digest: assembled.image.config.digest()?.to_string(),
-        platform: platform(),
+        platform: Platform::machine().to_string(),
         layout,
         pushed,
         bundle_sha256: assembled.bundle_sha256.clone(),

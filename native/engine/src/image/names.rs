@@ -2,7 +2,7 @@
 
 use super::git;
 use std::path::Path;
-use testfleet_protocol::image::ImageOptions;
+use testfleet_protocol::image::{ImageOptions, worker_tag};
 use testfleet_protocol::{Failure, FailureCode, Result};
 
 /// What a tag is made from unless the build says something else.
@@ -12,6 +12,9 @@ const LONGEST_TAG: usize = 128;
 /// Longest name of registry and repository, as Docker takes it.
 const LONGEST_NAME: usize = 255;
 
+/// There are no workers with longer numbers.
+const LAST_WORKER: u32 = 9_999;
+
 /// How an image is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Names {
@@ -19,6 +22,13 @@ pub(crate) struct Names {
     pub(crate) name: String,
     /// At least one.
     pub(crate) tags: Vec<String>,
+}
+
+impl Names {
+    /// The tags of a worker's own image.
+    pub(crate) fn of_worker(&self, worker: u32) -> Vec<String> {
+        self.tags.iter().map(|tag| worker_tag(tag, worker)).collect()
+    }
 }
 
 /// The names that a build chose, or the usual ones. Outside of git the usual tag is made from the bundle.
@@ -41,7 +51,9 @@ pub(crate) fn names(options: &ImageOptions, build: &str, project: &Path, bundle_
             (Some(commit), _) => template.replace("{git}", commit),
             (None, false) => template.clone(),
         };
-        let tag = checked_tag(&tag.replace("{build}", &component(build)))?;
+        let tag = tag.replace("{build}", &component(build));
+        // Whatever the number of a worker is, there is room for it.
+        checked_tag(&if options.per_worker { worker_tag(&tag, LAST_WORKER) } else { tag.clone() })?;
         if !tags.contains(&tag) {
             tags.push(tag);
         }
@@ -92,13 +104,13 @@ fn checked_name(name: &str) -> Result<String> {
         ))
 }
 
-fn checked_tag(tag: &str) -> Result<String> {
+fn checked_tag(tag: &str) -> Result<()> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let fits = tag.len() <= LONGEST_TAG
         && tag.chars().next().is_some_and(is_word)
         && tag.chars().all(|c| is_word(c) || ".-".contains(c));
     if fits {
-        return Ok(tag.to_owned());
+        return Ok(());
     }
     Err(Failure::new(FailureCode::InvalidRequest, format!("failed to tag an image `{tag}`"))
         .cause_text(format!(
@@ -141,5 +153,9 @@ mod tests {
         for tag in ["", ".a", "-a", "a b", "ä", &"a".repeat(129)] {
             assert!(made(None, &[tag]).is_err(), "{tag}");
         }
+        let nowhere = tempfile::tempdir().unwrap();
+        let long = ImageOptions { per_worker: true, tags: vec!["a".repeat(120)], ..ImageOptions::default() };
+        let failure = names(&long, "app", nowhere.path(), "").unwrap_err();
+        assert!(failure.message.contains("-worker-9999"), "those of workers are longer: {failure}");
     }
 }

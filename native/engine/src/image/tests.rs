@@ -10,6 +10,7 @@ use testfleet_protocol::test::TaskPath;
 struct Build {
     folder: tempfile::TempDir,
     request: RunRequest,
+    cancelled: bool,
 }
 
 impl Build {
@@ -39,12 +40,14 @@ impl Build {
         task.classpath = vec![at("p/classes")];
         request.tasks = vec![task];
         request.options.image.store.dir = Some(at("store"));
-        Self { folder, request }
+        Self { folder, request, cancelled: false }
     }
 
     fn make(&self) -> Result<MadeImage> {
         let bundle = of_tasks(&self.request, &BTreeSet::from([&TaskPath(":test".into())]))?;
-        make(&self.request, &Plan { protocol: VERSION, ..Plan::default() }, &bundle, &BTreeMap::new())
+        let (environment, (_sender, cancelled)) = (BTreeMap::new(), watch::channel(self.cancelled));
+        let outside = Outside { environment: &environment, cancelled: &cancelled, say: &|_| {} };
+        make(&self.request, &Plan { protocol: VERSION, workers: 2, ..Plan::default() }, &bundle, &outside)
     }
 
     fn blobs(&self, store: &str) -> usize {
@@ -113,6 +116,27 @@ fn an_image_for_another_machine_is_refused() {
     build.request.options.image.platform = Some("linux/s390x".to_owned());
     let failure = build.make().err().unwrap();
     assert!(failure.message.contains("linux/s390x") && failure.hint.is_some(), "{failure}");
-    build.request.options.image.platform = Some(platform());
+    build.request.options.image.platform = Some(Platform::machine().to_string());
     build.make().unwrap();
+}
+
+#[test]
+fn a_cancel_ends_what_waits_for_a_registry() {
+    // It takes connections and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut build = Build::new();
+    build.request.options.image.name = Some(format!("{}/acme", silent.local_addr().unwrap()));
+    build.request.options.image.to = vec![testfleet_protocol::image::Target::Registry];
+    build.cancelled = true;
+    assert_eq!(build.make().err().unwrap().code, FailureCode::Cancelled);
+}
+
+#[test]
+fn what_was_fetched_of_a_former_base_goes() {
+    let build = Build::new();
+    let left = build.request.state_dir.join("bases/sha256").join("0".repeat(64));
+    fs::create_dir_all(left.parent().unwrap()).unwrap();
+    fs::write(&left, "a layer").unwrap();
+    build.make().unwrap();
+    assert!(!left.exists());
 }

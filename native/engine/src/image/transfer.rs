@@ -1,10 +1,13 @@
 //! What comes from registries and goes to them: bases, and the image that was made.
 
+use super::Outside;
 use super::names::Names;
-use std::collections::BTreeMap;
+use crate::cancel::unless_wanted;
+use crate::pace::Pace;
+use crate::report::words::megabytes;
 use std::path::{Path, PathBuf};
-use testfleet_image::base::{Platform, resolve};
-use testfleet_image::registry::{Patience, Place, Pushed, Reference, Registry};
+use testfleet_image::base::{Platform, keep_only, resolve};
+use testfleet_image::registry::{Patience, Place, Progress, Pushed, Reference, Registry};
 use testfleet_image::{Assembled, Base, Blob, BlobSource, Image};
 use testfleet_protocol::image::{Base as Chosen, DEVELOPMENT_SUFFIX, ImageOptions, Target};
 use testfleet_protocol::{Failure, FailureCode, Result};
@@ -13,15 +16,15 @@ use tokio::runtime::Runtime;
 /// Registries as one build reaches them. Nothing is contacted before it is needed.
 pub(super) struct Transfer<'a> {
     options: &'a ImageOptions,
-    environment: &'a BTreeMap<String, String>,
+    outside: &'a Outside<'a>,
     /// Where what was fetched of bases stays for the next build.
     fetched: PathBuf,
     reached: Option<(Runtime, Registry)>,
 }
 
 impl<'a> Transfer<'a> {
-    pub(super) fn new(options: &'a ImageOptions, environment: &'a BTreeMap<String, String>, fetched: PathBuf) -> Self {
-        Self { options, environment, fetched, reached: None }
+    pub(super) fn new(options: &'a ImageOptions, outside: &'a Outside<'a>, fetched: PathBuf) -> Self {
+        Self { options, outside, fetched, reached: None }
     }
 
     fn reach(&mut self) -> Result<&(Runtime, Registry)> {
@@ -32,7 +35,8 @@ impl<'a> Transfer<'a> {
                 (None, Chosen::Registry { reference }) => Some(Reference::parse(reference)?.place.host().to_owned()),
                 (None, _) => None,
             };
-            let registry = Registry::new(&self.options.registry, self.environment, host.as_deref(), Patience::USUAL)?;
+            let registry =
+                Registry::new(&self.options.registry, self.outside.environment, host.as_deref(), Patience::USUAL)?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
                 Failure::new(FailureCode::Internal, "failed to start the threads that reach registries").cause(&error)
             })?;
@@ -47,14 +51,11 @@ impl<'a> Transfer<'a> {
         if self.options.base == Chosen::None {
             return Ok(None);
         }
-        let platform = match &self.options.platform {
-            Some(platform) => platform.parse()?,
-            None => Platform::machine(),
-        };
-        let (options, fetched) = (self.options, self.fetched.clone());
+        let platform = self.platform()?;
+        let (options, outside, fetched) = (self.options, self.outside, self.fetched.clone());
         let stays_there = options.to == [Target::Registry];
         let (runtime, registry) = self.reach()?;
-        runtime.block_on(async {
+        runtime.block_on(unless_wanted(outside.cancelled, async {
             let Some(mut base) = resolve(&options.base, &platform, registry, &fetched).await? else { return Ok(None) };
             if !stays_there {
                 for layer in &mut base.layers {
@@ -62,7 +63,16 @@ impl<'a> Transfer<'a> {
                 }
             }
             Ok(Some(base))
-        })
+        }))
+    }
+
+    fn platform(&self) -> Result<Platform> {
+        self.options.platform.as_ref().map_or_else(|| Ok(Platform::machine()), |platform| platform.parse())
+    }
+
+    /// Throws away what was fetched of other bases than this one.
+    pub(super) fn keep_only(&self, base: Option<&Base>) -> Result<()> {
+        keep_only(base, &self.options.base, &self.platform()?, &self.fetched)
     }
 
     /// Sends the image to the registry in its name, if it is to go there.
@@ -76,14 +86,21 @@ impl<'a> Transfer<'a> {
             ));
         };
         let place = Place::parse(name)?;
-        let fetched = self.fetched.clone();
+        let (outside, fetched) = (self.outside, self.fetched.clone());
         let (runtime, registry) = self.reach()?;
-        let push =
-            |image: &Image, tags: &[String]| runtime.block_on(registry.push(image, &place, tags, &fetched, &|_| {}));
+        let pace = Pace::new();
+        let tell = |progress: Progress| {
+            if progress.of > 0 && pace.is_due() {
+                (outside.say)(format!("Pushing: {} of {}", megabytes(progress.bytes), megabytes(progress.of)));
+            }
+        };
+        let push = |image: &Image, tags: &[String]| {
+            let pushed = registry.push(image, &place, tags, &fetched, &tell);
+            runtime.block_on(unless_wanted(outside.cancelled, pushed))
+        };
         let mut all = push(&assembled.image, &names.tags)?;
         for (worker, image) in &assembled.workers {
-            let tags: Vec<_> = names.tags.iter().map(|tag| format!("{tag}-worker-{worker}")).collect();
-            all = sum(&all, &push(image, &tags)?);
+            all = sum(&all, &push(image, &names.of_worker(*worker))?);
         }
         if let Some(development) = &assembled.development {
             let tags: Vec<_> = names.tags.iter().map(|tag| format!("{tag}{DEVELOPMENT_SUFFIX}")).collect();

@@ -28,8 +28,12 @@ pub struct Aggregate {
     pub(super) workers: BTreeMap<u32, WorkerRecord>,
     /// By task and class, nested classes by themselves.
     pub(super) output: BTreeMap<(TaskPath, String), ClassOutput>,
-    /// What workers sent, in the order in which it came.
+    /// What workers sent, in the order in which it first came.
     pub(super) files: Vec<StoredFile>,
+    /// Which of `files` is at a path.
+    file_index: HashMap<String, usize>,
+    /// Which of `files` are of what a test wrote.
+    output_files: HashMap<TestId, Vec<usize>>,
     /// The run's folder, which they are in.
     pub(super) run_dir: Option<PathBuf>,
     /// How many of `tests` are planned.
@@ -52,6 +56,8 @@ impl Aggregate {
             workers: BTreeMap::new(),
             output: BTreeMap::new(),
             files: Vec::new(),
+            file_index: HashMap::new(),
+            output_files: HashMap::new(),
             run_dir: None,
             planned: 0,
             quarantine: Quarantine::of(plan),
@@ -102,13 +108,12 @@ impl Aggregate {
 
     /// Files with what this test wrote, as far as it was too much to be shown: which stream, and where.
     pub(super) fn whole_outputs(&self, test: &TestId) -> Vec<(Stream, &StoredFile)> {
-        let outputs = self.files.iter().filter_map(|stored| match &stored.of {
-            FileOf::Output { task, test: Some(name), stream } if *task == test.task && *name == test.name => {
-                Some((*stream, stored))
-            }
+        let outputs = self.output_files.get(test).into_iter().flatten().map(|at| &self.files[*at]);
+        let of_streams = outputs.filter_map(|stored| match &stored.of {
+            FileOf::Output { stream, .. } => Some((*stream, stored)),
             _ => None,
         });
-        outputs.collect()
+        of_streams.collect()
     }
 
     /// Whether the plan runs a test in slices.
@@ -215,9 +220,7 @@ impl Aggregate {
                 self.output(test.as_ref(), class, task, *worker, *stream, text);
             }
             RunEvent::FileStored { worker, of, path, size } => {
-                // A later version of a collected file takes the place of the earlier one.
-                self.files.retain(|known| known.path != *path);
-                self.files.push(StoredFile { worker: *worker, of: of.clone(), path: path.clone(), size: *size });
+                self.file(StoredFile { worker: *worker, of: of.clone(), path: path.clone(), size: *size });
             }
             RunEvent::LeaseRenewed { .. }
             | RunEvent::RunResumed { .. }
@@ -229,6 +232,21 @@ impl Aggregate {
                 self.run.cancelled |= cancelled;
             }
         }
+    }
+
+    /// A later version of a collected file takes the place of the earlier one.
+    fn file(&mut self, stored: StoredFile) {
+        if let Some(&at) = self.file_index.get(&stored.path) {
+            self.files[at] = stored;
+            return;
+        }
+        let at = self.files.len();
+        if let FileOf::Output { task, test: Some(name), .. } = &stored.of {
+            let test = TestId { task: task.clone(), name: name.clone() };
+            self.output_files.entry(test).or_default().push(at);
+        }
+        self.file_index.insert(stored.path.clone(), at);
+        self.files.push(stored);
     }
 
     /// A unit of the plan.

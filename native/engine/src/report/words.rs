@@ -24,6 +24,11 @@ pub(crate) fn thousands(n: u64) -> String {
     grouped
 }
 
+/// `152.3 MB`, in powers of ten.
+pub(crate) fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1_000_000.0)
+}
+
 /// `12 ms`, `4.2 s`, `2 min 3 s`, `1 h 5 min`.
 pub(crate) fn duration(ms: u64) -> String {
     match ms {

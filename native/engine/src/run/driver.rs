@@ -7,10 +7,12 @@ use super::link::{self, Arrival, Begin, Order};
 use super::state::State;
 use super::{RunInput, RunSummary};
 use crate::backend::{Backend, WorkerLife};
+use crate::cancel::wanted;
+use crate::clock::now_ms;
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage};
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::run_options::Rules;
@@ -395,17 +397,6 @@ fn without_bytes(piece: &AgentMessage) -> AgentMessage {
         }
         other => other.clone(),
     }
-}
-
-/// Returns once a cancel is wanted; never when nobody can want it any more.
-async fn wanted(cancel: &mut watch::Receiver<bool>) {
-    if cancel.wait_for(|wanted| *wanted).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
 }
 
 #[cfg(test)]

@@ -3,12 +3,15 @@
 //! What a worker says of a file decides nothing about where it goes but its name, and that is made safe or refused: an agent
 //! runs beside the code of tests.
 
+use crate::content::hash_file;
 use crate::file_names::{safe_name, task_folder};
+use crate::hash::hex;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Component, Path, PathBuf};
 use testfleet_protocol::agent::{AgentMessage, FILE_PIECE, FileOf};
 use testfleet_protocol::event::RunEvent;
@@ -35,7 +38,19 @@ pub struct FileStore {
     /// By worker and the worker's number for the file.
     open: HashMap<(u32, u64), Partial>,
     /// Of each collected path, which workers' versions there are.
-    collected: HashMap<(TaskPath, String), Vec<(u32, PathBuf)>>,
+    collected: HashMap<(TaskPath, String), Vec<Version>>,
+    /// Numbers that are not tried again for a name: see [`FileStore::free`].
+    tried: HashMap<PathBuf, u64>,
+}
+
+/// A worker's version of a collected file.
+#[derive(Debug)]
+struct Version {
+    worker: u32,
+    /// Relative to the run's folder.
+    place: PathBuf,
+    /// `None` until somebody wants to know: of those that an earlier coordinator stored.
+    sha256: Option<String>,
 }
 
 /// A file on its way.
@@ -45,6 +60,8 @@ enum Partial {
         file: File,
         path: PathBuf,
         bytes: u64,
+        /// Of these bytes, as long as they come in order and somebody may want to compare them.
+        hasher: Option<Sha256>,
     },
     /// It was refused and said so: the rest of it is ignored.
     Refused,
@@ -58,13 +75,14 @@ impl FileStore {
             output_bytes: output.file_bytes,
             open: HashMap::new(),
             collected: HashMap::new(),
+            tried: HashMap::new(),
         }
     }
 
     /// Takes note of a file that an earlier coordinator of this run stored.
     pub fn apply(&mut self, event: &RunEvent) {
         if let RunEvent::FileStored { worker, of: FileOf::Collected { task, path }, path: stored, .. } = event {
-            self.note(*worker, task, path, PathBuf::from(stored));
+            self.note(task, path, Version { worker: *worker, place: PathBuf::from(stored), sha256: None });
         }
     }
 
@@ -88,8 +106,8 @@ impl FileStore {
             return Ok(None);
         }
         match self.open.remove(&key) {
-            Some(Partial::Written { path, bytes, .. }) => {
-                let stored = self.finish(worker, of, &path, bytes);
+            Some(Partial::Written { path, bytes, hasher, .. }) => {
+                let stored = self.finish(worker, of, &path, bytes, hasher);
                 if stored.is_err() {
                     // What is left of it helps nobody.
                     let _ = fs::remove_file(&path);
@@ -137,35 +155,48 @@ impl FileStore {
                 return Err(refused(worker, &format!("more than {AT_ONCE} are on their way at once")));
             }
             let path = self.run_dir.join(FILES).join(".partial").join(format!("w{worker}-{number}"));
-            let partial = begin(&path, offset).map_err(|error| Failure::io("write", &path, &error))?;
+            let is_compared = matches!(of, FileOf::Collected { .. });
+            let partial = begin(&path, offset, is_compared).map_err(|error| Failure::io("write", &path, &error))?;
             self.open.insert(key, partial);
         }
-        let Some(Partial::Written { file, path, bytes: there }) = self.open.get_mut(&key) else { return Ok(()) };
+        let Some(Partial::Written { file, path, bytes: there, hasher }) = self.open.get_mut(&key) else {
+            return Ok(());
+        };
         if offset > *there {
             return Err(refused(worker, &format!("bytes {there} to {offset} of it are missing")));
         }
         let written = file.seek(SeekFrom::Start(offset)).and_then(|_| file.write_all(&bytes));
         written.map_err(|error| Failure::io("write", path, &error))?;
+        *hasher = hasher.take().filter(|_| offset == *there).map(|hasher| hasher.chain_update(&bytes));
         *there = end.max(*there);
         Ok(())
     }
 
     /// Moves a whole file to its place.
-    fn finish(&mut self, worker: u32, of: FileOf, partial: &Path, size: u64) -> Result<Option<RunEvent>> {
+    fn finish(
+        &mut self,
+        worker: u32,
+        of: FileOf,
+        partial: &Path,
+        size: u64,
+        hasher: Option<Sha256>,
+    ) -> Result<Option<RunEvent>> {
         let files = Path::new(FILES);
         let place = match &of {
             FileOf::Collected { task, path } => {
                 let relative = collected_path(path)
                     .ok_or_else(|| refused(worker, &format!("{path:?} is no path below the working directory")))?;
-                let known = self.collected.get(&(task.clone(), path.clone()));
-                let others = known.into_iter().flatten().filter(|(other, _)| *other != worker);
+                let sha256 = match hasher {
+                    Some(hasher) => hex(&hasher.finalize()),
+                    None => hash_file(partial).map_err(|error| Failure::io("read", partial, &error))?.sha256,
+                };
                 // Workers of one host may share a working directory: each of them sees the same file.
-                if others.into_iter().any(|(_, place)| same(&self.run_dir.join(place), partial)) {
+                if self.have_others(worker, task, path, &sha256) {
                     let _ = fs::remove_file(partial);
                     return Ok(None);
                 }
                 let place = task_folder(&files.join("collected"), task).join(format!("worker-{worker}")).join(relative);
-                self.note(worker, task, path, place.clone());
+                self.note(task, path, Version { worker, place: place.clone(), sha256: Some(sha256) });
                 place
             }
             FileOf::Jacoco { task } => self.free(&task_folder(&files.join("jacoco"), task), worker, "", ".exec"),
@@ -197,29 +228,43 @@ impl FileStore {
         Ok(Some(RunEvent::FileStored { worker, of, path, size }))
     }
 
-    fn note(&mut self, worker: u32, task: &TaskPath, path: &str, place: PathBuf) {
+    /// Whether another worker's version of a collected file has this content.
+    fn have_others(&mut self, worker: u32, task: &TaskPath, path: &str, sha256: &str) -> bool {
+        let versions = self.collected.get_mut(&(task.clone(), path.to_owned()));
+        versions.into_iter().flatten().filter(|version| version.worker != worker).any(|version| {
+            if version.sha256.is_none() {
+                // One that can't be read is like no other.
+                version.sha256 = hash_file(&self.run_dir.join(&version.place)).ok().map(|digest| digest.sha256);
+            }
+            version.sha256.as_deref() == Some(sha256)
+        })
+    }
+
+    fn note(&mut self, task: &TaskPath, path: &str, version: Version) {
         let versions = self.collected.entry((task.clone(), path.to_owned())).or_default();
-        versions.retain(|(other, _)| *other != worker);
-        versions.push((worker, place));
+        versions.retain(|other| other.worker != version.worker);
+        versions.push(version);
     }
 
     /// A path that no file has yet: `w2-1-NAME.EXTENSION`.
-    fn free(&self, folder: &Path, worker: u32, name: &str, extension: &str) -> PathBuf {
+    fn free(&mut self, folder: &Path, worker: u32, name: &str, extension: &str) -> PathBuf {
         let path = |number: u64| folder.join(format!("w{worker}-{number}{name}{extension}"));
-        let mut number = 1;
-        while self.run_dir.join(path(number)).exists() {
-            number += 1;
+        // There may be one for each JVM of a run: those that were taken once are not looked at again.
+        let number = self.tried.entry(path(0)).or_insert(1);
+        while self.run_dir.join(path(*number)).exists() {
+            *number += 1;
         }
-        path(number)
+        path(*number)
     }
 }
 
 /// Opens a file for its first piece, or to go on where an earlier coordinator stopped.
-fn begin(path: &Path, offset: u64) -> std::io::Result<Partial> {
+fn begin(path: &Path, offset: u64, is_compared: bool) -> std::io::Result<Partial> {
     fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
     let file = File::options().create(true).truncate(offset == 0).write(true).open(path)?;
     let bytes = file.metadata()?.len();
-    Ok(Partial::Written { file, path: path.to_owned(), bytes })
+    let hasher = (is_compared && bytes == 0).then(Sha256::new);
+    Ok(Partial::Written { file, path: path.to_owned(), bytes, hasher })
 }
 
 /// The path of a collected file, if it is one below some folder on every system: names separated by `/`.
@@ -238,26 +283,6 @@ fn refused(worker: u32, why: &str) -> Failure {
     Failure::new(FailureCode::WorkerBroken, format!("failed to store a file of worker {worker}"))
         .cause_text(why.to_owned())
         .hint("results and all other files are kept; docs/jvm.md has the limits")
-}
-
-/// Whether two files have the same content. One that can't be read is like no other.
-fn same(one: &Path, other: &Path) -> bool {
-    let length = |path: &Path| fs::metadata(path).map(|about| about.len()).ok();
-    let open = |path: &Path| File::open(path).map(BufReader::new).ok();
-    if length(one).is_none() || length(one) != length(other) {
-        return false;
-    }
-    let (Some(mut one), Some(mut other)) = (open(one), open(other)) else { return false };
-    let (mut left, mut right) = (vec![0; 64 << 10], vec![0; 64 << 10]);
-    loop {
-        let Ok(count) = one.read(&mut left) else { return false };
-        if count == 0 {
-            return true;
-        }
-        if other.read_exact(&mut right[..count]).is_err() || left[..count] != right[..count] {
-            return false;
-        }
-    }
 }
 
 #[cfg(test)]
@@ -348,6 +373,11 @@ mod tests {
         assert_eq!(other, "files/collected/app/test/worker-2/build/a.png");
         bench.piece((1, 2), &of, 0, "three", true).unwrap().unwrap();
         assert_eq!((bench.read(&path), bench.read(&other)), ("three".to_owned(), "two".to_owned()));
+        // In pieces, of which one comes twice.
+        for (offset, text, last) in [(0, "thr", false), (0, "thr", false), (3, "ee", true)] {
+            assert_eq!(bench.piece((3, 1), &of, offset, text, last).unwrap(), None);
+        }
+        assert!(bench.piece((3, 2), &of, 0, "thrice", true).unwrap().is_some());
     }
 
     #[test]

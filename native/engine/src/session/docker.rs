@@ -1,9 +1,11 @@
 //! Runs on Docker: where it is, the image, what is left when a run ends, a shell in the image.
 
+use super::Context;
+use super::image::outside;
 use super::prepare::say_time;
 use super::runs::RunDir;
-use super::{Context, cancelled};
 use crate::backend::docker::{DockerBackend, DockerConfig, Host, WorkerImage, pull_missing};
+use crate::cancel::unless_wanted;
 use crate::image;
 use crate::report::words::counted;
 use crate::undeclared::Places;
@@ -11,9 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
-use testfleet_image::place;
+use testfleet_image::{bundle_name, place};
 use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::docker::{DockerOptions, Pull, Readiness};
 use testfleet_protocol::event::Level;
@@ -73,39 +75,52 @@ impl Docker {
         wait(&self.runtime, context, future)
     }
 
-    /// Gets the images of services, and that which `image.json` names, without making it anew.
-    pub(super) fn image_as_it_is(&self, context: &Context<'_>) -> Result<WorkerImage> {
-        let file = context.output().join("image.json");
-        let made = testfleet_image::read_reference(&file)?;
-        let bundle = crate::bundle::read_bundle(&context.bundle_file())?;
-        self.get(context, &made, &bundle)
+    /// Gets the images of services, and those of these workers that `image.json` names, which have to be of this bundle.
+    pub(super) fn image_as_it_is(
+        &self,
+        context: &Context<'_>,
+        bundle: &Bundle,
+        workers: &[u32],
+    ) -> Result<WorkerImage> {
+        let made = testfleet_image::read_reference(&image_file(context))?;
+        if made.bundle_sha256 != bundle_name(bundle)? {
+            return Err(stale(&image_file(context)));
+        }
+        self.get(context, &made, bundle, workers)
     }
 
-    /// Gets the images of services, and makes one of this bundle.
-    pub(super) fn image(&self, context: &Context<'_>, plan: &Plan, bundle: &Bundle) -> Result<WorkerImage> {
+    /// Gets the images of services, and makes those of these workers.
+    pub(super) fn image(
+        &self,
+        context: &Context<'_>,
+        plan: &Plan,
+        bundle: &Bundle,
+        workers: &[u32],
+    ) -> Result<WorkerImage> {
         let started = Instant::now();
-        let made = image::make(&context.request, plan, bundle, &context.environment)?;
+        let say = |text: String| context.sink.say(Level::Lifecycle, text);
+        let made = image::make(&context.request, plan, bundle, &outside(context, &say))?;
         say_time(context, "Making the image", started, "");
         context.check_cancelled()?;
-        self.get(context, &made.reference, bundle)
+        self.get(context, &made.reference, bundle, workers)
     }
 
-    /// Makes Docker have an image that was made.
+    /// Makes Docker have an image that was made, with those of its workers.
     pub(super) fn load(context: &Context<'_>, made: &ImageRef) -> Result<()> {
         let docker = Self::connect(context)?;
         let say = |text: String| context.sink.say(Level::Lifecycle, text);
-        docker.wait(context, docker.host.provide(made, Pull::Never, &say)).map(drop)
+        docker.wait(context, docker.host.provide_all(made, Pull::Never, &say))
     }
 
-    /// Makes Docker have an image that was made, and the images of services.
-    fn get(&self, context: &Context<'_>, made: &ImageRef, bundle: &Bundle) -> Result<WorkerImage> {
+    /// Makes Docker have the images of workers that were made, and those of services.
+    fn get(&self, context: &Context<'_>, made: &ImageRef, bundle: &Bundle, workers: &[u32]) -> Result<WorkerImage> {
         let options = &context.request.options.docker;
         let say = |text: String| context.sink.say(Level::Lifecycle, text);
         let services: BTreeSet<String> = options.services.values().map(|service| service.image.clone()).collect();
         self.wait(context, async {
             pull_missing(&self.host, &services, options.pull, &say).await?;
-            let reference = self.host.provide(made, options.pull, &say).await?;
-            Ok(WorkerImage { reference, agent: agent_in_image(context, bundle) })
+            let references = self.host.provide(made, workers, options.pull, &say).await?;
+            Ok(WorkerImage { references, agent: agent_in_image(context, bundle) })
         })
     }
 
@@ -119,19 +134,8 @@ impl Docker {
         debug_jvm: bool,
     ) -> Result<DockerBackend> {
         self.remove_dead_runs(context)?;
-        Ok(DockerBackend::new(self.config(context, dir, image, workers_total, debug_jvm)?))
-    }
-
-    fn config(
-        &self,
-        context: &Context<'_>,
-        dir: &RunDir,
-        image: WorkerImage,
-        workers_total: u32,
-        debug_jvm: bool,
-    ) -> Result<DockerConfig> {
         let options = &context.request.options;
-        Ok(DockerConfig {
+        Ok(DockerBackend::new(DockerConfig {
             host: self.host.clone(),
             options: options.docker.clone(),
             image,
@@ -142,7 +146,7 @@ impl Docker {
             secret: secret(&dir.secret_file())?,
             lease_ms: options.run.connection.lease_ms,
             debug_jvm,
-        })
+        }))
     }
 
     /// Removes what a run still has there. A run stands whatever becomes of it.
@@ -158,46 +162,38 @@ impl Docker {
 /// Starts a container of the image that is there and says how to open a shell in it: a Gradle daemon has no terminal.
 pub(super) fn shell(context: &Context<'_>, worker: u32) -> Result<()> {
     let docker = Docker::connect(context)?;
-    let image = docker.image_as_it_is(context)?;
+    let made = testfleet_image::read_reference(&image_file(context))?;
+    let bundle = crate::bundle::read_bundle(&context.bundle_file())?;
     let name = format!("testfleet-shell-{}", super::runs::new_id());
     let environment = passed_on(&context.request.options.pass_environment, &context.environment);
     let options = &context.request.options.docker;
-    let shell = docker.wait(context, docker.host.open_shell(&name, &image, worker, options, &environment))?;
+    let say = |text: String| context.sink.say(Level::Lifecycle, text);
+    let shell = docker.wait(context, async {
+        let references = docker.host.provide(&made, &[worker], options.pull, &say).await?;
+        let image = WorkerImage { references, agent: agent_in_image(context, &bundle) };
+        docker.host.open_shell(&name, &image, worker, options, &environment).await
+    })?;
     let at = match context.request.options.docker.host.as_deref() {
         Some(host) => format!("docker --host {host}"),
         None => "docker".to_owned(),
     };
     let enter = match shell {
         Some(shell) => format!("Open a shell in it:\n    {at} exec -it {name} {shell}"),
-        None => format!(
-            "The image has no shell: its base is made of a JDK alone. What it has is Java's own:\n    \
-             {at} exec -it {name} {}/bin/jshell\n\
-             A static busybox makes a shell: testfleet {{ image {{ files.put('/bin/sh', file('/bin/busybox')) }} }}",
-            place::JAVA.to_owned() + "/*"
-        ),
+        None => "The image has no shell. A static busybox makes one: \
+                 testfleet { image { files.put('/bin/sh', file('/bin/busybox')) } }"
+            .to_owned(),
     };
     let hours = crate::backend::docker::SHELL_HOURS;
     let text = format!(
         "The image of {} runs as {name}. {enter}\nIt goes by itself after {hours} h, or with:\n    {at} rm -f {name}",
-        context.output().join("image.json").display()
+        image_file(context).display()
     );
     context.sink.say(Level::Result, text);
     Ok(())
 }
 
 fn wait<T>(runtime: &Runtime, context: &Context<'_>, future: impl Future<Output = Result<T>>) -> Result<T> {
-    let mut end = context.cancelled.clone();
-    runtime.block_on(async {
-        let wanted = async {
-            if end.wait_for(|wanted| *wanted).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        tokio::select! {
-            done = future => done,
-            () = wanted => Err(cancelled()),
-        }
-    })
+    runtime.block_on(unless_wanted(&context.cancelled, future))
 }
 
 /// Where what a bundle names is, here and in its image.
@@ -209,6 +205,22 @@ pub(super) fn places(context: &Context<'_>, bundle: &Bundle) -> Places {
 fn agent_in_image(context: &Context<'_>, bundle: &Bundle) -> String {
     let roots = context.request.roots.keys().map(|name| (name.clone(), place::root(name).into()));
     Roots::new(roots).expand(&bundle.agent)
+}
+
+/// `image.json`
+fn image_file(context: &Context<'_>) -> PathBuf {
+    context.output().join("image.json")
+}
+
+/// The image is of other code than the plan.
+fn stale(file: &Path) -> Failure {
+    Failure::new(FailureCode::PlanOutdated, "failed to run in the image that is there")
+        .cause_text(format!(
+            "the image that {} names holds other classes, dependencies or inputs, or starts JVMs otherwise, than the \
+             build has now",
+            file.display()
+        ))
+        .hint("make it anew: ./gradlew image")
 }
 
 /// The variables that the build names, as far as they are set.

@@ -3,8 +3,8 @@
 use super::Context;
 use super::docker::Docker;
 use super::prepare::{prepare, say_time};
-use crate::image::{self, MadeImage};
-use crate::report::words::counted;
+use crate::image::{self, MadeImage, Outside};
+use crate::report::words::{counted, megabytes};
 use std::time::Instant;
 use testfleet_image::WORK;
 use testfleet_image::registry::Pushed;
@@ -17,7 +17,8 @@ pub(crate) fn image(context: &mut Context<'_>) -> Result<()> {
     let prepared = prepare(context)?;
     context.check_cancelled()?;
     let started = Instant::now();
-    let made = image::make(&context.request, &prepared.plan, &prepared.bundle, &context.environment)?;
+    let say = |text: String| context.sink.say(Level::Lifecycle, text);
+    let made = image::make(&context.request, &prepared.plan, &prepared.bundle, &outside(context, &say))?;
     say_time(context, "Making the image", started, "");
     context.sink.written("image", &made.reference.layout);
     context.sink.written("image reference", &context.output().join("image.json"));
@@ -38,6 +39,11 @@ pub(crate) fn image(context: &mut Context<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What making an image is told, and who hears of it.
+pub(super) fn outside<'a>(context: &'a Context<'_>, say: &'a (dyn Fn(String) + Sync)) -> Outside<'a> {
+    Outside { environment: &context.environment, cancelled: &context.cancelled, say }
 }
 
 /// `Image localhost/testfleet/app:git-0a1b...: 14 layers, 152.3 MB, of which 13 were there already; sha256:...`
@@ -106,8 +112,4 @@ fn details(made: &MadeImage) -> Vec<String> {
         lines.push(format!("The artifact store gave up {layers}, {}", megabytes(pruned.removed_bytes)));
     }
     lines
-}
-
-fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1_000_000.0)
 }

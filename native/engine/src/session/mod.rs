@@ -14,6 +14,7 @@ mod run;
 mod runs;
 mod show;
 
+use crate::cancel::cancelled;
 pub use panic::{panicked, remember_panics};
 use prepare::prepare;
 use std::collections::BTreeMap;
@@ -183,10 +184,6 @@ impl Context<'_> {
     pub(crate) fn check_cancelled(&self) -> Result<()> {
         if *self.cancelled.borrow() { Err(cancelled()) } else { Ok(()) }
     }
-}
-
-pub(crate) fn cancelled() -> Failure {
-    Failure::new(FailureCode::Cancelled, "the run was cancelled")
 }
 
 fn execute(open: OpenRequest, sink: &Sink, cancelled: watch::Receiver<bool>) -> Result<()> {

@@ -1,7 +1,7 @@
 //! What passed before, read before a run and written after it.
 
-use super::show::now_ms;
 use super::{Context, history};
+use crate::clock::now_ms;
 use crate::discover::Discovery;
 use crate::report::words::counted;
 use crate::reuse::{KEPT_DAYS, Keys, Outcomes, PassedBefore, Store};

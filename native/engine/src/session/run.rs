@@ -229,6 +229,12 @@ fn describe(number: u32, plan: &Plan, units: &[UnitId], from_run: Option<&str>) 
 
 fn execute(context: &Context<'_>, job: Job) -> Result<()> {
     let single = matches!(job.queue, Queue::Fixed(_)).then(|| job.workers[0]);
+    // Before the run has a folder: one that could not begin is not the last run.
+    let image = match &job.docker {
+        None => None,
+        Some(docker) if job.in_image => Some(docker.image_as_it_is(context, &job.bundle, &job.workers)?),
+        Some(docker) => Some(docker.image(context, &job.plan, &job.bundle, &job.workers)?),
+    };
     let (dir, resumed) = match job.going_on {
         Some((dir, recorded)) => (dir, Some(recorded)),
         None => {
@@ -246,6 +252,10 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
     if let Some(recorded) = &resumed {
         show.replay(&dir, recorded);
     }
+    let backend: Arc<dyn Backend> = match job.docker.as_ref().zip(image) {
+        None => Arc::new(local(context, &dir, plan.workers, job.debug_jvm)),
+        Some((docker, image)) => Arc::new(docker.backend(context, &dir, image, plan.workers, job.debug_jvm)?),
+    };
     let input = RunInput {
         run: dir.id.clone(),
         plan: Arc::clone(&plan),
@@ -256,17 +266,6 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         journal: dir.journal(),
         resumed,
         options: context.request.options.run.clone(),
-    };
-    let backend: Arc<dyn Backend> = match &job.docker {
-        None => Arc::new(local(context, &dir, plan.workers, job.debug_jvm)),
-        Some(docker) => {
-            let image = if job.in_image {
-                docker.image_as_it_is(context)?
-            } else {
-                docker.image(context, &plan, &job.bundle)?
-            };
-            Arc::new(docker.backend(context, &dir, image, plan.workers, job.debug_jvm)?)
-        }
     };
     let ended = show.follow(input, backend);
     if let Some(docker) = &job.docker {

@@ -5,6 +5,7 @@ use super::coverage::Coverage;
 use super::history::Recorder;
 use super::runs::RunDir;
 use crate::backend::Backend;
+use crate::clock::now_ms;
 use crate::plan::Timings;
 use crate::report::words::{counted, thousands, verdict_word};
 use crate::report::{Aggregate, Console, ConsoleOptions, ReportDirs, Summary, TestSummary, write_all};
@@ -14,7 +15,7 @@ use crate::undeclared::Places;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use testfleet_protocol::event::{Event, Level, RunEvent};
 use testfleet_protocol::plan::Plan;
 use testfleet_protocol::test::{TaskPath, Verdict};
@@ -83,9 +84,8 @@ impl<'a> Show<'a> {
 
     /// Takes in what happened before another coordinator left the run.
     pub(crate) fn replay(&mut self, dir: &RunDir, recorded: &Recorded) {
-        let output = read_output(&dir.journal());
-        for event in output.iter().chain(&recorded.events) {
-            let event = &self.hinted(event.clone());
+        for event in read_output(&dir.journal()).chain(recorded.events.iter().cloned()) {
+            let event = &self.hinted(event);
             self.aggregate.apply(event);
             self.outcomes.apply(event);
             self.coverage.apply(event);
@@ -219,8 +219,4 @@ impl<'a> Show<'a> {
         }
         Err(failure.hint("the report's path is above; testfleet { ignoreFailures = true } reports without failing"))
     }
-}
-
-pub(crate) fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -80,8 +80,9 @@ fn an_image_starts_the_agent_and_names_its_bundle() {
     }));
     insta::assert_snapshot!(shown.unwrap());
     let bundle = text(&assembled.image, place::BUNDLE);
-    assert_eq!(Digest::of(bundle.as_bytes()).hex(), assembled.bundle_sha256);
     let bundle: Bundle = serde_json::from_str(&bundle).unwrap();
+    assert_eq!(bundle_name(&bundle).unwrap(), assembled.bundle_sha256, "wherever its JDKs are");
+    assert_eq!(bundle_name(&build.bundle()).unwrap(), assembled.bundle_sha256);
     assert_eq!(bundle.profiles[0].java_home.as_deref(), Some("/opt/java/17"));
     assert_eq!(text(&assembled.image, place::PLAN), "{\"plan\": true}\n");
 }
@@ -419,7 +420,8 @@ fn an_archive_is_what_docker_loads_and_a_layout() {
     let build = Build::new();
     let assembled = build.image().unwrap();
     let mut bytes = Vec::new();
-    archive::write(&assembled.image, &["localhost/acme:one".to_owned()], &mut bytes).unwrap();
+    let names = ["localhost/acme:one".to_owned()];
+    archive::write(&[archive::Packed { image: &assembled.image, names: &names, left_out: 0 }], &mut bytes).unwrap();
     let dir = build.temp.path().join("unpacked");
     tar::Archive::new(bytes.as_slice()).unpack(&dir).unwrap();
     assert_whole(&dir);
@@ -433,15 +435,40 @@ fn an_archive_is_what_docker_loads_and_a_layout() {
 }
 
 #[test]
+fn an_archive_has_shared_layers_once_and_none_that_its_reader_has() {
+    let mut build = Build::new();
+    build.options.per_worker = true;
+    let assembled = build.image().unwrap();
+    let [one, two] = [1, 2].map(|worker| &assembled.workers[&worker]);
+    let left_out = 3;
+    let pack = |image| archive::Packed { image, names: &[], left_out };
+    let mut bytes = Vec::new();
+    archive::write(&[pack(one), pack(two)], &mut bytes).unwrap();
+    let mut tar = tar::Archive::new(bytes.as_slice());
+    let paths = tar.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().to_string_lossy().into_owned());
+    let mut paths: Vec<String> = paths.filter(|path| path != "manifest.json").collect();
+    let mut expected: Vec<String> = [one, two]
+        .into_iter()
+        .flat_map(|image| image.layers[left_out..].iter().chain([&image.config, &image.manifest]))
+        .map(|blob| format!("blobs/sha256/{}", blob.digest().unwrap().hex()))
+        .collect();
+    expected.sort();
+    expected.dedup();
+    paths.sort();
+    assert_eq!(paths, expected, "it is no layout, as it is not whole");
+}
+
+#[test]
 fn an_archive_of_a_layer_that_is_not_here_or_not_whole_fails() {
     let build = Build::new();
     let mut assembled = build.image().unwrap();
     let BlobSource::File(file) = assembled.image.layers[0].source.clone() else { panic!() };
     fs::remove_file(&file).unwrap();
     fs::write(&file, "short").unwrap();
-    let failure = archive::write(&assembled.image, &[], &mut Vec::new()).unwrap_err();
+    let write = |image: &Image| archive::write(&[archive::Packed { image, names: &[], left_out: 0 }], &mut Vec::new());
+    let failure = write(&assembled.image).unwrap_err();
     assert!(failure.causes[0].contains("5 bytes"), "{failure}");
     assembled.image.layers[0].source = BlobSource::Registry("registry.example/base".to_owned());
-    let failure = archive::write(&assembled.image, &[], &mut Vec::new()).unwrap_err();
+    let failure = write(&assembled.image).unwrap_err();
     assert!(failure.causes[0].contains("registry.example/base"), "{failure}");
 }

@@ -3,6 +3,7 @@
 use super::document::{Document, LARGEST_CONFIG, choose, read_config, unusable};
 use super::{MOST_INDEXES, Platform};
 use crate::hashing;
+use crate::layout::blob_path;
 use crate::registry::{LARGEST_MANIFEST, digest_of};
 use crate::{Base, Blob, BlobSource, Digest};
 use oci_spec::image::Descriptor;
@@ -45,7 +46,12 @@ pub(super) fn read(blobs: &impl Blobs, wanted: &Platform, base: &str) -> Result<
                     Ok(Blob { descriptor, source })
                 });
                 let layers = layers.collect::<Result<_>>()?;
-                return Ok(Base { config, layers, identity: identity.unwrap_or(id).to_string() });
+                return Ok(Base {
+                    config,
+                    layers,
+                    identity: identity.unwrap_or(id).to_string(),
+                    documents: Vec::new(),
+                });
             }
         }
     }
@@ -82,11 +88,6 @@ fn small_blob(blobs: &impl Blobs, descriptor: &Descriptor, most: usize, base: &s
         return Ok(bytes);
     }
     Err(unusable(base, format!("its blob {digest} has the digest {found}"), DAMAGED))
-}
-
-/// Where a layout has a blob.
-pub(super) fn blob_path(digest: &Digest) -> String {
-    format!("blobs/sha256/{}", digest.hex())
 }
 
 pub(super) fn resolve(folder: &Path, wanted: &Platform) -> Result<Base> {

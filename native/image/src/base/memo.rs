@@ -1,16 +1,16 @@
 //! What a folder or tar file held when it was read last: reading it again would mean reading all of its layers.
 
 use super::Platform;
+use crate::store::stamp;
 use crate::{Base, Blob, BlobSource, Digest};
 use oci_spec::image::{Descriptor, ImageConfiguration};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use testfleet_protocol::{Failure, Result};
 
 /// Rises whenever bases are read in another way.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Memo {
@@ -27,23 +27,13 @@ struct Memo {
 #[derive(Serialize, Deserialize, PartialEq, Eq)]
 struct Stamp {
     path: PathBuf,
-    inode: u64,
-    size: u64,
-    /// In nanoseconds; also that of the change, which nobody sets.
-    modified: (i64, i64),
-    changed: (i64, i64),
+    seen: String,
 }
 
 impl Stamp {
     fn of(path: &Path) -> Option<Self> {
         let found = std::fs::metadata(path).ok()?;
-        Some(Self {
-            path: path.to_owned(),
-            inode: found.ino(),
-            size: found.len(),
-            modified: (found.mtime(), found.mtime_nsec()),
-            changed: (found.ctime(), found.ctime_nsec()),
-        })
+        Some(Self { path: path.to_owned(), seen: stamp(&found) })
     }
 }
 
@@ -54,8 +44,7 @@ pub(super) fn remembered(
     folder: &Path,
     read: impl FnOnce() -> Result<Base>,
 ) -> Result<Base> {
-    let name = Digest::of(format!("{platform}\n{}", path.display()).as_bytes());
-    let file = folder.join("bases").join(format!("{}.json", name.hex()));
+    let file = file_of(folder, path, platform);
     if let Some(base) = recall(&file, path, platform) {
         return Ok(base);
     }
@@ -70,6 +59,12 @@ pub(super) fn remembered(
     Ok(base)
 }
 
+/// The file below `folder` that tells of what is at `path`.
+pub(super) fn file_of(folder: &Path, path: &Path, platform: &Platform) -> PathBuf {
+    let name = Digest::of(format!("{platform}\n{}", path.display()).as_bytes());
+    folder.join("bases").join(format!("{}.json", name.hex()))
+}
+
 fn recall(file: &Path, path: &Path, platform: &Platform) -> Option<Base> {
     let memo: Memo = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
     let same = memo.version == VERSION && memo.path == path && memo.platform == platform.to_string();
@@ -78,7 +73,7 @@ fn recall(file: &Path, path: &Path, platform: &Platform) -> Option<Base> {
     }
     let blob = |(descriptor, path)| Blob { descriptor, source: BlobSource::File(path) };
     let layers = memo.layers.into_iter().map(blob).collect();
-    Some(Base { config: memo.config, layers, identity: memo.identity })
+    Some(Base { config: memo.config, layers, identity: memo.identity, documents: Vec::new() })
 }
 
 fn remember(file: &Path, path: &Path, platform: &Platform, main: Stamp, base: &Base) -> Result<()> {

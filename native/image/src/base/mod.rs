@@ -1,6 +1,7 @@
 //! What layers are laid over: an image of a registry, a folder in the OCI layout, or a tar file.
 
 mod document;
+mod keep;
 mod layout;
 mod memo;
 mod platform;
@@ -9,6 +10,7 @@ mod tar;
 #[cfg(test)]
 mod tests;
 
+pub use keep::keep_only;
 pub use platform::Platform;
 
 use crate::Base;

@@ -40,7 +40,7 @@ impl Platform {
     }
 
     /// Whether what is there runs where this is wanted. A variant that only one of them names is no matter.
-    pub(super) fn takes(&self, there: &Self) -> bool {
+    pub fn takes(&self, there: &Self) -> bool {
         let variants = self.variant.as_ref().zip(there.variant.as_ref());
         self.os == there.os && self.architecture == there.architecture && variants.is_none_or(|(a, b)| a == b)
     }

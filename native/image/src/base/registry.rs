@@ -12,8 +12,10 @@ use testfleet_protocol::{Failure, FailureCode, Result};
 pub(super) async fn resolve(text: &str, wanted: &Platform, registry: &Registry, fetched: &Path) -> Result<Base> {
     let mut reference = Reference::parse(text)?;
     let base = reference.to_string();
+    let mut documents = Vec::new();
     for _ in 0..MOST_INDEXES {
         let (bytes, digest) = manifest(&reference, registry, fetched).await?;
+        documents.push(digest.clone());
         match Document::read(&bytes, &base)? {
             Document::Index(entries) => reference.digest = Some(digest_of(choose(&entries, wanted, &base)?)?),
             Document::Image { config, layers } => {
@@ -33,7 +35,8 @@ pub(super) async fn resolve(text: &str, wanted: &Platform, registry: &Registry, 
                 let config = read_config(&config, layers.len(), wanted, &base)?;
                 let source = BlobSource::Registry(reference.place.to_string());
                 let layers = layers.into_iter().map(|descriptor| Blob { descriptor, source: source.clone() }).collect();
-                return Ok(Base { config, layers, identity: digest.to_string() });
+                documents.push(id);
+                return Ok(Base { config, layers, identity: digest.to_string(), documents });
             }
         }
     }

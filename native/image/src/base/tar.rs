@@ -3,8 +3,9 @@
 
 use super::Platform;
 use super::document::{LARGEST_CONFIG, other_platform, read_config, unusable};
-use super::layout::{self, Blobs, blob_path};
+use super::layout::{self, Blobs};
 use crate::hashing::Hasher;
+use crate::layout::blob_path;
 use crate::registry::{LARGEST_MANIFEST, copy, file_of};
 use crate::{Base, Blob, BlobSource, Digest};
 use flate2::read::MultiGzDecoder;
@@ -124,7 +125,7 @@ impl<'a> Archive<'a> {
         for (name, diff_id) in image.layers.iter().zip(config.rootfs().diff_ids()) {
             layers.push(self.layer(name, diff_id)?);
         }
-        Ok(Base { config: config.clone(), layers, identity: id.to_string() })
+        Ok(Base { config: config.clone(), layers, identity: id.to_string(), documents: Vec::new() })
     }
 
     /// Copies a layer to where its digest names it. What it unpacks to has to be what the configuration says.

@@ -121,6 +121,36 @@ async fn a_base_of_a_registry_is_that_of_the_platform() {
 }
 
 #[tokio::test]
+async fn what_other_bases_left_goes() {
+    let (fake, folder) = (with_images(), tempfile::tempdir().unwrap());
+    let reference = format!("{}:1", fake.name("team/base"));
+    let files = || fs::read_dir(folder.path().join("sha256")).unwrap().count();
+    let keep = |base: Option<&Base>, chosen: &Chosen| keep_only(base, chosen, &amd64(), folder.path()).unwrap();
+    for platform in ["linux/arm64", "linux/amd64"] {
+        let base = of_registry(&reference, platform, folder.path()).await.unwrap();
+        registry().fetch(&base.layers[0], folder.path()).await.unwrap();
+    }
+    assert_eq!(files(), 7, "an index, and of each a manifest, a configuration and a layer");
+    let base = of_registry(&reference, "linux/amd64", folder.path()).await.unwrap();
+    let part = folder.path().join("sha256").join(format!("{}.part", "0".repeat(64)));
+    let fetching = fs::File::create(&part).unwrap();
+    fetching.lock().unwrap();
+    let chosen = Chosen::Registry { reference: reference.clone() };
+    keep(Some(&base), &chosen);
+    assert_eq!(files(), 5, "what is being fetched stays");
+    drop(fetching);
+    keep(Some(&base), &chosen);
+    assert_eq!(files(), 4);
+    fake.seen();
+    assert_eq!(of_registry(&reference, "linux/amd64", folder.path()).await.unwrap(), base);
+    registry().fetch(&base.layers[0], folder.path()).await.unwrap();
+    assert_eq!(fake.seen(), ["HEAD /v2/team/base/manifests/1"], "nothing is fetched again");
+    keep(None, &Chosen::None);
+    assert_eq!(files(), 0);
+    keep_only(None, &Chosen::None, &amd64(), &folder.path().join("none")).unwrap();
+}
+
+#[tokio::test]
 async fn a_base_that_a_registry_lacks_is_told() {
     let (fake, folder) = (with_images(), tempfile::tempdir().unwrap());
     let name = fake.name("team/base");

@@ -3,13 +3,13 @@
 use super::pom::{Module, Pom, references};
 use super::{BUILD_DEPENDENCIES, FILES, METADATA};
 use crate::Assembly;
+use crate::hashing;
 use crate::layer::encode::Content;
 use crate::layer::tree::PLAIN;
 use crate::layer::{Item, Recipe};
 use crate::place;
-use crate::store::digest_of;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use testfleet_protocol::bundle::EntryKind;
@@ -45,7 +45,7 @@ pub(super) fn all(assembly: &Assembly<'_>) -> Result<BTreeSet<String>> {
 }
 
 fn item(path: &str, source: PathBuf) -> Result<Item> {
-    let digest = File::open(&source).and_then(digest_of).map_err(|error| Failure::io("read", &source, &error))?;
+    let digest = hashing::of_file(&source)?;
     let target = format!("{}/{FILES}/{path}", place::root(place::GRADLE_CACHE));
     Ok(Item::File { target, source, sha256: digest.hex().to_owned(), mode: PLAIN, guarded: false })
 }

@@ -130,7 +130,10 @@ fn write_node(tar: &mut tar::Builder<&mut dyn Write>, path: &str, node: &Node, o
 fn cannot_write(error: &std::io::Error) -> Failure {
     let failure = Failure::new(FailureCode::Io, "failed to write a layer").cause(error);
     if error.kind() == ErrorKind::StorageFull {
-        return failure.hint("make room on the disk of the artifact store, or choose another: testfleet cache prune");
+        return failure.hint(
+            "make room on the disk of the artifact store (`testfleet cache prune`), or choose another: \
+             testfleet { image { store { dir = file('...') } } }",
+        );
     }
     failure
 }

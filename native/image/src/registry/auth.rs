@@ -1,7 +1,7 @@
 //! What a registry wants to see before it answers (OCI distribution specification; Docker's token authentication).
 
 use super::answer::Refused;
-use super::login::{Login, docker_config, docker_login};
+use super::login::{Login, docker_folder, docker_login};
 use super::name::Place;
 use super::secret::Secret;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
@@ -40,6 +40,7 @@ pub(super) struct Doorkeeper {
     /// By the variables that were named, and for which registry.
     named: Login,
     named_for: Option<String>,
+    /// The folder of Docker's configuration.
     docker: Option<PathBuf>,
     /// By host.
     logins: Mutex<HashMap<String, Arc<OnceCell<Login>>>>,
@@ -63,7 +64,7 @@ struct Token {
 impl Doorkeeper {
     /// `named` is for the registry `named_for`; for all when that is `None`.
     pub(super) fn new(named: Login, named_for: Option<String>, environment: &BTreeMap<String, String>) -> Self {
-        Self { named, named_for, docker: docker_config(environment), logins: Mutex::default(), keys: Mutex::default() }
+        Self { named, named_for, docker: docker_folder(environment), logins: Mutex::default(), keys: Mutex::default() }
     }
 
     fn key(&self, access: &Access) -> Arc<tokio::sync::Mutex<Option<HeaderValue>>> {
@@ -121,7 +122,7 @@ impl Doorkeeper {
             match &self.docker {
                 _ if ours && self.named != Login::Anonymous => Ok(self.named.clone()),
                 None => Ok(Login::Anonymous),
-                Some(file) => docker_login(file, place).await,
+                Some(folder) => docker_login(folder, place).await,
             }
         });
         login.await.cloned()

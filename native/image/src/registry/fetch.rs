@@ -6,6 +6,7 @@ use super::auth::Access;
 use super::name::Place;
 use super::transport::{Tries, body};
 use crate::hashing::{self, Hasher};
+use crate::store::stamp;
 use crate::{Blob, BlobSource, Digest};
 use bytes::Bytes;
 use reqwest::header::{CONTENT_RANGE, RANGE};
@@ -13,6 +14,7 @@ use reqwest::{Method, Response, StatusCode};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use testfleet_protocol::{Failure, FailureCode, Result};
 
 /// The digest of what a descriptor names.
@@ -36,7 +38,7 @@ pub(crate) fn file_of(folder: &Path, digest: &Digest) -> PathBuf {
 impl Registry {
     /// The file that has a blob. One of a registry is fetched into `folder`, where it stays as `sha256/<hex>`; a fetch that
     /// broke off goes on where it ended, also in another process; whoever wants the same blob waits for it. What is in
-    /// `folder` is read and compared with its digest before it is used.
+    /// `folder` is compared with its digest before it is used, unless it looks as it did when that was done.
     ///
     /// # Errors
     /// `RegistryFailed` when the registry can't be reached, lacks the blob, or sends something else; `Io` when the folder
@@ -280,10 +282,15 @@ fn is_at(file: &File, path: &Path) -> bool {
     file.metadata().ok().zip(fs::metadata(path).ok()).is_some_and(|(opened, there)| same(opened, there))
 }
 
-/// Whether a blob is there, undamaged. A damaged one is deleted.
+/// Whether a blob is there, undamaged. A damaged one is deleted. One that was compared with its digest is not read again as
+/// long as it looks as it did then.
 fn is_there(target: &Path, digest: &Digest, size: u64) -> Result<bool> {
     match fs::metadata(target) {
-        Ok(found) if found.len() == size && hashing::of_file(target)? == *digest => Ok(true),
+        Ok(found) if found.len() == size && was_seen(target, &found) => Ok(true),
+        Ok(found) if found.len() == size && hashing::of_file(target)? == *digest => {
+            note_seen(target, &found);
+            Ok(true)
+        }
         Ok(_) => match fs::remove_file(target) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(Failure::io("delete the damaged file", target, &error))
@@ -292,6 +299,21 @@ fn is_there(target: &Path, digest: &Digest, size: u64) -> Result<bool> {
         },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(Failure::io("read", target, &error)),
+    }
+}
+
+/// Clocks of file systems go in steps: what changes within one of them looks as before.
+const SETTLED: Duration = Duration::from_secs(2);
+
+fn was_seen(target: &Path, now: &fs::Metadata) -> bool {
+    fs::read_to_string(target.with_extension("seen")).is_ok_and(|then| then == stamp(now))
+}
+
+fn note_seen(target: &Path, found: &fs::Metadata) {
+    let age = found.modified().ok().and_then(|modified| modified.elapsed().ok());
+    if age.is_some_and(|age| age > SETTLED) {
+        // Without it, the blob is read again the next time.
+        let _ = fs::write(target.with_extension("seen"), stamp(found));
     }
 }
 

@@ -68,19 +68,19 @@ impl Login {
     }
 }
 
-/// Where Docker keeps logins: `DOCKER_CONFIG`, else `.docker` in the home folder.
-pub(super) fn docker_config(environment: &BTreeMap<String, String>) -> Option<PathBuf> {
+/// The folder of Docker's configuration: `DOCKER_CONFIG`, else `.docker` in the home folder.
+pub fn docker_folder(environment: &BTreeMap<String, String>) -> Option<PathBuf> {
     let folder = |name: &str| environment.get(name).filter(|value| !value.is_empty()).map(Path::new);
-    let folder = folder("DOCKER_CONFIG").map(Path::to_owned).or_else(|| Some(folder("HOME")?.join(".docker")))?;
-    Some(folder.join("config.json"))
+    folder("DOCKER_CONFIG").map(Path::to_owned).or_else(|| Some(folder("HOME")?.join(".docker")))
 }
 
-/// The login that Docker's configuration or its credential helper has for a registry; anonymous when there is none.
+/// The login that Docker's configuration in a folder, or its credential helper, has for a registry; anonymous when there is
+/// none.
 ///
 /// # Errors
 /// `RegistryFailed` when the configuration can't be read or the helper fails. What the helper prints is in no failure.
-pub(super) async fn docker_login(file: &Path, place: &Place) -> Result<Login> {
-    let (file, server) = (file.to_owned(), place.docker_login().to_owned());
+pub async fn docker_login(folder: &Path, place: &Place) -> Result<Login> {
+    let (file, server) = (folder.join("config.json"), place.docker_login().to_owned());
     // A credential helper is a program that may take its time.
     let found = tokio::task::spawn_blocking(move || look_up(&file, &server)).await;
     found.unwrap_or_else(|error| {

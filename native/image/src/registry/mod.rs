@@ -23,7 +23,7 @@ mod tests;
 mod transport;
 mod upload;
 
-pub use login::Login;
+pub use login::{Login, docker_folder, docker_login};
 pub use manifest::Manifest;
 pub use name::{Place, Reference};
 pub use network::{Network, failure};

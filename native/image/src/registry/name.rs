@@ -46,7 +46,7 @@ impl Place {
     }
 
     /// Under which name Docker keeps a login.
-    pub(super) fn docker_login(&self) -> &str {
+    pub fn docker_login(&self) -> &str {
         if self.host == DOCKER_HUB { DOCKER_HUB_LOGIN } else { &self.host }
     }
 
@@ -104,7 +104,7 @@ impl Reference {
     }
 
     /// What requests ask for.
-    pub(super) fn wanted(&self) -> &str {
+    pub fn wanted(&self) -> &str {
         self.digest.as_ref().map_or(&self.tag, Digest::as_str)
     }
 }

@@ -313,6 +313,20 @@ async fn a_blob_is_fetched_once_and_damage_is_put_right() {
     std::fs::write(&path, noise(100_000, 2)).unwrap();
     registry.fetch(&wanted, folder.path()).await.unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), bytes_of(&blob));
+    // What was compared with its digest long enough after it came is not read again: nobody sees what was changed on the sly.
+    let (then, seen) = (std::time::UNIX_EPOCH + Duration::from_secs(1_000_000), path.with_extension("seen"));
+    let date = |path: &Path| std::fs::File::options().append(true).open(path).unwrap().set_modified(then).unwrap();
+    assert!(!seen.exists());
+    date(&path);
+    registry.fetch(&wanted, folder.path()).await.unwrap();
+    assert!(seen.exists());
+    std::fs::write(&path, noise(100_000, 3)).unwrap();
+    date(&path);
+    registry.fetch(&wanted, folder.path()).await.unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), noise(100_000, 3));
+    std::fs::write(&path, noise(100_000, 4)).unwrap();
+    registry.fetch(&wanted, folder.path()).await.unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), bytes_of(&blob));
     // Several at once: one fetches, the others wait.
     std::fs::remove_file(&path).unwrap();
     fake.seen();

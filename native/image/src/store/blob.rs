@@ -2,9 +2,10 @@
 
 use super::lease::Lease;
 use crate::Digest;
+use crate::hashing::of_reader;
 use sha2::{Digest as _, Sha256};
 use std::fs::{File, Metadata};
-use std::io::{ErrorKind, Read, Write};
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -69,25 +70,11 @@ impl Write for BlobWriter<'_> {
 
 /// How a file looked when its content was known: as long as it looks so, it is not read to find out. Not the time of its
 /// last change, which links to it change as well.
-pub(super) fn stamp(metadata: &Metadata) -> String {
+pub(crate) fn stamp(metadata: &Metadata) -> String {
     format!("{} {} {}.{:09}", metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec())
-}
-
-/// The digest of a file's content.
-pub(crate) fn digest_of(mut file: impl Read) -> std::io::Result<Digest> {
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 17];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(Digest::of_hash(&hasher.finalize())),
-            Ok(count) => hasher.update(&buffer[..count]),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
 }
 
 /// Whether the open file of a blob has the content that it is named by.
 pub(super) fn is_whole(file: &File, digest: &Digest) -> std::io::Result<bool> {
-    Ok(digest_of(file)? == *digest)
+    Ok(of_reader(file)? == *digest)
 }

@@ -1,11 +1,11 @@
 //! What is in the store, what goes, and whether all of it is whole.
 
 use super::Store;
-use super::blob::digest_of;
 #[cfg(test)]
 use super::blob::stamp;
 use super::record::LayerRecord;
 use crate::Digest;
+use crate::hashing::of_reader;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -166,7 +166,7 @@ impl Store {
             let failed = |error: &std::io::Error| Failure::io("read", &path, error);
             // Gone since it was listed.
             let Ok(file) = File::open(&path) else { continue };
-            if digest_of(&file).map_err(|error| failed(&error))? == digest {
+            if of_reader(&file).map_err(|error| failed(&error))? == digest {
                 verified.whole += 1;
                 verified.bytes += size;
                 continue;

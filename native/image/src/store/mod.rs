@@ -21,7 +21,7 @@ mod record;
 mod tests;
 
 pub use blob::BlobWriter;
-pub(crate) use blob::digest_of;
+pub(crate) use blob::stamp;
 pub use keep::{Policy, Pruned, Stored, Verified};
 pub use lease::Lease;
 pub use record::{LayerRecord, MadeFrom};
@@ -51,8 +51,9 @@ impl Store {
         for folder in FOLDERS {
             let path = dir.join(folder);
             fs::create_dir_all(&path).map_err(|error| {
-                Failure::io("create", &path, &error)
-                    .hint("make the folder writable, or choose another: testfleet { image { store = file('...') } }")
+                Failure::io("create", &path, &error).hint(
+                    "make the folder writable, or choose another: testfleet { image { store { dir = file('...') } } }",
+                )
             })?;
         }
         Ok(Self { dir: dir.to_owned() })
@@ -71,7 +72,7 @@ impl Store {
             .ok_or_else(|| {
                 Failure::new(FailureCode::InvalidRequest, "failed to find a folder for the artifact store")
                     .cause_text(format!("none of {STORE_VARIABLE}, XDG_CACHE_HOME and HOME is an absolute folder"))
-                    .hint("set one of them, or choose the folder: testfleet { image { store = file('...') } }")
+                    .hint("set one of them, or choose the folder: testfleet { image { store { dir = file('...') } } }")
             })
     }
 

@@ -5,6 +5,7 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use testfleet_image::registry::docker_folder;
 use testfleet_protocol::docker::DockerOptions;
 use testfleet_protocol::{Failure, FailureCode, Result};
 
@@ -14,6 +15,9 @@ const TIMEOUT: u64 = 120;
 const LONG: Duration = Duration::from_secs(3_600);
 /// The oldest API that has all that is used: Docker 19.03.
 const OLDEST: (usize, usize) = (1, 40);
+
+/// What Docker calls the context that is none.
+const DEFAULT_CONTEXT: &str = "default";
 
 /// A way to a Docker that answers.
 #[derive(Debug, Clone)]
@@ -25,6 +29,8 @@ pub struct Host {
     pub version: String,
     /// `linux/amd64`
     pub platform: String,
+    /// The folder of Docker's configuration, which has logins for registries.
+    pub(super) docker_folder: Option<PathBuf>,
 }
 
 impl Host {
@@ -49,7 +55,7 @@ impl Host {
             .hint("install Docker 19.03 or later, or Podman 4 or later"));
         }
         let platform = format!("{}/{}", about.os.unwrap_or_default(), about.arch.unwrap_or_default());
-        Ok(Self { docker, address: place.address, version, platform })
+        Ok(Self { docker, address: place.address, version, platform, docker_folder: docker_folder(environment) })
     }
 
     /// For what may take long: images.
@@ -89,9 +95,16 @@ impl Place {
             let certificates = options.cert_path.clone().or_else(|| asked.then(usual).flatten());
             return Ok(Self { address, certificates });
         }
-        let config = set("DOCKER_CONFIG").map(PathBuf::from).or(home.as_ref().map(|home| home.join(".docker")));
-        if let Some(address) = config.and_then(|config| of_context(&config, set("DOCKER_CONTEXT"))) {
-            return Ok(Self { address, certificates: options.cert_path.clone() });
+        let chosen = set("DOCKER_CONTEXT");
+        if let Some(place) = docker_folder(environment).and_then(|config| of_context(&config, chosen.clone())) {
+            return Ok(Self { certificates: options.cert_path.clone().or(place.certificates), ..place });
+        }
+        if let Some(name) = chosen.filter(|name| name != DEFAULT_CONTEXT) {
+            return Err(Failure::new(FailureCode::InvalidRequest, format!("failed to find Docker's context `{name}`"))
+                .cause_text(
+                    "it is what the variable DOCKER_CONTEXT names, and Docker's configuration has none of that name",
+                )
+                .hint("`docker context ls` lists those that there are; or unset DOCKER_CONTEXT"));
         }
         let runtime = set("XDG_RUNTIME_DIR").map(PathBuf::from);
         let sockets = [
@@ -150,14 +163,16 @@ fn no_certificate(path: &Path) -> Failure {
         .hint("name the folder: the variable DOCKER_CERT_PATH, or testfleet { docker { certPath = file('...') } }")
 }
 
-/// The address of the context that Docker's command would take; `None` for the one that is called default. Docker keeps a
-/// context below the SHA-256 of its name.
-fn of_context(config: &Path, chosen: Option<String>) -> Option<String> {
+/// Where the context is that Docker's command would take; `None` for the one that is called default. Docker keeps a context
+/// below the SHA-256 of its name, and its certificates apart from the rest.
+fn of_context(config: &Path, chosen: Option<String>) -> Option<Place> {
     let read = |path: &Path| -> Option<serde_json::Value> { serde_json::from_slice(&std::fs::read(path).ok()?).ok() };
     let current = || read(&config.join("config.json"))?["currentContext"].as_str().map(str::to_owned);
-    let name = chosen.or_else(current).filter(|name| !name.is_empty() && name != "default")?;
-    let folder = config.join("contexts/meta").join(crate::hash::sha256(name.as_bytes()));
-    read(&folder.join("meta.json"))?["Endpoints"]["docker"]["Host"].as_str().map(str::to_owned)
+    let name = chosen.or_else(current).filter(|name| !name.is_empty() && name != DEFAULT_CONTEXT)?;
+    let (contexts, hash) = (config.join("contexts"), crate::hash::sha256(name.as_bytes()));
+    let about = read(&contexts.join("meta").join(&hash).join("meta.json"))?;
+    let certificates = Some(contexts.join("tls").join(&hash).join("docker")).filter(|folder| folder.is_dir());
+    Some(Place { address: about["Endpoints"]["docker"]["Host"].as_str()?.to_owned(), certificates })
 }
 
 #[cfg(test)]
@@ -193,9 +208,16 @@ mod tests {
         let said = environment(&[("HOME", home.path().to_str().unwrap()), ("DOCKER_CONTEXT", "colima")]);
         assert_eq!(Place::find(&DockerOptions::default(), &said).unwrap().address, "unix:///c.sock");
         std::fs::write(config.join("config.json"), r#"{"currentContext":"colima"}"#).unwrap();
-        assert_eq!(of_context(&config, None).as_deref(), Some("unix:///c.sock"));
+        let colima = |certificates| Some(Place { address: "unix:///c.sock".into(), certificates });
+        assert_eq!(of_context(&config, None), colima(None));
         assert_eq!(of_context(&config, Some("default".into())), None);
         assert_eq!(of_context(&config, Some("gone".into())), None);
+        let certificates = config.join("contexts/tls").join(crate::hash::sha256(b"colima")).join("docker");
+        std::fs::create_dir_all(&certificates).unwrap();
+        assert_eq!(of_context(&config, None), colima(Some(certificates)));
+        let said = environment(&[("HOME", home.path().to_str().unwrap()), ("DOCKER_CONTEXT", "gone")]);
+        let failure = Place::find(&DockerOptions::default(), &said).unwrap_err();
+        assert!(failure.to_string().contains("docker context ls"), "{failure}");
     }
 
     #[test]

@@ -3,30 +3,35 @@
 use super::host::Host;
 use super::load;
 use super::trouble;
+use crate::pace::Pace;
 use bollard::auth::DockerCredentials;
 use bollard::models::CreateImageInfo;
 use bollard::query_parameters::CreateImageOptionsBuilder;
-use docker_credential::{CredentialRetrievalError, DockerCredential};
 use futures_util::StreamExt;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
-use testfleet_image::layout;
+use testfleet_image::registry::{Login, Place, Reference, Secret, docker_login};
+use testfleet_image::{Digest, layout};
 use testfleet_protocol::docker::Pull;
-use testfleet_protocol::image::ImageRef;
+use testfleet_protocol::image::{ImageRef, worker_tag};
 use testfleet_protocol::{Failure, FailureCode, Result};
-
-/// Between two lines that tell of progress.
-const SAY_EVERY: Duration = Duration::from_secs(3);
-/// Docker's own name of the registry that names without one are in.
-const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
 /// What workers' containers are made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WorkerImage {
-    /// As Docker knows it: its id, or name and digest.
-    pub reference: String,
+    /// As Docker knows it, by worker: its id, or name and digest.
+    pub references: BTreeMap<u32, String>,
     /// Path of the agent in it.
     pub agent: String,
+}
+
+impl WorkerImage {
+    /// What the containers of a worker are made of.
+    pub(super) fn of(&self, worker: u32) -> Result<&str> {
+        self.references
+            .get(&worker)
+            .map(String::as_str)
+            .ok_or_else(|| Failure::new(FailureCode::Internal, format!("failed to find the image of worker {worker}")))
+    }
 }
 
 /// Gets images from their registries as `pull` says; `say` tells a person of it.
@@ -81,35 +86,79 @@ impl Host {
         }
     }
 
-    /// Makes Docker have an image that was made; returns what containers are made of. Nothing is sent when it has it.
+    /// Makes Docker have what containers of these workers are made of; returns what Docker calls it, by worker. Nothing is sent
+    /// when it has it.
     ///
     /// # Errors
-    /// When it is neither there nor to be had.
-    pub async fn provide(&self, made: &ImageRef, pull: Pull, say: &(dyn Fn(String) + Sync)) -> Result<String> {
-        if let Some(id) = self.id_of_made(made).await? {
-            return Ok(id);
-        }
-        // The layout lacks what never came from the registry.
-        match layout::read(&made.layout, &made.digest.parse()?) {
-            Err(_) if made.pushed && pull != Pull::Never => {
-                self.pull(&format!("{}@{}", made.name, made.digest), say).await?;
+    /// When it is neither there nor to be had, or no image was made for one of the workers.
+    pub async fn provide(
+        &self,
+        made: &ImageRef,
+        workers: &[u32],
+        pull: Pull,
+        say: &(dyn Fn(String) + Sync),
+    ) -> Result<BTreeMap<u32, String>> {
+        let own = |worker: u32| (!made.workers.is_empty()).then_some(worker);
+        let wanted = workers.iter().map(|worker| own(*worker)).collect();
+        let ids = self.provide_each(made, wanted, pull, say).await?;
+        Ok(workers.iter().filter_map(|worker| Some((*worker, ids.get(&own(*worker))?.clone()))).collect())
+    }
+
+    /// Makes Docker have all images that were made together: that for all workers, and each worker's own.
+    ///
+    /// # Errors
+    /// When one is neither there nor to be had.
+    pub async fn provide_all(&self, made: &ImageRef, pull: Pull, say: &(dyn Fn(String) + Sync)) -> Result<()> {
+        let wanted = std::iter::once(None).chain(made.workers.keys().map(|worker| Some(*worker))).collect();
+        self.provide_each(made, wanted, pull, say).await.map(drop)
+    }
+
+    async fn provide_each(
+        &self,
+        made: &ImageRef,
+        wanted: BTreeSet<Option<u32>>,
+        pull: Pull,
+        say: &(dyn Fn(String) + Sync),
+    ) -> Result<BTreeMap<Option<u32>, String>> {
+        let (mut ids, mut missing) = (BTreeMap::new(), Vec::new());
+        for worker in wanted {
+            let one = One::of(made, worker)?;
+            match self.id_of_made(made, &one).await? {
+                Some(id) => drop(ids.insert(worker, id)),
+                None => missing.push((worker, one)),
             }
-            image => load::load(self, made, image?, say).await?,
         }
-        self.id_of_made(made).await?.ok_or_else(|| {
-            Failure::new(
-                FailureCode::WorkerBroken,
-                format!("failed to find the image {}@{} in Docker at {}", made.name, made.digest, self.address),
-            )
-            .hint("make it anew: ./gradlew image")
-        })
+        if missing.is_empty() {
+            return Ok(ids);
+        }
+        let images: Result<Vec<load::Wanted>> = missing.iter().map(|(_, one)| one.read(made)).collect();
+        match images {
+            // The layout lacks what never came from the registry.
+            Err(_) if made.pushed && pull != Pull::Never => {
+                for (_, one) in &missing {
+                    self.pull(&one.in_registry(made), say).await?;
+                }
+            }
+            images => load::load(self, images?, say).await?,
+        }
+        for (worker, one) in missing {
+            let id = self.id_of_made(made, &one).await?.ok_or_else(|| {
+                Failure::new(
+                    FailureCode::WorkerBroken,
+                    format!("failed to find the image {} in Docker at {}", one.in_registry(made), self.address),
+                )
+                .hint("make it anew: ./gradlew image")
+            })?;
+            ids.insert(worker, id);
+        }
+        Ok(ids)
     }
 
     /// Docker calls an image by its configuration, with containerd's store by its manifest; one that was pulled has a name
     /// with its digest.
-    async fn id_of_made(&self, made: &ImageRef) -> Result<Option<String>> {
-        let pulled = made.pushed.then(|| format!("{}@{}", made.name, made.digest));
-        for id in [&made.config_digest, &made.digest].into_iter().chain(&pulled) {
+    async fn id_of_made(&self, made: &ImageRef, one: &One) -> Result<Option<String>> {
+        let pulled = made.pushed.then(|| one.in_registry(made));
+        for id in one.config_digest.iter().chain([&one.digest.to_string()]).chain(&pulled) {
             if let Some(id) = self.id_of(id).await? {
                 return Ok(Some(id));
             }
@@ -120,83 +169,86 @@ impl Host {
     /// Pulls an image from its registry, with the login that Docker's own command would take.
     ///
     /// # Errors
-    /// With a hint for what is known to go wrong.
+    /// With a hint for what is known to go wrong; `InvalidRequest` when that is no image's name.
     pub async fn pull(&self, image: &str, say: &(dyn Fn(String) + Sync)) -> Result<()> {
-        let (name, tag) = parts(image);
-        let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).build();
+        let reference = Reference::parse(image)?;
+        let (name, wanted) = (reference.place.to_string(), reference.wanted());
+        let options = CreateImageOptionsBuilder::default().from_image(&name).tag(wanted).build();
         let docker = self.patient();
-        let mut news = docker.create_image(Some(options), None, login(image).await);
+        let mut news = docker.create_image(Some(options), None, self.login(&reference.place).await);
         let mut progress = Progress::default();
-        let mut said = Instant::now();
+        let pace = Pace::new();
         say(format!("Pulling {image}"));
         while let Some(one) = news.next().await {
             progress.add(one.map_err(|error| trouble::failure(&self.doing(&format!("pull {image}")), error))?);
-            if said.elapsed() >= SAY_EVERY {
-                said = Instant::now();
+            if pace.is_due() {
                 say(format!("Pulling {image}: {}", progress.words()));
             }
         }
         Ok(())
     }
-}
 
-/// Name, and tag or digest: a registry's port is no tag.
-fn parts(image: &str) -> (&str, &str) {
-    if let Some((name, digest)) = image.split_once('@') {
-        return (name, digest);
-    }
-    match image.rsplit_once(':') {
-        Some((name, tag)) if !tag.contains('/') => (name, tag),
-        _ => (image, "latest"),
-    }
-}
-
-/// The host of the registry that an image is in, as Docker's configuration names it.
-fn registry(image: &str) -> &str {
-    match image.split_once('/') {
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
-        _ => DOCKER_HUB,
-    }
-}
-
-/// The login for an image's registry. Many need none.
-async fn login(image: &str) -> Option<DockerCredentials> {
-    let server = registry(image).to_owned();
-    let found = {
-        let server = server.clone();
-        // A helper is another program, which may take its time.
-        tokio::task::spawn_blocking(move || docker_credential::get_credential(&server)).await.ok()?
-    };
-    match found {
-        Ok(DockerCredential::UsernamePassword(username, password)) => Some(DockerCredentials {
-            username: Some(username),
-            password: Some(password),
-            serveraddress: Some(server),
-            ..DockerCredentials::default()
-        }),
-        Ok(DockerCredential::IdentityToken(token)) => Some(DockerCredentials {
-            identitytoken: Some(token),
-            serveraddress: Some(server),
-            ..DockerCredentials::default()
-        }),
-        Err(
-            CredentialRetrievalError::ConfigNotFound
-            | CredentialRetrievalError::NoCredentialConfigured
-            | CredentialRetrievalError::ConfigReadError,
-        ) => None,
-        Err(error) => {
-            // No part of what a helper said is told.
-            tracing::warn!(server, "failed to get a login: {}", kind(&error));
-            None
+    /// The login for a registry. Many images need none, so that one that can't be had is left to the registry to complain of.
+    async fn login(&self, place: &Place) -> Option<DockerCredentials> {
+        let login = match docker_login(self.docker_folder.as_deref()?, place).await {
+            Ok(login) => login,
+            Err(failure) => {
+                tracing::warn!("{failure}");
+                return None;
+            }
+        };
+        let credentials =
+            DockerCredentials { serveraddress: Some(place.docker_login().to_owned()), ..DockerCredentials::default() };
+        let shown = |secret: &Secret| Some(secret.reveal().to_owned());
+        match &login {
+            Login::Anonymous => None,
+            Login::Basic { user, password } => {
+                Some(DockerCredentials { username: shown(user), password: shown(password), ..credentials })
+            }
+            Login::Identity(token) => Some(DockerCredentials { identitytoken: shown(token), ..credentials }),
+            Login::Token(token) => Some(DockerCredentials { registrytoken: shown(token), ..credentials }),
         }
     }
 }
 
-fn kind(error: &CredentialRetrievalError) -> &'static str {
-    match error {
-        CredentialRetrievalError::HelperCommunicationError => "the credential helper could not be started",
-        CredentialRetrievalError::HelperFailure { .. } => "the credential helper failed",
-        _ => "Docker's configuration makes no sense",
+/// One of the images that were made together.
+struct One {
+    /// Of its manifest.
+    digest: Digest,
+    /// Of its configuration, if that is still known here.
+    config_digest: Option<String>,
+    tags: Vec<String>,
+}
+
+impl One {
+    /// That for all workers, or a worker's own.
+    fn of(made: &ImageRef, worker: Option<u32>) -> Result<Self> {
+        let Some(worker) = worker else {
+            let config_digest = Some(made.config_digest.clone());
+            return Ok(Self { digest: made.digest.parse()?, config_digest, tags: made.tags.clone() });
+        };
+        let digest: Digest = match made.workers.get(&worker) {
+            Some(digest) => digest.parse()?,
+            None => {
+                return Err(Failure::new(
+                    FailureCode::NoSuchWorker,
+                    format!("failed to find an image for worker {worker}: there are {} of them", made.workers.len()),
+                )
+                .hint("make them anew, for as many workers as the plan has: ./gradlew image"));
+            }
+        };
+        let image = layout::read(&made.layout, &digest).ok();
+        let config_digest = image.map(|image| image.config.descriptor.digest().to_string());
+        Ok(Self { digest, config_digest, tags: made.tags.iter().map(|tag| worker_tag(tag, worker)).collect() })
+    }
+
+    fn in_registry(&self, made: &ImageRef) -> String {
+        format!("{}@{}", made.name, self.digest)
+    }
+
+    fn read(&self, made: &ImageRef) -> Result<load::Wanted> {
+        let names = self.tags.iter().map(|tag| format!("{}:{tag}", made.name)).collect();
+        Ok(load::Wanted { image: layout::read(&made.layout, &self.digest)?, names })
     }
 }
 
@@ -232,16 +284,6 @@ impl Progress {
 mod tests {
     use super::*;
     use bollard::models::ProgressDetail;
-
-    #[test]
-    fn names_are_taken_apart() {
-        assert_eq!(parts("postgres"), ("postgres", "latest"));
-        assert_eq!(parts("localhost:5000/a/b"), ("localhost:5000/a/b", "latest"));
-        assert_eq!(parts("localhost:5000/a/b:1.2"), ("localhost:5000/a/b", "1.2"));
-        assert_eq!(parts("r.io/a@sha256:00"), ("r.io/a", "sha256:00"));
-        assert_eq!((registry("postgres:16"), registry("bitnami/redis")), (DOCKER_HUB, DOCKER_HUB));
-        assert_eq!((registry("localhost:5000/a"), registry("ghcr.io/a/b")), ("localhost:5000", "ghcr.io"));
-    }
 
     #[test]
     fn progress_is_the_sum_of_layers() {

@@ -8,9 +8,9 @@ use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
 };
 use futures_util::future::join_all;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use testfleet_protocol::Result;
 
 const RUN: &str = "dev.testfleet.run";
@@ -80,14 +80,20 @@ impl Host {
     }
 
     /// Removes what runs left behind whose coordinator is dead, which `is_dead` says of a run's folder on this machine.
-    /// What others left is removed an hour after its end. Returns the ids of the runs.
+    /// Containers of other machines' runs are removed an hour after their end. Returns the ids of the runs.
     ///
     /// # Errors
     /// As for [`Host::remove_run`].
     pub async fn remove_dead_runs(&self, is_dead: impl Fn(&Path) -> bool) -> Result<BTreeSet<String>> {
         let machine = this_machine();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let found = self.find(RUN).await?;
+        let is_others = |labels: &HashMap<String, String>| labels.get(MACHINE) != Some(&machine);
+        let others = found.containers.iter().filter(|container| {
+            container.state == Some(ContainerSummaryStateEnum::EXITED)
+                && container.labels.as_ref().is_some_and(is_others)
+        });
+        let ended = others.filter_map(|container| container.id.as_deref()).map(|id| self.ended_long_ago(id));
+        let ended: HashSet<String> = join_all(ended).await.into_iter().flatten().collect();
         let mut asked: HashMap<String, bool> = HashMap::new();
         let is_over = |labels: &HashMap<String, String>, container: Option<&ContainerSummary>| {
             if labels.contains_key(KEEP) {
@@ -98,13 +104,17 @@ impl Host {
                 return *asked.entry(folder).or_insert_with_key(|folder| is_dead(Path::new(folder)));
             }
             // Networks go with the last of their containers, by the one who made them.
-            container.is_some_and(|container| {
-                let created = container.created.and_then(|at| u64::try_from(at).ok()).unwrap_or(now);
-                let ended = container.state == Some(ContainerSummaryStateEnum::EXITED);
-                ended && now.saturating_sub(created) > OTHERS.as_secs()
-            })
+            container.and_then(|container| container.id.as_ref()).is_some_and(|id| ended.contains(id))
         };
         Ok(self.remove(found, is_over).await)
+    }
+
+    /// The id of a container whose end is so long ago that nobody wants to know of it any more.
+    async fn ended_long_ago(&self, id: &str) -> Option<String> {
+        let state = self.docker.inspect_container(id, None).await.ok()?.state?;
+        let ended: jiff::Timestamp = state.finished_at?.parse().ok()?;
+        let since = Duration::try_from(jiff::Timestamp::now().duration_since(ended)).ok()?;
+        (since > OTHERS).then(|| id.to_owned())
     }
 
     async fn find(&self, label: &str) -> Result<Found> {

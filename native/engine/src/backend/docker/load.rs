@@ -1,17 +1,19 @@
-//! `docker load`: an image goes into Docker as one archive, which is made while it is sent.
+//! `docker load`: images go into Docker as one archive, which is made while it is sent.
 
 use super::host::Host;
 use super::trouble;
-use bollard::query_parameters::{ImportImageOptionsBuilder, RemoveImageOptions};
+use crate::pace::EVERY;
+use crate::report::words::megabytes;
+use bollard::query_parameters::{ImportImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{Error, ErrorKind, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
-use testfleet_image::{Image, archive};
-use testfleet_protocol::image::ImageRef;
+use std::time::Instant;
+use testfleet_image::archive::{self, Packed};
+use testfleet_image::{BUNDLE_LABEL, Image};
 use testfleet_protocol::{Failure, FailureCode, Result};
 use tokio::sync::mpsc;
 
@@ -19,21 +21,96 @@ use tokio::sync::mpsc;
 const CHUNK: usize = 256 << 10;
 /// Chunks that may wait for Docker.
 const WAITING: usize = 16;
-/// Between two lines that tell of progress.
-const SAY_EVERY: Duration = Duration::from_secs(3);
+/// How many earlier images are asked for their layers.
+const LOOKED_AT: usize = 100;
 
-/// Sends an image, under all its names.
-pub(super) async fn load(host: &Host, made: &ImageRef, image: Image, say: &(dyn Fn(String) + Sync)) -> Result<()> {
-    let what = "load the image into Docker";
-    let names: Vec<String> = made.tags.iter().map(|tag| format!("{}:{tag}", made.name)).collect();
-    let all: u64 = made.layers.iter().map(|layer| layer.size).sum();
-    say(format!("Loading {}:{} into Docker: {} MB", made.name, made.tags.join(", "), megabytes(all)));
+/// An image, and the full names that it gets.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) image: Image,
+    pub(super) names: Vec<String>,
+}
+
+/// Sends images, under all their names, but not the lowest layers that Docker has of earlier ones.
+pub(super) async fn load(host: &Host, images: Vec<Wanted>, say: &(dyn Fn(String) + Sync)) -> Result<()> {
+    let names: Vec<String> = images.iter().flat_map(|wanted| wanted.names.clone()).collect();
     let before = named(host, &names).await;
+    let images = Arc::new(images);
+    let whole = vec![0; images.len()];
+    let there = layers_there(host, &images).await;
+    let is_partial = there != whole;
+    let mut sent = send(host, &images, there, say).await;
+    if is_partial && let Err(failure) = &sent {
+        // Somebody may have removed a layer just now; and whatever else it was, it is said again if it lasts.
+        tracing::info!("Docker is sent all layers: {failure}");
+        sent = send(host, &images, whole, say).await;
+    }
+    sent?;
+    remove_nameless(host, &before, &names).await;
+    Ok(())
+}
+
+/// How many layers of each image Docker has, from the lowest upwards: those of earlier images of ours.
+///
+/// Docker's own store knows a layer by those below it, and takes it from an archive only if it lacks it; it does not miss
+/// the file of one that it has. containerd's store knows layers by their blobs, which it may have given up, and takes an
+/// archive that lacks some for whole: it is sent everything.
+async fn layers_there(host: &Host, images: &[Wanted]) -> Vec<usize> {
+    let there = match stored_layers(host).await {
+        Ok(there) => there,
+        Err(error) => {
+            tracing::info!(%error, "Docker does not say which layers it has");
+            Vec::new()
+        }
+    };
+    let common = |own: &[String], other: &[String]| own.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let of_image = |wanted: &Wanted| {
+        // Without its configuration it can't be loaded, which is said then.
+        let own = wanted.image.configuration().map(|config| config.rootfs().diff_ids().clone()).unwrap_or_default();
+        there.iter().map(|other| common(&own, other)).max().unwrap_or(0)
+    };
+    images.iter().map(of_image).collect()
+}
+
+/// The layers of each image of ours that Docker has, by the digests of their uncompressed content.
+async fn stored_layers(host: &Host) -> std::result::Result<Vec<Vec<String>>, bollard::errors::Error> {
+    let about = host.docker.info().await?;
+    let driver = about.driver_status.unwrap_or_default();
+    if driver.iter().flatten().any(|said| said.contains("io.containerd.snapshotter")) {
+        return Ok(Vec::new());
+    }
+    let filters = HashMap::from([("label", vec![BUNDLE_LABEL])]);
+    let options = ListImagesOptionsBuilder::default().filters(&filters).build();
+    let images = host.docker.list_images(Some(options)).await?;
+    let inspected = images.iter().take(LOOKED_AT).map(|image| host.docker.inspect_image(&image.id));
+    // One that was removed meanwhile has none.
+    let inspected = futures_util::future::join_all(inspected).await.into_iter().flatten();
+    Ok(inspected.filter_map(|image| image.root_fs?.layers).collect())
+}
+
+/// Sends images as one archive, without so many of the lowest layers of each.
+async fn send(
+    host: &Host,
+    images: &Arc<Vec<Wanted>>,
+    left_out: Vec<usize>,
+    say: &(dyn Fn(String) + Sync),
+) -> Result<()> {
+    let what = "load the image into Docker";
+    let all = size(images, &left_out);
+    let first = images.iter().flat_map(|wanted| &wanted.names).next().map_or("the image", String::as_str);
+    let others = match images.len() {
+        0 | 1 => String::new(),
+        count => format!(" and {} others", count - 1),
+    };
+    say(format!("Loading {first}{others} into Docker: {}", megabytes(all)));
     let (to, chunks) = mpsc::channel(WAITING);
-    let packed = names.clone();
+    let packed = Arc::clone(images);
     let writing = tokio::task::spawn_blocking(move || {
         let mut pipe = Pipe { to, chunk: Vec::with_capacity(CHUNK) };
-        let written = archive::write(&image, &packed, &mut pipe);
+        let images = packed.iter().zip(left_out);
+        let packed: Vec<Packed<'_>> =
+            images.map(|(wanted, left_out)| Packed { image: &wanted.image, names: &wanted.names, left_out }).collect();
+        let written = archive::write(&packed, &mut pipe);
         if let Err(failure) = &written {
             // Docker must not take what came so far for the whole.
             let _ = pipe.to.blocking_send(Err(Error::other(failure.to_string())));
@@ -60,9 +137,9 @@ pub(super) async fn load(host: &Host, made: &ImageRef, image: Image, say: &(dyn 
     };
     let telling = async {
         loop {
-            tokio::time::sleep(SAY_EVERY).await;
+            tokio::time::sleep(EVERY).await;
             let so_far = sent.load(Ordering::Relaxed);
-            say(format!("Loading into Docker: {} of {} MB", megabytes(so_far.min(all)), megabytes(all)));
+            say(format!("Loading into Docker: {} of {}", megabytes(so_far.min(all)), megabytes(all)));
         }
     };
     let loaded: Result<()> = tokio::select! {
@@ -78,10 +155,17 @@ pub(super) async fn load(host: &Host, made: &ImageRef, image: Image, say: &(dyn 
         (Err(failure), Ok(())) => Err(failure),
         (Ok(()), Ok(())) => {
             tracing::info!("loaded in {:?}", began.elapsed());
-            remove_nameless(host, &before, &names).await;
             Ok(())
         }
     }
+}
+
+/// Bytes of the layers that are sent, each counted once.
+fn size(images: &[Wanted], left_out: &[usize]) -> u64 {
+    let layers = images.iter().zip(left_out).flat_map(|(wanted, left_out)| wanted.image.layers.iter().skip(*left_out));
+    let sizes: HashMap<String, u64> =
+        layers.map(|layer| (layer.descriptor.digest().to_string(), layer.descriptor.size())).collect();
+    sizes.values().sum()
 }
 
 /// The images that have these names.
@@ -133,10 +217,6 @@ impl Write for Pipe {
         let chunk = Bytes::from(std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK)));
         self.to.blocking_send(Ok(chunk)).map_err(|_| Error::new(ErrorKind::BrokenPipe, NOBODY_READS))
     }
-}
-
-fn megabytes(bytes: u64) -> u64 {
-    bytes >> 20
 }
 
 #[cfg(test)]

@@ -136,7 +136,7 @@ impl Shared {
         }
         let what = format!("start worker {}", life.worker);
         let name = spec.name(life);
-        let body = spec.worker(life, &image.reference);
+        let body = spec.worker(life, image.of(life.worker)?);
         let container = match spec.other_network() {
             None => host.run(&what, &name, body).await?,
             Some(network) => {

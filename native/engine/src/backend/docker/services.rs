@@ -39,7 +39,21 @@ pub(super) async fn ready(host: &Host, spec: &Spec<'_>, life: WorkerLife, worker
         let probe = Probe { host, name, service, container: &container, worker, agent };
         probe.wait(life).await
     });
-    try_join_all(all).await.map(drop)
+    tokio::select! {
+        biased;
+        ready = try_join_all(all) => ready.map(drop),
+        how = until_ended(host, worker) => Err(worker_ended(host, life, worker, how).await),
+    }
+}
+
+/// What is tried from a worker that has ended would be tried in vain until the time is over.
+async fn worker_ended(host: &Host, life: WorkerLife, worker: &str, how: String) -> Failure {
+    let failure =
+        Failure::new(FailureCode::WorkerBroken, format!("failed to start worker {}", life.worker)).cause_text(how);
+    match logs::tail(host, worker, LINES).await {
+        lines if lines.is_empty() => failure,
+        lines => failure.cause_text(format!("it last wrote:\n{}", lines.join("\n"))),
+    }
 }
 
 /// One service, and how to look at it.
@@ -61,7 +75,7 @@ impl Probe<'_> {
                 Ok(Err(why)) => why,
                 Err(_) => format!("it was not ready within {} s: {}", within.as_secs_f64(), self.awaited()),
             },
-            how = self.until_ended() => how,
+            how = until_ended(self.host, self.container) => how,
         };
         let failure = Failure::new(
             FailureCode::WorkerBroken,
@@ -142,23 +156,22 @@ impl Probe<'_> {
             }
         }
     }
+}
 
-    /// A service that ends is never ready.
-    async fn until_ended(&self) -> String {
-        loop {
-            let about = self.host.docker.inspect_container(self.container, None).await;
-            match about {
-                Ok(about) => {
-                    let state = about.state.unwrap_or_default();
-                    if state.running == Some(false) {
-                        let memory = if state.oom_killed == Some(true) { ", because it ran out of memory" } else { "" };
-                        return format!("it ended with exit code {}{memory}", state.exit_code.unwrap_or(-1));
-                    }
+/// Waits for a container's end: one that has ended is never ready.
+async fn until_ended(host: &Host, container: &str) -> String {
+    loop {
+        match host.docker.inspect_container(container, None).await {
+            Ok(about) => {
+                let state = about.state.unwrap_or_default();
+                if state.running == Some(false) {
+                    let memory = if state.oom_killed == Some(true) { ", because it ran out of memory" } else { "" };
+                    return format!("it ended with exit code {}{memory}", state.exit_code.unwrap_or(-1));
                 }
-                Err(error) if trouble::is_gone(&error) => return "it was removed".to_owned(),
-                Err(_) => {}
             }
-            sleep(PAUSE).await;
+            Err(error) if trouble::is_gone(&error) => return "it was removed".to_owned(),
+            Err(_) => {}
         }
+        sleep(PAUSE).await;
     }
 }

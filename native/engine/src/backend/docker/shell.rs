@@ -36,7 +36,7 @@ impl Host {
         let spec =
             Spec { options: &options, labels: &labels, run: "shell", workers_total: 1, environment, debug_jvm: false };
         let life = WorkerLife { worker, life: 1 };
-        let mut body = spec.worker(life, &image.reference);
+        let mut body = spec.worker(life, image.of(worker)?);
         let seconds = (SHELL_HOURS * 3_600).to_string();
         body.entrypoint = Some(vec![image.agent.clone()]);
         body.cmd = Some(vec!["hold".to_owned(), "--seconds".to_owned(), seconds]);
@@ -44,7 +44,12 @@ impl Host {
         if let Some(place) = &mut body.host_config {
             place.auto_remove = Some(true);
         }
-        let container = self.run("start a container for a shell", name, body).await?;
+        let started = self.run("start a container for a shell", name, body).await;
+        if started.is_err() {
+            // One that never ran does not go by itself.
+            self.remove_container(name).await;
+        }
+        let container = started?;
         for shell in SHELLS {
             if self.ends_well(&container, &[shell, "-c", "exit 0"]).await {
                 return Ok(Some(shell));

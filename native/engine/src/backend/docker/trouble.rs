@@ -58,7 +58,7 @@ fn hint(status: u16, told: &str) -> Option<&'static str> {
         Some("make room where Docker keeps its data: `docker system prune`, `docker image prune -a`")
     } else if says(&["exec format error", "does not match the specified platform", "no matching manifest"]) {
         Some(
-            "the image is of another architecture than Docker's machine: testfleet { image { platform = 'linux/...' } }",
+            "the image is of another architecture than Docker's machine: take one of its own, and make that of the tests there",
         )
     } else if says(&["pull access denied", "manifest unknown", "not found: manifest", "no such image"]) {
         Some("check the image's name and tag; for one that is on this machine alone set pull = 'never'")
@@ -119,7 +119,7 @@ mod tests {
     fn what_helps_is_said() {
         for (status, message, hint) in [
             (500, "write /var/lib/x: no space left on device", "docker system prune"),
-            (404, "no matching manifest for linux/arm64 in the manifest list entries", "platform = "),
+            (404, "no matching manifest for linux/arm64 in the manifest list entries", "another architecture"),
             (404, "pull access denied for x, repository does not exist", "pull = 'never'"),
             (500, "Head https://r/v2/: unauthorized: x", "docker login"),
             (404, "network mine not found", "docker network create"),

@@ -3,10 +3,7 @@
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::path::{Path, PathBuf};
-
-/// Name of the file in a worker's temp folder that holds the process id of its JVM, which leads a process group. The
-/// agent writes it.
-const JVM_PID: &str = "jvm.pid";
+use testfleet_protocol::agent::JVM_PID;
 
 /// Kills the JVM group of the worker that used `temp`, then removes the folder and, if it is empty, its parent.
 pub(super) async fn remove(temp: &Path) {

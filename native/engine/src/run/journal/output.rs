@@ -3,7 +3,7 @@
 
 use super::line;
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::{Failure, Result};
@@ -63,14 +63,19 @@ impl OutputLog {
     }
 }
 
-/// What tests wrote in the run of this journal; what a crash tore is left out.
-pub(crate) fn read_output(journal: &Path) -> Vec<RunEvent> {
-    let bytes = std::fs::read(path_beside(journal)).unwrap_or_default();
-    bytes
-        .split_inclusive(|byte| *byte == b'\n')
-        .filter_map(|line| serde_json::from_slice(line::json_of(line)?).ok())
+/// What tests wrote in the run of this journal, one event at a time: it can be much. What a crash tore is left out.
+pub(crate) fn read_output(journal: &Path) -> impl Iterator<Item = RunEvent> {
+    let file = File::open(path_beside(journal)).ok().map(BufReader::new);
+    let lines = file.into_iter().flat_map(|mut file| {
+        std::iter::from_fn(move || {
+            let mut line = Vec::new();
+            // What can't be read is missing in the reports alone.
+            file.read_until(b'\n', &mut line).ok().filter(|count| *count > 0).map(|_| line)
+        })
+    });
+    lines
+        .filter_map(|line| serde_json::from_slice(line::json_of(&line)?).ok())
         .filter(|event| matches!(event, RunEvent::Output { .. }))
-        .collect()
 }
 
 fn path_beside(journal: &Path) -> PathBuf {

@@ -126,7 +126,7 @@ impl Conversation {
     }
 
     fn queue(&mut self, message: &CoordinatorMessage) -> Result<()> {
-        self.outgoing.push_back(frame_of(message)?);
+        self.outgoing.push_back(frame::of_json(message)?);
         Ok(())
     }
 
@@ -209,19 +209,6 @@ impl Conversation {
         self.open.retain(|(unit, _)| !units.contains(unit));
         self.dropped.retain(|unit| !units.contains(unit));
     }
-}
-
-fn frame_of(message: &CoordinatorMessage) -> Result<Vec<u8>> {
-    let json = serde_json::to_vec(message).map_err(|error| {
-        testfleet_protocol::Failure::new(
-            testfleet_protocol::FailureCode::Internal,
-            "failed to encode a message to an agent",
-        )
-        .cause(&error)
-    })?;
-    let mut bytes = Vec::with_capacity(json.len() + 4);
-    frame::encode(&json, &mut bytes)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -8,16 +8,11 @@ import org.gradle.api.provider.Property;
 import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /** How workers in containers are started: defaults, and the form in the request. */
 public final class DockerOptions {
     private static final List<String> PULLS = List.of("missing", "always", "never");
-    private static final Pattern SIZE = Pattern.compile("(\\d{1,12})\\s*([kmgt]?)(i?b)?");
-    private static final String UNITS = "kmgt";
 
     private DockerOptions() {}
 
@@ -103,24 +98,7 @@ public final class DockerOptions {
     private static void putSize(
             Map<String, Object> described, String name, String option, Property<String> size) {
         if (size.isPresent()) {
-            described.put(name, bytes(option, size.get()));
+            described.put(name, Sizes.bytes(option, size.get(), "'512m' or '2g'"));
         }
-    }
-
-    /** {@code 512m}, {@code 2g}, {@code 2 GiB}: as Docker has it, by powers of 1,024. */
-    static long bytes(String option, String size) {
-        Matcher parts = SIZE.matcher(size.trim().toLowerCase(Locale.ROOT));
-        if (parts.matches()) {
-            int power = parts.group(2).isEmpty() ? 0 : UNITS.indexOf(parts.group(2)) + 1;
-            long number = Long.parseLong(parts.group(1));
-            if (number <= Long.MAX_VALUE >> (10 * power)) {
-                return number << (10 * power);
-            }
-        }
-        throw Failures.exception(
-                "invalid-request",
-                "failed to understand the value '" + size + "' of the option " + option,
-                "it is no size",
-                "for example: '512m' or '2g'");
     }
 }

@@ -12,14 +12,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.TreeSet;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /** What images are made of and where they go: defaults, and the form in the request. */
 public final class ImageOptions {
     private static final List<String> COMPRESSIONS = List.of("auto", "none", "gzip", "zstd");
     private static final List<String> TARGETS = List.of("registry", "docker");
-    private static final Pattern SIZE = Pattern.compile("(\\d{1,9})([KMGkmg]?)");
 
     private ImageOptions() {}
 
@@ -70,6 +67,13 @@ public final class ImageOptions {
     private static Map<String, Object> base(ImageSpec image) {
         Map<String, Object> base = new LinkedHashMap<>();
         if (image.getBaseFile().isPresent()) {
+            if (!image.getBase().get().equals("none")) {
+                throw Failures.exception(
+                        "invalid-request",
+                        "failed to choose what the image stands on",
+                        "both image.base and image.baseFile are set",
+                        "leave one of them out");
+            }
             base.put("type", "path");
             base.put("path", image.getBaseFile().get().getAsFile());
         } else if (image.getBase().get().equals("none")) {
@@ -100,24 +104,11 @@ public final class ImageOptions {
         }
         put(described, "maxAgeDays", days);
         if (store.getMaxSize().isPresent()) {
-            described.put("maxSize", bytes(store.getMaxSize().get()));
+            String example = "testfleet { image { store { maxSize = '10G' } } }";
+            String size = store.getMaxSize().get();
+            described.put("maxSize", Sizes.bytes("image.store.maxSize", size, example));
         }
         return described;
-    }
-
-    private static long bytes(String size) {
-        Matcher parts = SIZE.matcher(size.trim());
-        if (!parts.matches()) {
-            throw unfit(
-                    "maxSize", size, "it is no number with K, M or G behind it", "maxSize = '10G'");
-        }
-        int shift =
-                " KMG"
-                        .indexOf(
-                                parts.group(2).isEmpty()
-                                        ? " "
-                                        : parts.group(2).toUpperCase(java.util.Locale.ROOT));
-        return Long.parseLong(parts.group(1)) << (10 * shift);
     }
 
     private static void put(Map<String, Object> described, String name, Provider<?> value) {

@@ -97,7 +97,8 @@ class ImageTest {
         String[][] cases = {
             {"compression = 'lzma'", "it is none of: auto, none, gzip, zstd"},
             {"to = ['moon']", "it is none of: registry, docker"},
-            {"store { maxSize = 'much' }", "it is no number with K, M or G behind it"},
+            {"store { maxSize = 'much' }", "it is no number with K, M, G or T behind it"},
+            {"base = 'a'; baseFile = file('b')", "both image.base and image.baseFile are set"},
         };
         for (String[] option : cases) {
             build.file("build.gradle", script + "\ntestfleet { image { " + option[0] + " } }\n");

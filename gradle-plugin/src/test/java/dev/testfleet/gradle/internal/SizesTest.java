@@ -8,31 +8,31 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-class DockerOptionsTest {
+class SizesTest {
     @ParameterizedTest
     @CsvSource({
         "1024, 1024",
         "512m, 536870912",
         "2g, 2147483648",
         "2 GiB, 2147483648",
+        "10G, 10737418240",
         "1kb, 1024"
     })
-    void sizesAreThoseOfDocker(String size, long bytes) {
-        assertEquals(bytes, DockerOptions.bytes("docker.memory", size));
+    void sizesAreThoseOfDockerAndGradle(String size, long bytes) {
+        assertEquals(bytes, Sizes.bytes("docker.memory", size, ""));
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"", "much", "1.5g", "-1", "2x"})
     void whatIsNoSizeIsRefused(String size) {
         EngineException refused =
-                assertThrows(
-                        EngineException.class, () -> DockerOptions.bytes("docker.memory", size));
+                assertThrows(EngineException.class, () -> Sizes.bytes("docker.memory", size, ""));
         assertEquals("invalid-request", refused.getCode());
     }
 
     @Test
     void aNumberBeyondAllMemoryIsRefused() {
         assertThrows(
-                EngineException.class, () -> DockerOptions.bytes("docker.memory", "999999999999t"));
+                EngineException.class, () -> Sizes.bytes("docker.memory", "999999999999t", ""));
     }
 }
