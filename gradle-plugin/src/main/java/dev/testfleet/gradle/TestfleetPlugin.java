@@ -191,13 +191,13 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
                                 "project", project.getRootDir(),
                                 "gradleHome", gradle.getGradleUserHomeDir()));
         task.getRoots().put("build", extension.getOutputDir().getAsFile());
-        // What lies in a read-only cache is what lies in Gradle's own elsewhere.
-        task.getRoots()
-                .putAll(
-                        project.getProviders()
-                                .environmentVariable("GRADLE_RO_DEP_CACHE")
-                                .map(dir -> Map.of("gradleCache", new File(dir)))
-                                .orElse(Map.of()));
+        // What lies in a read-only cache is what lies in Gradle's own elsewhere. Its value, not its
+        // provider: the configuration cache of Gradle 8.8 can't read maps back beside one.
+        String readOnlyCache =
+                project.getProviders().environmentVariable("GRADLE_RO_DEP_CACHE").getOrNull();
+        if (readOnlyCache != null) {
+            task.getRoots().put("gradleCache", new File(readOnlyCache));
+        }
         task.getRoots().putAll(extension.getRoots());
     }
 }
