@@ -210,10 +210,10 @@ mod tests {
 
     type Reader = fn(&[u8]);
 
-    /// Inputs that once broke something stay with the seeds: see `native/fuzz/README.md`.
+    /// Inputs that once broke something stay with the seeds, what fuzzers found worth keeping is the corpus: see `native/fuzz/README.md`.
     #[test]
-    fn all_seeds_are_read_or_refused() {
-        let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds");
+    fn all_seeds_and_the_corpus_are_read_or_refused() {
+        let inputs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz");
         let targets: [(&str, Reader); 15] = [
             ("jacoco", jacoco),
             ("file_pieces", file_pieces),
@@ -232,9 +232,11 @@ mod tests {
             ("discovery", discovery),
         ];
         for (target, read) in targets {
-            let Ok(folder) = std::fs::read_dir(seeds.join(target)) else { continue };
-            for seed in folder {
-                read(&std::fs::read(seed.unwrap().path()).unwrap());
+            for kind in ["seeds", "corpus"] {
+                let Ok(folder) = std::fs::read_dir(inputs.join(kind).join(target)) else { continue };
+                for input in folder {
+                    read(&std::fs::read(input.unwrap().path()).unwrap());
+                }
             }
         }
     }
