@@ -80,9 +80,6 @@ public abstract class CargoBuild extends DefaultTask {
         // --workspace`,
         // and the two share what they compile.
         cargo.run(workspace, arguments("build", target, "--workspace", "--lib", "--bins"));
-        if (platform == NativePlatform.LINUX) {
-            cargo.run(workspace, staticAgent(target));
-        }
 
         Path binaries = target.resolve(getProfile().get());
         File library = existing(binaries.resolve(platform.library("testfleet")));
@@ -97,14 +94,6 @@ public abstract class CargoBuild extends DefaultTask {
                                     packed -> packed.from(library, agent));
                             sync.into("bin", bin -> bin.from(command));
                         });
-    }
-
-    // The agent runs in images with any libc or none, so it brings its own. Whether libc is linked
-    // statically is decided at the last link: only the agent itself is compiled anew.
-    private List<String> staticAgent(Path target) {
-        List<String> arguments = arguments("rustc", target, "--package", AGENT, "--bin", AGENT);
-        arguments.addAll(List.of("--", "-C", "target-feature=+crt-static"));
-        return arguments;
     }
 
     private List<String> arguments(String command, Path target, String... more) {

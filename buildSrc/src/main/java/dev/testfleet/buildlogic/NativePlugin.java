@@ -52,6 +52,7 @@ public abstract class NativePlugin implements Plugin<Project> {
                                                     new File(workspace, "native"),
                                                     tree ->
                                                             tree.exclude(
+                                                                    "fuzz/**",
                                                                     "*/tests/**",
                                                                     "*/proptest-regressions/**",
                                                                     "**/*.snap")))

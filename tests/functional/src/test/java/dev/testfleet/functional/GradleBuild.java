@@ -27,6 +27,9 @@ final class GradleBuild {
     private static final String VERSION = System.getProperty("testfleet.version");
     private static final String THIS_CLONE = "    includeBuild '../..'";
 
+    /** A daemon serves some dozens of small builds: the best compiler never pays for itself. */
+    private static final String SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
+
     private final String gradleVersion;
     private final Path dir;
     private final Map<String, String> environment = new HashMap<>();
@@ -37,7 +40,8 @@ final class GradleBuild {
                             "--warning-mode=fail",
                             "--stacktrace",
                             "--console=plain",
-                            "-Dorg.gradle.daemon.idletimeout=60000"));
+                            "-Dorg.gradle.daemon.idletimeout=60000",
+                            "-Dorg.gradle.jvmargs=-Xmx512m " + SHORT_LIVED));
 
     private GradleBuild(String gradleVersion, Path dir) {
         this.gradleVersion = gradleVersion;
@@ -202,6 +206,7 @@ final class GradleBuild {
                 new ProcessBuilder(command).directory(dir.toFile()).redirectErrorStream(true);
         builder.environment().put("GRADLE_USER_HOME", Gradles.userHome());
         builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
+        builder.environment().put("JAVA_OPTS", SHORT_LIVED);
         builder.environment().put("TESTFLEET_STORE", Gradles.userHome() + "/testfleet-store");
         builder.environment().putAll(environment);
         Process process = builder.start();
