@@ -17,7 +17,7 @@ use testfleet_image::registry::Pushed;
 use testfleet_image::store::{Lease, Policy, Pruned, Store};
 use testfleet_image::{Assembled, Assembly, Development, FileBelow, Image, assemble, layout};
 use testfleet_protocol::bundle::Bundle;
-use testfleet_protocol::image::{DEVELOPMENT_SUFFIX, ImageOptions, ImageRef, StoreOptions, VariantRef};
+use testfleet_protocol::image::{DEVELOPMENT_SUFFIX, ImageOptions, ImageRef, StoreOptions, Target, VariantRef};
 use testfleet_protocol::path::Roots;
 use testfleet_protocol::plan::Plan;
 use testfleet_protocol::request::RunRequest;
@@ -51,12 +51,19 @@ pub(crate) struct MadeImage {
     _leases: [Lease; 2],
 }
 
-/// Makes the image of a plan and its bundle, as an OCI layout in `image` of the output folder, sends it where it is to go, and
-/// writes `image.json`.
+/// Makes the image of a plan and its bundle, as an OCI layout in `image` of the output folder, pushes it if `to` has the
+/// registry, and writes `image.json`. `to` is what this call wants, not what the build says of the task `image`: a run must not
+/// move tags that others use.
 ///
 /// # Errors
 /// As for [`assemble`]; `InvalidRequest` for names and tags that are none; `Cancelled`.
-pub(crate) fn make(request: &RunRequest, plan: &Plan, bundle: &Bundle, outside: &Outside<'_>) -> Result<MadeImage> {
+pub(crate) fn make(
+    request: &RunRequest,
+    plan: &Plan,
+    bundle: &Bundle,
+    to: &[Target],
+    outside: &Outside<'_>,
+) -> Result<MadeImage> {
     let options = &request.options.image;
     check_platform(options)?;
     let roots = Roots::new(request.roots.clone());
@@ -67,7 +74,7 @@ pub(crate) fn make(request: &RunRequest, plan: &Plan, bundle: &Bundle, outside: 
     let plan_json = document::bytes(plan)?;
     let contents = Contents::open(&request.state_dir);
     let below = |(relative, sha256)| FileBelow { relative, sha256 };
-    let mut transfer = Transfer::new(options, outside, request.state_dir.join("bases"));
+    let mut transfer = Transfer::new(options, to, outside, request.state_dir.join("bases"));
     let base = transfer.base()?;
     let assembled = assemble(&Assembly {
         bundle,

@@ -19,7 +19,7 @@ use testfleet_image::{bundle_name, place};
 use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::docker::{DockerOptions, Pull, Readiness};
 use testfleet_protocol::event::Level;
-use testfleet_protocol::image::ImageRef;
+use testfleet_protocol::image::{ImageRef, Target};
 use testfleet_protocol::path::Roots;
 use testfleet_protocol::plan::Plan;
 use testfleet_protocol::{Failure, FailureCode, Result};
@@ -89,7 +89,7 @@ impl Docker {
         self.get(context, &made, bundle, workers)
     }
 
-    /// Gets the images of services, and makes those of these workers.
+    /// Gets the images of services, and makes those of these workers, for this Docker alone: only the task `image` pushes.
     pub(super) fn image(
         &self,
         context: &Context<'_>,
@@ -99,7 +99,7 @@ impl Docker {
     ) -> Result<WorkerImage> {
         let started = Instant::now();
         let say = |text: String| context.sink.say(Level::Lifecycle, text);
-        let made = image::make(&context.request, plan, bundle, &outside(context, &say))?;
+        let made = image::make(&context.request, plan, bundle, &[Target::Docker], &outside(context, &say))?;
         say_time(context, "Making the image", started, "");
         context.check_cancelled()?;
         self.get(context, &made.reference, bundle, workers)
