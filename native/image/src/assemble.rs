@@ -7,7 +7,7 @@ use crate::layer::encode::Content;
 use crate::layer::of_bundle::{is_program, recipes};
 use crate::layer::tree::{PLAIN, PROGRAM};
 use crate::layer::{FileBelow, FilesBelow, FolderDigest, Item, Kitchen, Made, Outcome, Recipe};
-use crate::secrets::{Guard, refuse};
+use crate::secrets::{Guard, copies, refuse};
 use crate::store::Lease;
 use crate::{Base, Digest, Image, place};
 use oci_spec::image::Config;
@@ -42,6 +42,8 @@ pub struct Assembly<'a> {
     pub roots: &'a Roots,
     /// What the build chose.
     pub options: &'a ImageOptions,
+    /// Of the call: values of its secret variables must not be in the image.
+    pub environment: &'a BTreeMap<String, String>,
     /// `None` is made from the JDKs of this machine.
     pub base: Option<Base>,
     /// Name of the build, for people.
@@ -83,6 +85,10 @@ pub struct Assembled {
 pub fn assemble(assembly: &Assembly<'_>) -> Result<Assembled> {
     let options = assembly.options;
     let guard = Guard::new(&options.allowed_secrets);
+    let copies = copies(&guard, assembly.environment, assembly.bundle, options);
+    if !copies.is_empty() {
+        return Err(refuse(copies));
+    }
     let kitchen = Kitchen {
         shared: assembly.shared,
         own: assembly.own,

@@ -81,6 +81,7 @@ pub(crate) fn make(
         plan: &plan_json,
         roots: &roots,
         options,
+        environment: outside.environment,
         base: base.clone(),
         title: &request.build_name,
         workers: plan.workers,
