@@ -64,6 +64,11 @@ impl Blob {
         self.descriptor.digest().to_string().parse()
     }
 
+    /// Whether it is a layer that is compressed with Zstandard, which not everybody takes.
+    pub fn is_zstd(&self) -> bool {
+        *self.descriptor.media_type() == MediaType::ImageLayerZstd
+    }
+
     /// Its bytes, of a small one.
     ///
     /// # Errors

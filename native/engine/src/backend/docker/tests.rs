@@ -1,6 +1,7 @@
 //! What is asked of Docker, by a Docker that answers from a script.
 
 use super::host::Host;
+use super::load::{Wanted, load};
 use super::this_machine;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -313,6 +314,17 @@ async fn a_docker_that_wants_all_layers_gets_them() {
     let docker = FakeDocker::new(script);
     docker.host().await.provide(&made, &[1], Pull::Missing, &|_| {}).await.unwrap();
     assert!(has(&docker.loaded()[0], "the lowest"));
+}
+
+#[tokio::test]
+async fn an_old_docker_is_not_sent_what_it_can_not_read() {
+    let docker = FakeDocker::new(vec![version("1.41")]);
+    let mut image = image_of(&["a"]);
+    image.layers = vec![Blob::of_bytes("application/vnd.oci.image.layer.v1.tar+zstd".into(), b"a".to_vec()).unwrap()];
+    let wanted = Wanted { image, names: vec!["a:1".to_owned()] };
+    let failure = load(&docker.host().await, vec![wanted], &|_| {}).await.unwrap_err().to_string();
+    assert!(failure.contains("from 23 on") && failure.contains("compression = 'auto'"), "{failure}");
+    assert!(docker.asked("POST").is_empty());
 }
 
 #[tokio::test]
