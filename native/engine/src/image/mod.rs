@@ -17,7 +17,7 @@ use testfleet_image::registry::Pushed;
 use testfleet_image::store::{Lease, Policy, Pruned, Store};
 use testfleet_image::{Assembled, Assembly, Development, FileBelow, Image, assemble, layout};
 use testfleet_protocol::bundle::Bundle;
-use testfleet_protocol::image::{DEVELOPMENT_SUFFIX, ImageOptions, ImageRef, StoreOptions, Target, VariantRef};
+use testfleet_protocol::image::{ImageOptions, ImageRef, StoreOptions, Target, VariantRef};
 use testfleet_protocol::path::Roots;
 use testfleet_protocol::plan::Plan;
 use testfleet_protocol::request::RunRequest;
@@ -149,9 +149,8 @@ fn named<'a>(assembled: &'a Assembled, names: &Names) -> Vec<layout::Named<'a>> 
     let named =
         |image: &'a Image, tags: Vec<String>| tags.into_iter().map(move |tag| layout::Named { image, name: Some(tag) });
     let own = assembled.workers.iter().flat_map(|(worker, image)| named(image, names.of_worker(*worker)));
-    let development = assembled.development.iter().flat_map(|development| {
-        named(&development.image, names.tags.iter().map(|tag| format!("{tag}{DEVELOPMENT_SUFFIX}")).collect())
-    });
+    let development =
+        assembled.development.iter().flat_map(|development| named(&development.image, names.of_development()));
     named(&assembled.image, names.tags.clone()).chain(own).chain(development).collect()
 }
 

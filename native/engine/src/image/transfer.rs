@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use testfleet_image::base::{Platform, keep_only, resolve};
 use testfleet_image::registry::{Patience, Place, Progress, Pushed, Reference, Registry};
 use testfleet_image::{Assembled, Base, Blob, BlobSource, Image};
-use testfleet_protocol::image::{Base as Chosen, DEVELOPMENT_SUFFIX, ImageOptions, Target};
+use testfleet_protocol::image::{Base as Chosen, ImageOptions, Target};
 use testfleet_protocol::{Failure, FailureCode, Result};
 use tokio::runtime::Runtime;
 
@@ -105,8 +105,7 @@ impl<'a> Transfer<'a> {
             all = sum(&all, &push(image, &names.of_worker(*worker))?);
         }
         if let Some(development) = &assembled.development {
-            let tags: Vec<_> = names.tags.iter().map(|tag| format!("{tag}{DEVELOPMENT_SUFFIX}")).collect();
-            all = sum(&all, &push(&development.image, &tags)?);
+            all = sum(&all, &push(&development.image, &names.of_development())?);
         }
         Ok(Some(all))
     }

@@ -27,7 +27,7 @@ mod upload;
 
 pub use login::{Login, docker_folder, docker_login};
 pub use manifest::Manifest;
-pub use name::{Place, Reference};
+pub use name::{Place, Reference, is_tag};
 pub use network::{Network, failure};
 pub use push::{Progress, Pushed};
 pub use secret::Secret;
