@@ -75,7 +75,7 @@ pub(crate) fn make(
     let contents = Contents::open(&request.state_dir);
     let below = |(relative, sha256)| FileBelow { relative, sha256 };
     let mut transfer = Transfer::new(options, to, outside, request.state_dir.join("bases"));
-    let base = transfer.base()?;
+    let base = transfer.base(&roots.resolve(&bundle.agent))?;
     let assembled = assemble(&Assembly {
         bundle,
         plan: &plan_json,

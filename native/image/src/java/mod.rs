@@ -7,6 +7,7 @@ mod elf;
 mod home;
 
 pub(crate) use archive::archive_layer;
+pub(crate) use elf::loader_of;
 pub(crate) use home::copy;
 
 use crate::layer::encode::{Codec, Content};
