@@ -25,7 +25,7 @@ pub mod store;
 #[cfg(test)]
 mod test_build;
 
-pub use assemble::{Assembled, Assembly, BUNDLE_LABEL, assemble, bundle_name};
+pub use assemble::{Assembled, Assembly, BUNDLE_LABEL, assemble, bundle_name, check_base};
 pub use digest::{Digest, hex};
 pub use gradle::{Development, WORK};
 pub use layer::{FileBelow, FilesBelow, FolderDigest};

@@ -15,7 +15,7 @@ use std::time::Duration;
 use testfleet_image::base::Platform;
 use testfleet_image::registry::Pushed;
 use testfleet_image::store::{Lease, Policy, Pruned, Store};
-use testfleet_image::{Assembled, Assembly, Development, FileBelow, Image, assemble, layout};
+use testfleet_image::{Assembled, Assembly, Development, FileBelow, Image, assemble, check_base, layout};
 use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::image::{ImageOptions, ImageRef, StoreOptions, Target, VariantRef};
 use testfleet_protocol::path::Roots;
@@ -74,8 +74,12 @@ pub(crate) fn make(
     let plan_json = document::bytes(plan)?;
     let contents = Contents::open(&request.state_dir);
     let below = |(relative, sha256)| FileBelow { relative, sha256 };
-    let mut transfer = Transfer::new(options, to, outside, request.state_dir.join("bases"));
-    let base = transfer.base(&roots.resolve(&bundle.agent))?;
+    let fetched = request.state_dir.join("bases");
+    let mut transfer = Transfer::new(options, to, outside, fetched.clone());
+    let base = transfer.base()?;
+    if let Some(base) = &base {
+        check_base(base, bundle, options, &roots, &fetched)?;
+    }
     let assembled = assemble(&Assembly {
         bundle,
         plan: &plan_json,

@@ -6,7 +6,7 @@ use crate::cancel::unless_wanted;
 use crate::pace::Pace;
 use crate::report::words::megabytes;
 use std::path::{Path, PathBuf};
-use testfleet_image::base::{Platform, check_loader, keep_only, resolve};
+use testfleet_image::base::{Platform, keep_only, resolve};
 use testfleet_image::registry::{Patience, Place, Progress, Pushed, Reference, Registry};
 use testfleet_image::{Assembled, Base, Blob, BlobSource, Image};
 use testfleet_protocol::image::{Base as Chosen, ImageOptions, Target};
@@ -48,8 +48,8 @@ impl<'a> Transfer<'a> {
     }
 
     /// The base that was chosen; `None` for the one that is made of this machine's JDK. Its layers are fetched where the image
-    /// goes somewhere else than to a registry, and then looked at: this agent has to start on it.
-    pub(super) fn base(&mut self, agent: &Path) -> Result<Option<Base>> {
+    /// goes somewhere else than to a registry.
+    pub(super) fn base(&mut self) -> Result<Option<Base>> {
         if self.options.base == Chosen::None {
             return Ok(None);
         }
@@ -57,7 +57,7 @@ impl<'a> Transfer<'a> {
         let (options, outside, fetched) = (self.options, self.outside, self.fetched.clone());
         let stays_there = self.to == [Target::Registry];
         let (runtime, registry) = self.reach()?;
-        let base = runtime.block_on(unless_wanted(outside.cancelled, async {
+        runtime.block_on(unless_wanted(outside.cancelled, async {
             let Some(mut base) = resolve(&options.base, &platform, registry, &fetched).await? else { return Ok(None) };
             if !stays_there {
                 for layer in &mut base.layers {
@@ -65,11 +65,7 @@ impl<'a> Transfer<'a> {
                 }
             }
             Ok(Some(base))
-        }))?;
-        if let Some(base) = &base {
-            check_loader(base, agent, &self.fetched)?;
-        }
-        Ok(base)
+        }))
     }
 
     fn platform(&self) -> Result<Platform> {

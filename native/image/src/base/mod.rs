@@ -12,7 +12,7 @@ mod tar;
 mod tests;
 
 pub use keep::keep_only;
-pub use loader::check_loader;
+pub(crate) use loader::check_loaders;
 pub use platform::Platform;
 
 use crate::Base;

@@ -81,18 +81,18 @@ fn hint(status: u16, told: &str) -> Option<&'static str> {
     }
 }
 
-/// What helps when the agent can't start in an image because of the base under it; `told` is in lower case. A loader that is
+/// What helps when a program of this machine can't start in an image because of the base under it; `told` is in lower case. A loader that is
 /// missing is told as if the program itself was.
 pub(crate) fn unfit_base(told: &str) -> Option<&'static str> {
     let is_exec = ["exec user process", "exec /", "exec: \""].iter().any(|words| told.contains(words));
     if is_exec && told.contains("no such file or directory") {
         Some(
-            "the agent needs the loader of glibc, which bases with musl such as Alpine lack: take one with glibc, such as \
+            "the agent, when it was not built by Gradle, needs the loader of glibc, which bases with musl such as Alpine lack: take one with glibc, such as \
              `eclipse-temurin:17`, or the base `none`",
         )
     } else if told.contains("glibc_") && told.contains("not found") {
         Some(
-            "the base's C library is older than that of the machine that the agent was built on: take a newer base, or the \
+            "the base's C library is older than that of the machine that agent and JDKs are from: take a newer base, or the \
              base `none`, which has this machine's",
         )
     } else {
