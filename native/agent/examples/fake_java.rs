@@ -52,6 +52,7 @@ fn main() {
             exit(2);
         }
         "version" => harness.send(FromHarness::Ready { protocol: VERSION + 1, java_version: "17".into() }),
+        "java" => harness.send(FromHarness::Ready { protocol: VERSION, java_version: "21.0.2".into() }),
         "garbage" => harness.out.write_all(&[0xff; 64]).expect("garbage goes out"),
         _ => harness.send(FromHarness::Ready { protocol: VERSION, java_version: "17".into() }),
     }

@@ -99,7 +99,14 @@ impl Jvm {
             .map_err(|error| {
                 Failure::new(FailureCode::JvmStart, format!("failed to start {}", launch.program.display()))
                     .cause(&error)
-                    .hint("check the JDK of the Test task's launcher")
+                    .hint(match error.kind() {
+                        // It was looked for before; what is missing is the loader that it names.
+                        io::ErrorKind::NotFound => {
+                            "it is there, but the loader of its C library is not: a JDK of glibc does not start on a base \
+                             with musl, such as Alpine; take a base with glibc, or one with a Java of its own"
+                        }
+                        _ => "check the JDK of the Test task's launcher",
+                    })
             })?;
         let pid = child.id().unwrap_or_default();
         let (events_in, events) = mpsc::channel(BACKLOG);

@@ -6,15 +6,15 @@ use crate::dumps::Dumps;
 use crate::ending::{Doom, is_out_of_memory};
 use crate::jvm::Jvm;
 use crate::output::{Outputs, Rest};
+use crate::ready::unfit;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
+use testfleet_protocol::Result;
 use testfleet_protocol::agent::{AgentMessage, ClassFailure, DeathCause, FileOf, UnitAttempt};
 use testfleet_protocol::event::Attempt;
 use testfleet_protocol::harness::{FromHarness, ToHarness};
 use testfleet_protocol::plan::{Unit, UnitId};
-use testfleet_protocol::request::Framework;
 use testfleet_protocol::test::{Finished, Stream, TaskPath, TestName};
-use testfleet_protocol::{Result, VERSION};
 use tokio::time::Instant;
 
 /// How long a JVM may take to end by itself (shutdown hooks write coverage) before it is killed.
@@ -56,6 +56,8 @@ pub(crate) struct Leavings {
 pub(crate) struct Live {
     pub(crate) jvm: Jvm,
     pub(crate) task: TaskPath,
+    /// Feature release that its Test task wants.
+    java_version: u32,
     pub(crate) leavings: Leavings,
     pub(crate) ready: bool,
     /// Whether it was started to be asked.
@@ -99,6 +101,8 @@ struct Running {
 pub(crate) struct Started {
     pub(crate) jvm: Jvm,
     pub(crate) task: TaskPath,
+    /// Feature release that its Test task wants.
+    pub(crate) java_version: u32,
     pub(crate) leavings: Leavings,
     /// When it has to be ready.
     pub(crate) ready_by: Option<Instant>,
@@ -109,10 +113,11 @@ pub(crate) struct Started {
 
 impl Live {
     pub(crate) fn new(started: Started) -> Self {
-        let Started { jvm, task, leavings, ready_by, for_asking, deadlines, outputs } = started;
+        let Started { jvm, task, java_version, leavings, ready_by, for_asking, deadlines, outputs } = started;
         Self {
             jvm,
             task,
+            java_version,
             leavings,
             ready: false,
             for_asking,
@@ -309,8 +314,8 @@ impl Live {
         match message {
             FromHarness::Ready { protocol, java_version } => {
                 tracing::info!("harness ready on Java {java_version}, protocol {protocol}");
-                if protocol != VERSION {
-                    self.doom(Doom::for_reason(format!("its harness speaks protocol {protocol}, not {VERSION}")));
+                if let Some(doom) = unfit(&self.task, self.java_version, protocol, &java_version) {
+                    self.doom(doom);
                     return Vec::new();
                 }
                 self.ready = true;
@@ -428,71 +433,6 @@ impl Live {
                 tracing::warn!("the harness told of a test of {unit}, which it does not run");
                 Vec::new()
             }
-        }
-    }
-}
-
-/// A framework's name and options as the harness takes them.
-pub(crate) fn framework(framework: &Framework) -> (String, Vec<(String, String)>) {
-    let mut options = Vec::new();
-    let mut all = |name: &str, values: &[String]| {
-        options.extend(values.iter().map(|value| (name.to_owned(), value.clone())));
-    };
-    let name = match framework {
-        Framework::JunitPlatform { include_tags, exclude_tags, include_engines, exclude_engines } => {
-            all("includeTags", include_tags);
-            all("excludeTags", exclude_tags);
-            all("includeEngines", include_engines);
-            all("excludeEngines", exclude_engines);
-            "junit-platform"
-        }
-        Framework::JUnit4 { include_categories, exclude_categories } => {
-            all("includeCategories", include_categories);
-            all("excludeCategories", exclude_categories);
-            "junit4"
-        }
-        Framework::TestNg { include_groups, exclude_groups, listeners, parallel, thread_count } => {
-            all("includeGroups", include_groups);
-            all("excludeGroups", exclude_groups);
-            all("listeners", listeners);
-            all("parallel", parallel.as_slice());
-            if *thread_count > 0 {
-                all("threadCount", &[thread_count.to_string()]);
-            }
-            "testng"
-        }
-    };
-    (name.to_owned(), options)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn options_have_the_names_that_json_gives_them() {
-        let testng = Framework::TestNg {
-            include_groups: vec!["a".into(), "b".into()],
-            exclude_groups: vec!["c".into()],
-            listeners: vec!["d".into()],
-            parallel: Some("methods".into()),
-            thread_count: 4,
-        };
-        let platform = Framework::JunitPlatform {
-            include_tags: vec!["a".into()],
-            exclude_tags: vec!["b".into()],
-            include_engines: vec!["c".into()],
-            exclude_engines: vec!["d".into()],
-        };
-        let junit4 = Framework::JUnit4 { include_categories: vec!["a".into()], exclude_categories: vec!["b".into()] };
-        for known in [testng, platform, junit4] {
-            let json = serde_json::to_value(&known).unwrap();
-            let (name, options) = framework(&known);
-            assert_eq!(json["name"], name.as_str());
-            let fields: std::collections::BTreeSet<_> =
-                json.as_object().unwrap().keys().filter(|key| *key != "name").collect();
-            let named: std::collections::BTreeSet<_> = options.iter().map(|(name, _)| name).collect();
-            assert_eq!(named, fields);
         }
     }
 }

@@ -6,10 +6,11 @@ use crate::collect::Collector;
 use crate::coordinator::Coordinator;
 use crate::deadlines::Deadlines;
 use crate::ending::{Death, Doom};
+use crate::framework::framework;
 use crate::jvm::{Jvm, JvmEnd, JvmEvent, make_pipes};
 use crate::launch::{Launch, Place};
 use crate::leaving::Leaving;
-use crate::live::{Assigned, Leavings, Live, Started, framework};
+use crate::live::{Assigned, Leavings, Live, Started};
 use crate::memory::oom_kills;
 use crate::outgoing::Outgoing;
 use crate::output::Outputs;
@@ -266,6 +267,7 @@ impl Supervisor {
         Ok(Live::new(Started {
             jvm,
             task: task.clone(),
+            java_version: profile.java_version,
             leavings,
             ready_by,
             for_asking,

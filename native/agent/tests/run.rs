@@ -191,6 +191,8 @@ async fn what_the_harness_cannot_do_is_told_with_its_hint() {
         ("fault", "failed to find junit4 on the classpath"),
         ("fault", "add it to testRuntimeOnly"),
         ("version", "speaks protocol 2, not 1"),
+        ("java", ":test runs on Java 17, but the worker's is 21.0.2"),
+        ("java", "addJava = true"),
         ("garbage", "over the limit"),
     ] {
         let world = World::new(&[(":test", "A", &["passes"])]).with_jvm_arg(&format!("-Dfake.start={start}"));

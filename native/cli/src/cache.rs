@@ -167,14 +167,14 @@ fn listing(stored: &[Stored], verbose: bool, now: SystemTime) -> String {
         }
     }
     let total: u64 = stored.iter().map(|blob| blob.size).sum();
-    lines.push(format!("{} layers, {}", stored.len(), size(total)));
+    lines.push(format!("{}, {}", layers(stored.len() as u64), size(total)));
     lines.join("\n")
 }
 
 fn pruned(pruned: &Pruned) -> String {
     format!(
-        "Removed {} layers, {}; {} stay, {}",
-        pruned.removed,
+        "Removed {}, {}; {} stay, {}",
+        layers(pruned.removed),
         size(pruned.removed_bytes),
         pruned.kept,
         size(pruned.kept_bytes)
@@ -182,12 +182,17 @@ fn pruned(pruned: &Pruned) -> String {
 }
 
 fn verified(verified: &Verified) -> String {
-    let mut lines = vec![format!("{} layers are whole, {}", verified.whole, size(verified.bytes))];
+    let are = if verified.whole == 1 { "is" } else { "are" };
+    let mut lines = vec![format!("{} {are} whole, {}", layers(verified.whole), size(verified.bytes))];
     lines.extend(verified.removed.iter().map(|digest| format!("{digest} was damaged and is removed")));
     lines.extend(
         verified.in_use.iter().map(|digest| format!("{digest} is damaged and in use: the next build replaces it")),
     );
     lines.join("\n")
+}
+
+fn layers(count: u64) -> String {
+    format!("{count} {}", if count == 1 { "layer" } else { "layers" })
 }
 
 fn size(bytes: u64) -> String {
@@ -249,7 +254,7 @@ mod tests {
         let place = || Place { store: Some(folder.path().to_owned()) };
         assert_eq!(said(&CacheAction::Verify { place: place() }), "2 layers are whole, 2.5 MB\n");
         let pruned = said(&CacheAction::Prune { place: place(), max_size: 1 << 20, max_age: 30 });
-        assert_eq!(pruned, "Removed 1 layers, 2.0 MB; 1 stay, 0.5 MB\n");
+        assert_eq!(pruned, "Removed 1 layer, 2.0 MB; 1 stay, 0.5 MB\n");
         let blob = std::fs::read_dir(folder.path().join("blobs")).unwrap().next().unwrap().unwrap().path();
         std::fs::remove_file(&blob).unwrap();
         std::fs::write(&blob, "damaged").unwrap();

@@ -9,7 +9,8 @@ use run_choices::RunChoices;
 use serde::de::{DeserializeOwned, IntoDeserializer};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -81,7 +82,7 @@ enum Action {
         #[command(flatten)]
         source: Source,
     },
-    /// Start a container of the image that image.json names, for a shell in it
+    /// Start a container of the image that image.json names and, in a terminal, a shell in it
     Shell {
         /// Number of the worker whose place it takes
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
@@ -182,6 +183,7 @@ fn run(cli: Cli) -> Result<()> {
     let open = OpenRequest { command, request, environment: environment(), run_events: false };
     let session = Arc::new(Session::open(open)?);
     cancel_on_interrupt(&session)?;
+    let mut enter = None;
     loop {
         match session.next_event(Duration::from_secs(1)) {
             Some(Event::Console { level, text }) => {
@@ -190,7 +192,9 @@ fn run(cli: Cli) -> Result<()> {
                     session.cancel();
                 }
             }
-            Some(Event::End { failure }) => return failure.map_or(Ok(()), Err),
+            Some(Event::Enter { command }) => enter = Some(command),
+            Some(Event::End { failure: Some(failure) }) => return Err(failure),
+            Some(Event::End { failure: None }) => return enter.filter(|_| has_terminal()).map_or(Ok(()), hand_over),
             Some(Event::Run { .. } | Event::Written { .. }) | None => {}
         }
     }
@@ -257,6 +261,19 @@ fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
+}
+
+fn has_terminal() -> bool {
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+}
+
+/// Becomes this command: what is typed is for it alone.
+fn hand_over(command: Vec<String>) -> Result<()> {
+    let [program, arguments @ ..] = command.as_slice() else { return Ok(()) };
+    let error = std::process::Command::new(program).args(arguments).exec();
+    Err(Failure::new(FailureCode::WorkerBroken, format!("failed to start {program}"))
+        .cause(&error)
+        .hint("install Docker's command, or open the shell from where it is, by the line above"))
 }
 
 /// The first interrupt cancels the run, which then reports what it has; the second ends the program.

@@ -1,5 +1,6 @@
 //! An image of a bundle: layers over a base, and the configuration that starts an agent.
 
+use crate::base::check_loaders;
 use crate::compose::{Environment, compose, variable};
 use crate::gradle::{self, Development};
 use crate::java::{self, Jdk};
@@ -7,13 +8,13 @@ use crate::layer::encode::Content;
 use crate::layer::of_bundle::{is_program, recipes};
 use crate::layer::tree::{PLAIN, PROGRAM};
 use crate::layer::{FileBelow, FilesBelow, FolderDigest, Item, Kitchen, Made, Outcome, Recipe};
-use crate::secrets::{Guard, refuse};
+use crate::secrets::{Guard, copies, refuse};
 use crate::store::Lease;
 use crate::{Base, Digest, Image, place};
 use oci_spec::image::Config;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::image::{ImageOptions, LayerRef};
 use testfleet_protocol::path::Roots;
@@ -42,6 +43,8 @@ pub struct Assembly<'a> {
     pub roots: &'a Roots,
     /// What the build chose.
     pub options: &'a ImageOptions,
+    /// Of the call: values of its secret variables must not be in the image.
+    pub environment: &'a BTreeMap<String, String>,
     /// `None` is made from the JDKs of this machine.
     pub base: Option<Base>,
     /// Name of the build, for people.
@@ -83,6 +86,10 @@ pub struct Assembled {
 pub fn assemble(assembly: &Assembly<'_>) -> Result<Assembled> {
     let options = assembly.options;
     let guard = Guard::new(&options.allowed_secrets);
+    let copies = copies(&guard, assembly.environment, assembly.bundle, options);
+    if !copies.is_empty() {
+        return Err(refuse(copies));
+    }
     let kitchen = Kitchen {
         shared: assembly.shared,
         own: assembly.own,
@@ -91,7 +98,7 @@ pub fn assemble(assembly: &Assembly<'_>) -> Result<Assembled> {
         guard: &guard,
         left_out: assembly.left_out,
     };
-    let jdks = jdks(assembly);
+    let jdks = jdks(assembly.base.as_ref(), assembly.bundle, options);
     let places = java::places(&jdks);
     let bundle = bundle_of_image(assembly, &places)?;
     let bundle_sha256 = bundle_name(assembly.bundle)?;
@@ -127,14 +134,25 @@ pub fn assemble(assembly: &Assembly<'_>) -> Result<Assembled> {
     })
 }
 
+/// Looks whether what an image gets of this machine, the agent and JDKs, starts on a base. `fetched` is where a base's layers
+/// are kept.
+///
+/// # Errors
+/// `BaseUnusable` when it lacks their loader; `Io` when one of them can't be read.
+pub fn check_base(base: &Base, bundle: &Bundle, options: &ImageOptions, roots: &Roots, fetched: &Path) -> Result<()> {
+    let programs = jdks(Some(base), bundle, options).into_iter().map(|jdk| jdk.home.join("bin/java"));
+    let programs: Vec<PathBuf> = programs.chain([roots.resolve(&bundle.agent)]).collect();
+    check_loaders(base, &programs, fetched)
+}
+
 /// The JDKs of this machine that go into the image, in order.
-fn jdks(assembly: &Assembly<'_>) -> Vec<Jdk> {
+fn jdks(base: Option<&Base>, bundle: &Bundle, options: &ImageOptions) -> Vec<Jdk> {
     let brings_java = |base: &Base| variable(base.config.config().as_ref(), "JAVA_HOME").is_some();
-    let add = match &assembly.base {
+    let add = match base {
         None => true,
-        Some(base) => assembly.options.add_java.unwrap_or_else(|| !brings_java(base)),
+        Some(base) => options.add_java.unwrap_or_else(|| !brings_java(base)),
     };
-    let homes = assembly.bundle.profiles.iter().filter_map(|profile| {
+    let homes = bundle.profiles.iter().filter_map(|profile| {
         Some(Jdk { home: PathBuf::from(profile.java_home.as_ref()?), release: profile.java_version })
     });
     let jdks: BTreeSet<Jdk> = if add { homes.collect() } else { BTreeSet::new() };

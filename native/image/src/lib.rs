@@ -25,7 +25,7 @@ pub mod store;
 #[cfg(test)]
 mod test_build;
 
-pub use assemble::{Assembled, Assembly, BUNDLE_LABEL, assemble, bundle_name};
+pub use assemble::{Assembled, Assembly, BUNDLE_LABEL, assemble, bundle_name, check_base};
 pub use digest::{Digest, hex};
 pub use gradle::{Development, WORK};
 pub use layer::{FileBelow, FilesBelow, FolderDigest};
@@ -62,6 +62,11 @@ impl Blob {
     /// `InvalidRequest` when it is no SHA-256.
     pub fn digest(&self) -> Result<Digest> {
         self.descriptor.digest().to_string().parse()
+    }
+
+    /// Whether it is a layer that is compressed with Zstandard, which not everybody takes.
+    pub fn is_zstd(&self) -> bool {
+        *self.descriptor.media_type() == MediaType::ImageLayerZstd
     }
 
     /// Its bytes, of a small one.

@@ -19,6 +19,8 @@ pub(crate) struct Build {
     pub(crate) temp: tempfile::TempDir,
     pub(crate) options: ImageOptions,
     pub(crate) base: Option<Base>,
+    /// Of the call.
+    pub(crate) environment: BTreeMap<String, String>,
     /// A folder of `temp` in which Gradle's own cache lies instead of in its home.
     pub(crate) read_only_cache: Option<&'static str>,
     entries: Vec<(&'static str, EntryKind)>,
@@ -41,6 +43,7 @@ impl Build {
                 identity: "empty".to_owned(),
                 documents: vec![],
             }),
+            environment: BTreeMap::new(),
             read_only_cache: None,
             entries: vec![
                 (AGENT, EntryKind::Testfleet),
@@ -143,6 +146,7 @@ impl Build {
             plan: b"{\"plan\": true}\n",
             roots: &self.roots(),
             options: &self.options,
+            environment: &self.environment,
             base: self.base.clone(),
             title: "acme",
             workers: 2,

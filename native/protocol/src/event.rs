@@ -33,6 +33,11 @@ pub enum Event {
         /// Where.
         path: PathBuf,
     },
+    /// A terminal, where there is one, is to be handed to this command once all is over: a shell.
+    Enter {
+        /// Program and arguments.
+        command: Vec<String>,
+    },
     /// The command is over. Nothing follows.
     End {
         /// `None` when all went well.

@@ -4,9 +4,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// What the tags of the image to work in end in.
-pub const DEVELOPMENT_SUFFIX: &str = "-development";
-
 /// `testfleet { image { } }`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -167,7 +164,7 @@ pub struct ImageRef {
     /// With one image for each worker: the digests of their manifests, by number.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub workers: BTreeMap<u32, String>,
-    /// The image to work in, whose tags end in [`DEVELOPMENT_SUFFIX`].
+    /// The image to work in, whose tags are [`development_tag`]s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub development: Option<VariantRef>,
 }
@@ -177,7 +174,7 @@ impl ImageRef {
     pub fn of_development(&self) -> Option<Self> {
         let made = self.development.clone()?;
         Some(Self {
-            tags: self.tags.iter().map(|tag| format!("{tag}{DEVELOPMENT_SUFFIX}")).collect(),
+            tags: self.tags.iter().map(|tag| development_tag(tag)).collect(),
             digest: made.digest,
             config_digest: made.config_digest,
             layers: made.layers,
@@ -203,6 +200,11 @@ pub struct VariantRef {
 /// The tag of a worker's own image beside the tag of that for all: `latest-worker-3`.
 pub fn worker_tag(tag: &str, worker: u32) -> String {
     format!("{tag}-worker-{worker}")
+}
+
+/// The tag of the image to work in beside the tag of that for the tests: `latest-development`.
+pub fn development_tag(tag: &str) -> String {
+    format!("{tag}-development")
 }
 
 /// A layer of an image.

@@ -15,9 +15,9 @@ use std::time::Duration;
 use testfleet_image::base::Platform;
 use testfleet_image::registry::Pushed;
 use testfleet_image::store::{Lease, Policy, Pruned, Store};
-use testfleet_image::{Assembled, Assembly, Development, FileBelow, Image, assemble, layout};
+use testfleet_image::{Assembled, Assembly, Development, FileBelow, Image, assemble, check_base, layout};
 use testfleet_protocol::bundle::Bundle;
-use testfleet_protocol::image::{DEVELOPMENT_SUFFIX, ImageOptions, ImageRef, StoreOptions, VariantRef};
+use testfleet_protocol::image::{ImageOptions, ImageRef, StoreOptions, Target, VariantRef};
 use testfleet_protocol::path::Roots;
 use testfleet_protocol::plan::Plan;
 use testfleet_protocol::request::RunRequest;
@@ -51,12 +51,19 @@ pub(crate) struct MadeImage {
     _leases: [Lease; 2],
 }
 
-/// Makes the image of a plan and its bundle, as an OCI layout in `image` of the output folder, sends it where it is to go, and
-/// writes `image.json`.
+/// Makes the image of a plan and its bundle, as an OCI layout in `image` of the output folder, pushes it if `to` has the
+/// registry, and writes `image.json`. `to` is what this call wants, not what the build says of the task `image`: a run must not
+/// move tags that others use.
 ///
 /// # Errors
 /// As for [`assemble`]; `InvalidRequest` for names and tags that are none; `Cancelled`.
-pub(crate) fn make(request: &RunRequest, plan: &Plan, bundle: &Bundle, outside: &Outside<'_>) -> Result<MadeImage> {
+pub(crate) fn make(
+    request: &RunRequest,
+    plan: &Plan,
+    bundle: &Bundle,
+    to: &[Target],
+    outside: &Outside<'_>,
+) -> Result<MadeImage> {
     let options = &request.options.image;
     check_platform(options)?;
     let roots = Roots::new(request.roots.clone());
@@ -67,13 +74,18 @@ pub(crate) fn make(request: &RunRequest, plan: &Plan, bundle: &Bundle, outside: 
     let plan_json = document::bytes(plan)?;
     let contents = Contents::open(&request.state_dir);
     let below = |(relative, sha256)| FileBelow { relative, sha256 };
-    let mut transfer = Transfer::new(options, outside, request.state_dir.join("bases"));
+    let fetched = request.state_dir.join("bases");
+    let mut transfer = Transfer::new(options, to, outside, fetched.clone());
     let base = transfer.base()?;
+    if let Some(base) = &base {
+        check_base(base, bundle, options, &roots, &fetched)?;
+    }
     let assembled = assemble(&Assembly {
         bundle,
         plan: &plan_json,
         roots: &roots,
         options,
+        environment: outside.environment,
         base: base.clone(),
         title: &request.build_name,
         workers: plan.workers,
@@ -141,9 +153,8 @@ fn named<'a>(assembled: &'a Assembled, names: &Names) -> Vec<layout::Named<'a>> 
     let named =
         |image: &'a Image, tags: Vec<String>| tags.into_iter().map(move |tag| layout::Named { image, name: Some(tag) });
     let own = assembled.workers.iter().flat_map(|(worker, image)| named(image, names.of_worker(*worker)));
-    let development = assembled.development.iter().flat_map(|development| {
-        named(&development.image, names.tags.iter().map(|tag| format!("{tag}{DEVELOPMENT_SUFFIX}")).collect())
-    });
+    let development =
+        assembled.development.iter().flat_map(|development| named(&development.image, names.of_development()));
     named(&assembled.image, names.tags.clone()).chain(own).chain(development).collect()
 }
 

@@ -2,16 +2,12 @@
 
 use super::git;
 use std::path::Path;
-use testfleet_protocol::image::{ImageOptions, worker_tag};
+use testfleet_image::registry::{Place, is_tag};
+use testfleet_protocol::image::{ImageOptions, development_tag, worker_tag};
 use testfleet_protocol::{Failure, FailureCode, Result};
 
 /// What a tag is made from unless the build says something else.
 const USUAL_TAG: &str = "git-{git}";
-/// Longest tag (OCI distribution specification, "Pulling manifests").
-const LONGEST_TAG: usize = 128;
-/// Longest name of registry and repository, as Docker takes it.
-const LONGEST_NAME: usize = 255;
-
 /// There are no workers with longer numbers.
 const LAST_WORKER: u32 = 9_999;
 
@@ -28,6 +24,11 @@ impl Names {
     /// The tags of a worker's own image.
     pub(crate) fn of_worker(&self, worker: u32) -> Vec<String> {
         self.tags.iter().map(|tag| worker_tag(tag, worker)).collect()
+    }
+
+    /// The tags of the image to work in.
+    pub(crate) fn of_development(&self) -> Vec<String> {
+        self.tags.iter().map(|tag| development_tag(tag)).collect()
     }
 }
 
@@ -76,46 +77,24 @@ fn component(build: &str) -> String {
 }
 
 fn checked_name(name: &str) -> Result<String> {
-    let is_word = |text: &str| {
-        let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-        ends(text.chars().next())
-            && ends(text.chars().last())
-            && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c))
-    };
-    let is_host = |text: &str| {
-        let (host, port) = text.split_once(':').unwrap_or((text, "1"));
-        let letters = |c: char| c.is_ascii_alphanumeric() || ".-".contains(c);
-        !host.is_empty() && host.chars().all(letters) && port.parse::<u16>().is_ok()
-    };
-    let parts: Vec<&str> = name.split('/').collect();
-    let fits = name.len() <= LONGEST_NAME
-        && match parts.as_slice() {
-            [only] => is_word(only),
-            [first, rest @ ..] => (is_host(first) || is_word(first)) && rest.iter().all(|part| is_word(part)),
-            [] => false,
-        };
-    if fits {
-        return Ok(name.to_owned());
+    match Place::parse(name) {
+        Ok(_) => Ok(name.to_owned()),
+        Err(failure) => Err(Failure {
+            message: format!("failed to name an image `{name}`"),
+            ..failure.hint(
+                "a name is a registry's host and port, and a path of lower-case letters, digits and `.`, `_`, `-`, for \
+                 example: testfleet { image { name = 'registry.example:5000/team/app-tests' } }; tags go into `tags`",
+            )
+        }),
     }
-    Err(Failure::new(FailureCode::InvalidRequest, format!("failed to name an image `{name}`"))
-        .cause_text("a name is a registry's host and port, and a path of lower-case letters, digits and `.`, `_`, `-`")
-        .hint(
-            "for example: testfleet { image { name = 'registry.example:5000/team/app-tests' } }; tags go into `tags`",
-        ))
 }
 
 fn checked_tag(tag: &str) -> Result<()> {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let fits = tag.len() <= LONGEST_TAG
-        && tag.chars().next().is_some_and(is_word)
-        && tag.chars().all(|c| is_word(c) || ".-".contains(c));
-    if fits {
+    if is_tag(tag) {
         return Ok(());
     }
     Err(Failure::new(FailureCode::InvalidRequest, format!("failed to tag an image `{tag}`"))
-        .cause_text(format!(
-            "a tag has up to {LONGEST_TAG} letters, digits and `.`, `_`, `-`, and begins with neither `.` nor `-`"
-        ))
+        .cause_text("a tag has up to 128 letters, digits and `.`, `_`, `-`, and begins with neither `.` nor `-`")
         .hint("for example: testfleet { image { tags = ['git-{git}', 'latest'] } }"))
 }
 

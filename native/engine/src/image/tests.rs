@@ -43,11 +43,16 @@ impl Build {
         Self { folder, request, cancelled: false }
     }
 
+    /// As the task `image` does.
     fn make(&self) -> Result<MadeImage> {
+        self.make_for(&self.request.options.image.to)
+    }
+
+    fn make_for(&self, to: &[Target]) -> Result<MadeImage> {
         let bundle = of_tasks(&self.request, &BTreeSet::from([&TaskPath(":test".into())]))?;
         let (environment, (_sender, cancelled)) = (BTreeMap::new(), watch::channel(self.cancelled));
         let outside = Outside { environment: &environment, cancelled: &cancelled, say: &|_| {} };
-        make(&self.request, &Plan { protocol: VERSION, workers: 2, ..Plan::default() }, &bundle, &outside)
+        make(&self.request, &Plan { protocol: VERSION, workers: 2, ..Plan::default() }, &bundle, to, &outside)
     }
 
     fn blobs(&self, store: &str) -> usize {
@@ -126,9 +131,12 @@ fn a_cancel_ends_what_waits_for_a_registry() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut build = Build::new();
     build.request.options.image.name = Some(format!("{}/acme", silent.local_addr().unwrap()));
-    build.request.options.image.to = vec![testfleet_protocol::image::Target::Registry];
+    build.request.options.image.to = vec![Target::Registry];
     build.cancelled = true;
     assert_eq!(build.make().err().unwrap().code, FailureCode::Cancelled);
+    build.cancelled = false;
+    let made = build.make_for(&[Target::Docker]).unwrap();
+    assert!(made.pushed.is_none() && !made.reference.pushed, "a run asks no registry");
 }
 
 #[test]

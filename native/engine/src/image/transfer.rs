@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 use testfleet_image::base::{Platform, keep_only, resolve};
 use testfleet_image::registry::{Patience, Place, Progress, Pushed, Reference, Registry};
 use testfleet_image::{Assembled, Base, Blob, BlobSource, Image};
-use testfleet_protocol::image::{Base as Chosen, DEVELOPMENT_SUFFIX, ImageOptions, Target};
+use testfleet_protocol::image::{Base as Chosen, ImageOptions, Target};
 use testfleet_protocol::{Failure, FailureCode, Result};
 use tokio::runtime::Runtime;
 
 /// Registries as one build reaches them. Nothing is contacted before it is needed.
 pub(super) struct Transfer<'a> {
     options: &'a ImageOptions,
+    /// Where the image goes.
+    to: &'a [Target],
     outside: &'a Outside<'a>,
     /// Where what was fetched of bases stays for the next build.
     fetched: PathBuf,
@@ -23,8 +25,8 @@ pub(super) struct Transfer<'a> {
 }
 
 impl<'a> Transfer<'a> {
-    pub(super) fn new(options: &'a ImageOptions, outside: &'a Outside<'a>, fetched: PathBuf) -> Self {
-        Self { options, outside, fetched, reached: None }
+    pub(super) fn new(options: &'a ImageOptions, to: &'a [Target], outside: &'a Outside<'a>, fetched: PathBuf) -> Self {
+        Self { options, to, outside, fetched, reached: None }
     }
 
     fn reach(&mut self) -> Result<&(Runtime, Registry)> {
@@ -53,7 +55,7 @@ impl<'a> Transfer<'a> {
         }
         let platform = self.platform()?;
         let (options, outside, fetched) = (self.options, self.outside, self.fetched.clone());
-        let stays_there = options.to == [Target::Registry];
+        let stays_there = self.to == [Target::Registry];
         let (runtime, registry) = self.reach()?;
         runtime.block_on(unless_wanted(outside.cancelled, async {
             let Some(mut base) = resolve(&options.base, &platform, registry, &fetched).await? else { return Ok(None) };
@@ -77,7 +79,7 @@ impl<'a> Transfer<'a> {
 
     /// Sends the image to the registry in its name, if it is to go there.
     pub(super) fn push(&mut self, assembled: &Assembled, names: &Names) -> Result<Option<Pushed>> {
-        if !self.options.to.contains(&Target::Registry) {
+        if !self.to.contains(&Target::Registry) {
             return Ok(None);
         }
         let Some(name) = &self.options.name else {
@@ -103,8 +105,7 @@ impl<'a> Transfer<'a> {
             all = sum(&all, &push(image, &names.of_worker(*worker))?);
         }
         if let Some(development) = &assembled.development {
-            let tags: Vec<_> = names.tags.iter().map(|tag| format!("{tag}{DEVELOPMENT_SUFFIX}")).collect();
-            all = sum(&all, &push(&development.image, &tags)?);
+            all = sum(&all, &push(&development.image, &names.of_development())?);
         }
         Ok(Some(all))
     }

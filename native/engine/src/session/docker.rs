@@ -18,8 +18,8 @@ use std::time::Instant;
 use testfleet_image::{bundle_name, place};
 use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::docker::{DockerOptions, Pull, Readiness};
-use testfleet_protocol::event::Level;
-use testfleet_protocol::image::ImageRef;
+use testfleet_protocol::event::{Event, Level};
+use testfleet_protocol::image::{ImageRef, Target};
 use testfleet_protocol::path::Roots;
 use testfleet_protocol::plan::Plan;
 use testfleet_protocol::{Failure, FailureCode, Result};
@@ -89,7 +89,7 @@ impl Docker {
         self.get(context, &made, bundle, workers)
     }
 
-    /// Gets the images of services, and makes those of these workers.
+    /// Gets the images of services, and makes those of these workers, for this Docker alone: only the task `image` pushes.
     pub(super) fn image(
         &self,
         context: &Context<'_>,
@@ -99,7 +99,7 @@ impl Docker {
     ) -> Result<WorkerImage> {
         let started = Instant::now();
         let say = |text: String| context.sink.say(Level::Lifecycle, text);
-        let made = image::make(&context.request, plan, bundle, &outside(context, &say))?;
+        let made = image::make(&context.request, plan, bundle, &[Target::Docker], &outside(context, &say))?;
         say_time(context, "Making the image", started, "");
         context.check_cancelled()?;
         self.get(context, &made.reference, bundle, workers)
@@ -159,7 +159,8 @@ impl Docker {
     }
 }
 
-/// Starts a container of the image that is there and says how to open a shell in it: a Gradle daemon has no terminal.
+/// Starts a container of the image that is there and says how to open a shell in it: a Gradle daemon has no terminal, and
+/// who has one opens it by the same command.
 pub(super) fn shell(context: &Context<'_>, worker: u32) -> Result<()> {
     let docker = Docker::connect(context)?;
     let made = testfleet_image::read_reference(&image_file(context))?;
@@ -173,12 +174,14 @@ pub(super) fn shell(context: &Context<'_>, worker: u32) -> Result<()> {
         let image = WorkerImage { references, agent: agent_in_image(context, &bundle) };
         docker.host.open_shell(&name, &image, worker, options, &environment).await
     })?;
-    let at = match context.request.options.docker.host.as_deref() {
-        Some(host) => format!("docker --host {host}"),
-        None => "docker".to_owned(),
+    let docker: Vec<String> = match context.request.options.docker.host.as_deref() {
+        Some(host) => ["docker", "--host", host].map(str::to_owned).into(),
+        None => vec!["docker".to_owned()],
     };
-    let enter = match shell {
-        Some(shell) => format!("Open a shell in it:\n    {at} exec -it {name} {shell}"),
+    let at = docker.join(" ");
+    let command = shell.map(|shell| [&docker[..], &["exec", "-it", &name, shell].map(str::to_owned)].concat());
+    let enter = match &command {
+        Some(command) => format!("Open a shell in it:\n    {}", command.join(" ")),
         None => "The image has no shell. A static busybox makes one: \
                  testfleet { image { files.put('/bin/sh', file('/bin/busybox')) } }"
             .to_owned(),
@@ -189,6 +192,9 @@ pub(super) fn shell(context: &Context<'_>, worker: u32) -> Result<()> {
         image_file(context).display()
     );
     context.sink.say(Level::Result, text);
+    if let Some(command) = command {
+        context.sink.send(Event::Enter { command });
+    }
     Ok(())
 }
 

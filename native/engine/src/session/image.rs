@@ -18,7 +18,8 @@ pub(crate) fn image(context: &mut Context<'_>) -> Result<()> {
     context.check_cancelled()?;
     let started = Instant::now();
     let say = |text: String| context.sink.say(Level::Lifecycle, text);
-    let made = image::make(&context.request, &prepared.plan, &prepared.bundle, &outside(context, &say))?;
+    let to = &context.request.options.image.to;
+    let made = image::make(&context.request, &prepared.plan, &prepared.bundle, to, &outside(context, &say))?;
     say_time(context, "Making the image", started, "");
     context.sink.written("image", &made.reference.layout);
     context.sink.written("image reference", &context.output().join("image.json"));
@@ -28,12 +29,12 @@ pub(crate) fn image(context: &mut Context<'_>) -> Result<()> {
     context.sink.say(Level::Lifecycle, describe(&made));
     let development = made.reference.of_development();
     if let Some(development) = &development {
-        context.sink.say(Level::Lifecycle, work_in(development, &context.request.options.image.to));
+        context.sink.say(Level::Lifecycle, work_in(development, to));
     }
     if let Some(pushed) = &made.pushed {
         context.sink.say(Level::Lifecycle, sent(&made.names.name, pushed));
     }
-    if context.request.options.image.to.contains(&Target::Docker) {
+    if to.contains(&Target::Docker) {
         for reference in [Some(&made.reference), development.as_ref()].into_iter().flatten() {
             Docker::load(context, reference)?;
         }

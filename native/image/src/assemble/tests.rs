@@ -312,6 +312,18 @@ fn what_looks_like_a_credential_is_refused_until_it_is_allowed() {
 }
 
 #[test]
+fn what_copies_a_secret_of_the_call_is_refused_before_any_layer_is_made() {
+    let mut build = Build::new();
+    build.environment.insert("CI_TOKEN".to_owned(), "hunter2hunter2".to_owned());
+    build.options.environment.insert("REPO".to_owned(), "https://ci:hunter2hunter2@r.example".to_owned());
+    let failure = build.image().unwrap_err().to_string();
+    assert!(failure.contains("image/environment/REPO looks like a copy of the variable CI_TOKEN"), "{failure}");
+    assert!(!failure.contains("hunter2"), "{failure}");
+    build.options.allowed_secrets.push("image/environment/REPO".to_owned());
+    build.image().unwrap();
+}
+
+#[test]
 fn files_of_the_build_lie_where_it_says() {
     let mut build = Build::new();
     let file = build.temp.path().join("test.conf");

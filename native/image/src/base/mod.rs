@@ -3,6 +3,7 @@
 mod document;
 mod keep;
 mod layout;
+mod loader;
 mod memo;
 mod platform;
 mod registry;
@@ -11,6 +12,7 @@ mod tar;
 mod tests;
 
 pub use keep::keep_only;
+pub(crate) use loader::check_loaders;
 pub use platform::Platform;
 
 use crate::Base;

@@ -65,10 +65,11 @@ pub(crate) fn development(
         }
         _ => None,
     };
-    own.push(distribution::layer(wanted, compression, assembly.shared)?);
+    let gradle = distribution::layer(wanted, compression, assembly.shared, kitchen.guard)?;
     let mut recipes = super::cache_recipes(assembly)?;
     recipes.push(last(assembly, &homes)?);
-    own.extend(made_or_refused(recipes.iter().map(|recipe| kitchen.layer(recipe)).collect::<Result<_>>()?)?);
+    let rest = recipes.iter().map(|recipe| kitchen.layer(recipe));
+    own.extend(made_or_refused([Ok(gradle)].into_iter().chain(rest).collect::<Result<_>>()?)?);
 
     let dependencies = of_bundle.iter().filter(|made| made.record.holds == DEPENDENCIES);
     let made: Vec<&Made> = system

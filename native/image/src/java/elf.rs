@@ -136,6 +136,14 @@ pub(crate) fn needs_of(file: &Path) -> Result<Option<Needs>> {
     Ok(parse(&bytes))
 }
 
+/// The path of the loader that starts a program; `None` for what needs none, or is no program.
+///
+/// # Errors
+/// `Io` when it can't be read.
+pub(crate) fn loader_of(program: &Path) -> Result<Option<String>> {
+    Ok(needs_of(program)?.and_then(|needs| needs.interpreter))
+}
+
 fn begins_as_elf(file: &Path) -> std::io::Result<bool> {
     use std::io::Read;
     let mut head = Vec::new();

@@ -7,6 +7,7 @@ mod elf;
 mod home;
 
 pub(crate) use archive::archive_layer;
+pub(crate) use elf::loader_of;
 pub(crate) use home::copy;
 
 use crate::layer::encode::{Codec, Content};
@@ -43,6 +44,9 @@ const LOADED: [&str; 8] = [
 
 /// Programs that tests start most, and whoever looks into a container.
 const PROGRAMS: [&str; 5] = ["/bin/sh", "/bin/ls", "/bin/cat", "/bin/sleep", "/usr/bin/env"];
+
+/// Further files of a system, and folders of such: a locale, a time zone, authorities.
+const FILES: [&str; 3] = ["/usr/lib/locale/C.utf8", "/usr/share/zoneinfo/UTC", "/etc/ssl/certs/ca-certificates.crt"];
 
 /// A JDK of this machine.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,6 +105,9 @@ pub(crate) fn system_layer(jdks: &[Jdk], agent: &Path, compression: Compression,
     for jdk in jdks {
         identities.push(identity(jdk)?);
     }
+    // Libraries are known by the cache of the loader, which is written anew with them; these are not in it.
+    let copied = PROGRAMS.iter().map(PathBuf::from).chain(system_files());
+    identities.extend(copied.map(|path| format!("{} {}", path.display(), stamp(&path))));
     let key = key(&format!("system {RULE} {codec:?}"), &identities);
     if let Some((record, file)) = lease.layer(&key)? {
         return Ok(Made { record, file, reused: true });
@@ -204,12 +211,12 @@ fn add_system(tree: &mut Tree) {
     for (folder, mode) in [("root", 0o700), ("home/nonroot", 0o777), ("tmp", 0o1777), ("var/tmp", 0o1777)] {
         tree.add(folder, Node::Folder { mode });
     }
-    for from in ["/usr/lib/locale/C.utf8", "/usr/share/zoneinfo/UTC", "/etc/ssl/certs/ca-certificates.crt"] {
-        for entry in WalkDir::new(from).follow_links(true).sort_by_file_name().into_iter().flatten() {
-            if entry.file_type().is_file() {
-                let path = entry.path().to_string_lossy().into_owned();
-                tree.add(&path, Node::File { from: Source::File(entry.into_path()), mode: PLAIN });
-            }
-        }
+    for file in system_files() {
+        tree.add(&file.to_string_lossy(), Node::File { from: Source::File(file.clone()), mode: PLAIN });
     }
+}
+
+fn system_files() -> impl Iterator<Item = PathBuf> {
+    let entries = FILES.iter().flat_map(|from| WalkDir::new(from).follow_links(true).sort_by_file_name()).flatten();
+    entries.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path)
 }

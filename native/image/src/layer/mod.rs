@@ -122,6 +122,9 @@ impl Kitchen<'_> {
             }
         })?;
         check.verify(recipe)?;
+        for (stored, jar) in recipe.items.iter().filter_map(Item::guarded_jar) {
+            looking.on_jar(&stored, jar);
+        }
         let found = Looking::found(looking);
         if !found.is_empty() {
             return Ok(Outcome::Refused(found));
@@ -200,6 +203,16 @@ impl Kitchen<'_> {
 impl Item {
     fn is_guarded(&self) -> bool {
         matches!(self, Self::File { guarded: true, .. } | Self::Folder { guarded: true, .. })
+    }
+
+    /// A jar to look into, and its stored path.
+    fn guarded_jar(&self) -> Option<(String, &Path)> {
+        match self {
+            Self::File { target, source, guarded: true, .. } if target.ends_with(".jar") => {
+                Some((crate::place::stored(target), source))
+            }
+            _ => None,
+        }
     }
 
     fn made_from(&self) -> Option<MadeFrom> {

@@ -145,7 +145,7 @@ fn item(entry: &Entry, roots: &Roots, bundle: &Bundle, files_below: FilesBelow<'
     let target = place::of_stored(&entry.path)?;
     let source = roots.resolve(&entry.path);
     let sha256 = entry.sha256.clone();
-    let guarded = matches!(entry.kind, EntryKind::Classes | EntryKind::Input);
+    let guarded = is_of_build(entry);
     if source.is_dir() {
         // What can be run is part of an input, as it is of a file in git; classes never can.
         let mut programs = BTreeSet::new();
@@ -160,6 +160,17 @@ fn item(entry: &Entry, roots: &Roots, bundle: &Bundle, files_below: FilesBelow<'
     }
     let is_program = entry.path == bundle.agent || (entry.kind == EntryKind::Input && is_program(&source)?);
     Ok(Item::File { target, source, sha256, mode: if is_program { PROGRAM } else { PLAIN }, guarded })
+}
+
+/// Whether the build made it, or has it among its sources. What came from a repository is known to others already.
+fn is_of_build(entry: &Entry) -> bool {
+    let is_below =
+        |root: &str| entry.path.strip_prefix("${").is_some_and(|path| path.starts_with(&format!("{root}}}/")));
+    match entry.kind {
+        EntryKind::Classes | EntryKind::Input => true,
+        EntryKind::Changing => !is_below("gradleHome") && !is_below(place::GRADLE_CACHE),
+        EntryKind::Dependency | EntryKind::Testfleet => false,
+    }
 }
 
 /// Whether its owner may run it: what others may is the umask's business.

@@ -53,6 +53,14 @@ impl Refused {
         refused
     }
 
+    /// A registry took nothing of what was sent for so long.
+    pub(super) fn silent(what: &str, silence: Duration) -> Self {
+        let failure = Failure::new(FailureCode::RegistryFailed, what)
+            .cause_text(format!("it took nothing for {} s", silence.as_secs()))
+            .hint("run it again: what the registry has by now is not sent again");
+        Self { failure, again: true, status: None, codes: Vec::new(), rest: None }
+    }
+
     /// An answer other than hoped for.
     pub(super) async fn answered(what: &str, mut response: Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());

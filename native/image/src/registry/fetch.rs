@@ -4,7 +4,7 @@ use super::Registry;
 use super::answer::Refused;
 use super::auth::Access;
 use super::name::Place;
-use super::transport::{Tries, body};
+use super::transport::{Call, Tries, body};
 use crate::hashing::{self, Hasher};
 use crate::store::stamp;
 use crate::{Blob, BlobSource, Digest};
@@ -94,7 +94,8 @@ impl Registry {
             if offset > 0 { request.header(RANGE, format!("bytes={offset}-")) } else { request }
         };
         let wanted = [StatusCode::OK, StatusCode::PARTIAL_CONTENT];
-        self.transport.once(access, Method::GET, &url, what, &wanted, &build).await
+        let call = Call { access, method: Method::GET, url: &url, what, wanted: &wanted, build: &build };
+        self.transport.once(&call).await
     }
 
     async fn download(&self, place: &Place, digest: &Digest, size: u64, target: PathBuf) -> Result<PathBuf> {

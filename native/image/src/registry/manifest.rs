@@ -4,7 +4,7 @@ use super::Registry;
 use super::answer::Refused;
 use super::auth::Access;
 use super::name::{Place, Reference};
-use super::transport::body;
+use super::transport::{Call, body};
 use crate::Digest;
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName};
@@ -97,7 +97,7 @@ impl Registry {
     ) -> std::result::Result<Response, Refused> {
         let url = self.transport.url(&reference.place, &format!("manifests/{}", reference.wanted()))?;
         let build = |request: reqwest::RequestBuilder| request.header(ACCEPT, KNOWN);
-        self.transport.send(access, method, &url, what, &[StatusCode::OK], &build).await
+        self.transport.send(&Call { access, method, url: &url, what, wanted: &[StatusCode::OK], build: &build }).await
     }
 
     /// Writes a manifest under a tag, or under its digest alone.
@@ -115,7 +115,8 @@ impl Registry {
             |request: reqwest::RequestBuilder| request.header(CONTENT_TYPE, media_type.to_owned()).body(bytes.clone());
         // Some registries say 200 or 202.
         let wanted = [StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED];
-        self.transport.send(access, Method::PUT, &url, &what, &wanted, &build).await?;
+        let call = Call { access, method: Method::PUT, url: &url, what: &what, wanted: &wanted, build: &build };
+        self.transport.send(&call).await?;
         Ok(())
     }
 }

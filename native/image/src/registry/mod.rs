@@ -5,6 +5,7 @@
 
 mod answer;
 mod auth;
+mod content;
 #[cfg(test)]
 pub(crate) mod fake;
 mod fetch;
@@ -12,6 +13,7 @@ mod login;
 #[cfg(test)]
 mod login_tests;
 mod manifest;
+mod manner;
 mod name;
 mod network;
 mod push;
@@ -25,7 +27,7 @@ mod upload;
 
 pub use login::{Login, docker_folder, docker_login};
 pub use manifest::Manifest;
-pub use name::{Place, Reference};
+pub use name::{Place, Reference, is_tag};
 pub use network::{Network, failure};
 pub use push::{Progress, Pushed};
 pub use secret::Secret;
@@ -70,8 +72,11 @@ impl Registry {
             network = network.trusting(authorities, "registry.authorities")?;
         }
         let doorkeeper = Doorkeeper::new(login, host.map(str::to_owned), environment);
-        let transport = Transport::new(doorkeeper, options.insecure.clone(), patience, |redirects, patience| {
-            network.client(patience.connect, |client| client.redirect(redirects).read_timeout(patience.silence))
+        let transport = Transport::new(doorkeeper, options.insecure.clone(), patience, |redirects, silence| {
+            network.client(patience.connect, |client| {
+                let client = client.redirect(redirects);
+                silence.into_iter().fold(client, reqwest::ClientBuilder::read_timeout)
+            })
         })?;
         Ok(Self { transport, known: Mutex::default() })
     }

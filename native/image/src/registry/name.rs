@@ -119,7 +119,7 @@ impl fmt::Display for Reference {
 }
 
 /// Whether this can be a tag (OCI distribution specification, "Pulling manifests").
-pub(super) fn is_tag(text: &str) -> bool {
+pub fn is_tag(text: &str) -> bool {
     let starts = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let goes_on = |c: char| starts(c) || matches!(c, '.' | '-');
     text.len() <= 128 && text.starts_with(starts) && text.chars().all(goes_on)

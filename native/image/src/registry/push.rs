@@ -3,9 +3,11 @@
 use super::Registry;
 use super::answer::Refused;
 use super::auth::Access;
+use super::content::Content;
 use super::fetch::digest_of;
 use super::name::{Place, Reference, is_tag};
-use super::upload::{Content, Upload, exists};
+use super::transport::Call;
+use super::upload::{Upload, exists};
 use crate::{Blob, BlobSource, Digest, Image};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -231,7 +233,9 @@ impl Push<'_> {
         url.query_pairs_mut().append_pair("mount", digest.as_str()).append_pair("from", source.repository());
         let build = |request: RequestBuilder| request.header(CONTENT_LENGTH, 0);
         let wanted = [StatusCode::CREATED, StatusCode::ACCEPTED];
-        let response = transport.send(&self.access, Method::POST, &url, &what, &wanted, &build).await?;
+        let (access, method) = (&self.access, Method::POST);
+        let call = Call { access, method, url: &url, what: &what, wanted: &wanted, build: &build };
+        let response = transport.send(&call).await?;
         if response.status() == StatusCode::CREATED {
             return Ok(None);
         }

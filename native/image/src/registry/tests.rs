@@ -196,8 +196,9 @@ async fn a_registry_that_loses_uploads_gets_them_anew() {
     let image = image(vec![layer(300_000, 1)]);
     let pushed = push(&image, &fake.name("app")).await.unwrap();
     assert!(pushed.bytes > total(&image));
-    let always =
-        Fake::start(|request, _| (*request.method() == Method::Patch).then(|| complaint(404, "BLOB_UPLOAD_UNKNOWN")));
+    let always = Fake::start(|request, _| {
+        matches!(request.method(), Method::Patch | Method::Put).then(|| complaint(404, "BLOB_UPLOAD_UNKNOWN"))
+    });
     let failure = push(&image, &always.name("app")).await.unwrap_err();
     assert!(failure.code == FailureCode::RegistryFailed && failure.to_string().contains("404"), "{failure}");
     hint(&failure);
@@ -210,6 +211,68 @@ async fn pieces_that_are_too_large_become_smaller() {
         (*request.method() == Method::Patch && length > 20_000).then(|| {
             body(request);
             status(413)
+        })
+    });
+    let image = image(vec![layer(300_000, 1)]);
+    assert_eq!(push(&image, &fake.name("app")).await.unwrap().bytes, total(&image));
+}
+
+/// Refuses pieces of more than 20,000 bytes as GitHub's registry does those of more than 4 MiB: the session is of no use then.
+fn no_large_pieces(request: &mut tiny_http::Request, state: &mut super::fake::State) -> Option<super::fake::Answer> {
+    let large = request.body_length().unwrap_or_default() > 20_000;
+    (*request.method() == Method::Patch && large).then(|| {
+        body(request);
+        state.uploads.clear();
+        complaint(416, "UNKNOWN")
+    })
+}
+
+#[tokio::test]
+async fn a_registry_with_a_limit_of_its_own_is_refused_once() {
+    let fake = Fake::start(no_large_pieces);
+    let (registry, first, second) = (registry(), image(vec![layer(300_000, 1)]), image(vec![layer(200_000, 2)]));
+    let pushed = push_with(&registry, &first, &fake.name("app"), &["1"]).await.unwrap();
+    assert_eq!(pushed.bytes, total(&first));
+    // 19 pieces of 16 KiB after the one that was refused.
+    assert_eq!(count(&fake.seen(), "PATCH"), 20);
+    push_with(&registry, &second, &fake.name("app"), &["2"]).await.unwrap();
+    assert_eq!(count(&fake.seen(), "PATCH"), 13);
+}
+
+#[tokio::test]
+async fn a_registry_that_takes_no_pieces_gets_blobs_whole() {
+    for code in [400, 404, 405, 416, 501] {
+        let fake = Fake::start(move |request, _| {
+            (*request.method() == Method::Patch).then(|| {
+                body(request);
+                complaint(code, "UNSUPPORTED")
+            })
+        });
+        let (registry, folder) = (registry(), tempfile::tempdir().unwrap());
+        let in_file = folder.path().join("layer");
+        std::fs::write(&in_file, noise(700_000, 1)).unwrap();
+        let large = Blob { source: BlobSource::File(in_file), ..layer(700_000, 1) };
+        let first = image(vec![large.clone()]);
+        let pushed = push_with(&registry, &first, &fake.name("app"), &["1"]).await.unwrap();
+        assert_eq!(pushed.bytes, total(&first), "{code}");
+        let digest = large.descriptor.digest().to_string();
+        assert_eq!(fake.with(|state| state.blobs[&("app".to_owned(), digest)].clone()), noise(700_000, 1), "{code}");
+        fake.seen();
+        push_with(&registry, &image(vec![layer(600_000, 2)]), &fake.name("app"), &["2"]).await.unwrap();
+        assert_eq!(count(&fake.seen(), "PATCH"), 0, "it is remembered: {code}");
+    }
+}
+
+#[tokio::test]
+async fn a_whole_blob_that_breaks_off_is_begun_anew() {
+    let broken = AtomicU32::new(0);
+    let fake = Fake::start(move |request, _| {
+        let large = request.body_length().unwrap_or_default() > 64 << 10;
+        let patch = *request.method() == Method::Patch;
+        let put = *request.method() == Method::Put && large && broken.fetch_add(1, Ordering::SeqCst) == 0;
+        (patch || put).then(|| {
+            body(request);
+            status(if patch { 405 } else { 502 })
         })
     });
     let image = image(vec![layer(300_000, 1)]);

@@ -2,11 +2,12 @@
 
 use super::answer::Refused;
 use super::auth::{Access, Doorkeeper};
+use super::manner::Manner;
 use super::name::Place;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::LOCATION;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use testfleet_protocol::{Failure, FailureCode, Result};
@@ -45,12 +46,29 @@ impl Patience {
 
 pub(super) struct Transport {
     client: Client,
+    /// For bodies that are sent while they are read: a client's patience with a silent registry begins with the request.
+    streaming: Client,
     doorkeeper: Doorkeeper,
     /// `host:port` of those that speak plain HTTP.
     insecure: Vec<String>,
     pub(super) patience: Patience,
     /// Hosts that answered.
     answered: Mutex<HashSet<String>>,
+    /// How hosts take blobs that do not take them in the usual manner.
+    manners: Mutex<HashMap<String, Manner>>,
+}
+
+/// A request, and what is hoped of it.
+pub(super) struct Call<'a> {
+    pub(super) access: &'a Access,
+    pub(super) method: Method,
+    pub(super) url: &'a Url,
+    /// "failed to ..."
+    pub(super) what: &'a str,
+    /// Any other answer is an error.
+    pub(super) wanted: &'a [StatusCode],
+    /// Adds headers and body, for each try anew.
+    pub(super) build: &'a (dyn Fn(RequestBuilder) -> RequestBuilder + Sync),
 }
 
 /// The tries at one thing.
@@ -75,21 +93,43 @@ impl Transport {
         doorkeeper: Doorkeeper,
         insecure: Vec<String>,
         patience: Patience,
-        client: impl FnOnce(redirect::Policy, Patience) -> Result<Client>,
+        client: impl Fn(redirect::Policy, Option<Duration>) -> Result<Client>,
     ) -> Result<Self> {
         // The client itself leaves logins out of requests to another host.
-        let policy = redirect::Policy::custom(|attempt| {
-            let secure = attempt.previous().iter().any(|url| url.scheme() == "https");
-            if attempt.previous().len() > MOST_REDIRECTS {
-                attempt.error("the registry points elsewhere again and again")
-            } else if secure && attempt.url().scheme() != "https" {
-                attempt.error("the registry points to a place without TLS")
-            } else {
-                attempt.follow()
-            }
-        });
-        let client = client(policy, patience)?;
-        Ok(Self { client, doorkeeper, insecure, patience, answered: Mutex::default() })
+        let policy = || {
+            redirect::Policy::custom(|attempt| {
+                let secure = attempt.previous().iter().any(|url| url.scheme() == "https");
+                if attempt.previous().len() > MOST_REDIRECTS {
+                    attempt.error("the registry points elsewhere again and again")
+                } else if secure && attempt.url().scheme() != "https" {
+                    attempt.error("the registry points to a place without TLS")
+                } else {
+                    attempt.follow()
+                }
+            })
+        };
+        Ok(Self {
+            client: client(policy(), Some(patience.silence))?,
+            streaming: client(policy(), None)?,
+            doorkeeper,
+            insecure,
+            patience,
+            answered: Mutex::default(),
+            manners: Mutex::default(),
+        })
+    }
+
+    /// How blobs are sent to a host.
+    pub(super) fn manner(&self, host: &str) -> Manner {
+        let manners = self.manners.lock().unwrap_or_else(PoisonError::into_inner);
+        manners.get(host).copied().unwrap_or(Manner::Pieces(self.patience.piece))
+    }
+
+    /// A host took a blob that way. The usual one says nothing: a small blob goes that way everywhere.
+    pub(super) fn learn(&self, host: &str, manner: Manner) {
+        if manner != Manner::Pieces(self.patience.piece) {
+            self.manners.lock().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned(), manner);
+        }
     }
 
     fn is_plain(&self, place: &Place) -> bool {
@@ -124,25 +164,19 @@ impl Transport {
         Ok(url)
     }
 
-    /// Sends a request once, twice when the registry wants a login or a fresh token; nothing is tried again. Any answer
-    /// but a wanted one is an error.
-    pub(super) async fn once(
-        &self,
-        access: &Access,
-        method: Method,
-        url: &Url,
-        what: &str,
-        wanted: &[StatusCode],
-        build: &(dyn Fn(RequestBuilder) -> RequestBuilder + Sync),
-    ) -> std::result::Result<Response, Refused> {
+    /// Sends a request once, twice when the registry wants a login or a fresh token; nothing is tried again.
+    pub(super) async fn once(&self, call: &Call<'_>) -> std::result::Result<Response, Refused> {
+        let Call { access, method, url, what, wanted, build } = call;
         let home = self.url(&access.place, "")?;
         let ours = url.origin() == home.origin();
         let mut knocked = false;
         loop {
-            let request = build(self.client.request(method.clone(), url.clone()));
+            let request = build(self.client.request(method.clone(), (*url).clone()));
             let mut request = request.build().map_err(|error| Refused::broken(what, error))?;
             let used = if ours { self.doorkeeper.open(access, &mut request).await } else { None };
-            let response = self.client.execute(request).await.map_err(|error| Refused::broken(what, error))?;
+            let is_streamed = request.body().is_some_and(|body| body.as_bytes().is_none());
+            let client = if is_streamed { &self.streaming } else { &self.client };
+            let response = client.execute(request).await.map_err(|error| Refused::broken(what, error))?;
             self.answered.lock().unwrap_or_else(PoisonError::into_inner).insert(access.place.host().to_owned());
             if wanted.contains(&response.status()) {
                 return Ok(response);
@@ -159,20 +193,12 @@ impl Transport {
     }
 
     /// Sends a request until the answer is a wanted one, or there is no use.
-    pub(super) async fn send(
-        &self,
-        access: &Access,
-        method: Method,
-        url: &Url,
-        what: &str,
-        wanted: &[StatusCode],
-        build: &(dyn Fn(RequestBuilder) -> RequestBuilder + Sync),
-    ) -> std::result::Result<Response, Refused> {
+    pub(super) async fn send(&self, call: &Call<'_>) -> std::result::Result<Response, Refused> {
         let mut tries = Tries::new();
         loop {
-            match self.once(access, method.clone(), url, what, wanted, build).await {
+            match self.once(call).await {
                 Ok(response) => return Ok(response),
-                Err(refused) => self.wait(access, &mut tries, refused).await?,
+                Err(refused) => self.wait(call.access, &mut tries, refused).await?,
             }
         }
     }

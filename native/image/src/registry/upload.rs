@@ -1,79 +1,20 @@
-//! A blob on its way to a registry, in pieces, going on where it broke off (OCI distribution specification, "Pushing a blob
-//! in chunks").
+//! A blob on its way to a registry: in pieces, going on where it broke off (OCI distribution specification, "Pushing a blob
+//! in chunks"), or in one request where a registry takes no pieces.
 
 use super::answer::Refused;
 use super::auth::Access;
-use super::transport::{Transport, Tries};
+use super::content::Content;
+use super::manner::Manner;
+use super::transport::{Call, Transport, Tries};
 use crate::Digest;
-use crate::hashing;
-use bytes::Bytes;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
-use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, Url};
 use std::sync::Arc;
-use testfleet_protocol::{Failure, FailureCode, Result};
+use std::sync::atomic::{AtomicU64, Ordering};
+use testfleet_protocol::Result;
 
-/// The least share of the usual pieces: 4 MiB of 16, which no registry refuses.
-const SMALLEST_SHARE: u64 = 4;
 /// How often a blob is begun. Registries like docker-registry 2.8 forget a blob whose connection broke within a piece.
 const MOST_STARTS: u32 = 4;
-
-/// Bytes that can be read again from anywhere.
-#[derive(Debug, Clone)]
-pub(super) enum Content {
-    Bytes(Bytes),
-    File(PathBuf),
-}
-
-impl Content {
-    async fn piece(&self, from: u64, size: u64) -> Result<Bytes> {
-        match self {
-            Self::Bytes(bytes) => {
-                let range = usize::try_from(from).ok().zip(usize::try_from(from + size).ok());
-                let within = range.filter(|(_, end)| *end <= bytes.len());
-                within.map(|(from, end)| bytes.slice(from..end)).ok_or_else(|| {
-                    Failure::new(FailureCode::Internal, "failed to read a blob").cause_text("it is shorter than said")
-                })
-            }
-            Self::File(path) => {
-                let path = path.clone();
-                let read = tokio::task::spawn_blocking(move || {
-                    let failed = |error: std::io::Error| {
-                        let hint =
-                            "it was to be sent to a registry: has something deleted or shortened it? run it again";
-                        Failure::io("read", &path, &error).hint(hint)
-                    };
-                    let mut bytes = vec![0; size as usize];
-                    let file = std::fs::File::open(&path).map_err(failed)?;
-                    file.read_exact_at(&mut bytes, from).map_err(failed)?;
-                    Ok(Bytes::from(bytes))
-                });
-                read.await.map_err(|error| {
-                    Failure::new(FailureCode::Internal, "failed to read a blob").cause_text(error.to_string())
-                })?
-            }
-        }
-    }
-
-    /// Whether these are the bytes of that digest.
-    async fn check(&self, digest: &Digest) -> Result<()> {
-        let Self::File(path) = self else { return Ok(()) };
-        let (path, expected) = (path.clone(), digest.clone());
-        let checked = tokio::task::spawn_blocking(move || {
-            let digest = hashing::of_file(&path)?;
-            if digest == expected {
-                return Ok(());
-            }
-            Err(Failure::new(FailureCode::Io, format!("failed to push {}", path.display()))
-                .cause_text(format!("its digest is {digest}, not {expected}: the file is damaged"))
-                .hint("delete the file and run it again: it is made or fetched anew"))
-        });
-        checked.await.map_err(|error| {
-            Failure::new(FailureCode::Internal, "failed to read a blob").cause_text(error.to_string())
-        })?
-    }
-}
 
 /// A blob that a registry lacks.
 pub(super) struct Upload<'a> {
@@ -91,8 +32,8 @@ struct Session {
     url: Url,
     /// What the registry has.
     offset: u64,
-    /// Bytes of a piece.
-    piece: u64,
+    /// The least that it takes in a piece but the last, in bytes.
+    least: u64,
 }
 
 impl Upload<'_> {
@@ -103,11 +44,11 @@ impl Upload<'_> {
     /// Sends what the registry lacks; returns how many bytes it took. `begun` is where a session is open already.
     pub(super) async fn send(&self, begun: Option<Url>) -> Result<u64> {
         let (mut taken, mut starts, mut spoiled) = (0, 0, false);
-        let usual = self.transport.patience.piece;
+        let mut manner = self.transport.manner(self.access.place.host());
         let mut tries = Tries::new();
         // Beyond it there is headway.
         let mut farthest = 0;
-        let mut session = begun.map(|url| Session { url, offset: 0, piece: usual });
+        let mut session = begun.map(|url| Session { url, offset: 0, least: 0 });
         loop {
             let mut at = match session.take() {
                 Some(session) => session,
@@ -117,14 +58,21 @@ impl Upload<'_> {
                 }
             };
             let before = at.offset;
-            let ended = self.step(&mut at).await;
+            let piece = self.piece_of(&at, manner);
+            let ended = match piece {
+                Some(size) => self.send_piece(&mut at, size).await.map(|()| false),
+                None => self.send_rest(&mut at).await.map(|()| true),
+            };
             taken += self.moved(before, at.offset);
             if at.offset > farthest {
                 farthest = at.offset;
                 tries.reset();
             }
             let refused = match ended {
-                Ok(true) => return Ok(taken),
+                Ok(true) => {
+                    self.transport.learn(self.access.place.host(), manner);
+                    return Ok(taken);
+                }
                 Ok(false) => {
                     session = Some(at);
                     continue;
@@ -139,9 +87,19 @@ impl Upload<'_> {
             }
             let has = at.offset;
             let reason = refused.failure.clone();
+            // What is refused before any byte was taken is the manner, not the blob.
+            let other = piece
+                .and(refused.status)
+                .and_then(|status| manner.after(status, farthest == 0, self.transport.patience.piece));
+            if let Some(other) = other {
+                tracing::debug!(registry = self.access.place.host(), ?other, "the registry takes no such pieces");
+                manner = other;
+            }
             session = match refused.status {
-                Some(StatusCode::PAYLOAD_TOO_LARGE) if at.piece > usual / SMALLEST_SHARE => {
-                    Some(Session { piece: usual / SMALLEST_SHARE, ..at })
+                Some(StatusCode::PAYLOAD_TOO_LARGE) if other.is_some() => Some(at),
+                _ if other.is_some() => {
+                    starts = 0;
+                    None
                 }
                 // The session is gone, or what the registry has of the blob is not what it should be.
                 Some(StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST | StatusCode::RANGE_NOT_SATISFIABLE)
@@ -152,7 +110,10 @@ impl Upload<'_> {
                 _ => {
                     let waited = self.transport.wait(self.access, &mut tries, refused).await;
                     waited.map_err(|refused| refused.failure)?;
-                    self.look(at).await
+                    match manner {
+                        Manner::Pieces(_) => self.look(at).await,
+                        Manner::Whole => None,
+                    }
                 }
             };
             taken += self.moved(has, session.as_ref().map_or(0, |session| session.offset));
@@ -183,55 +144,97 @@ impl Upload<'_> {
     async fn begin(&self) -> std::result::Result<Session, Refused> {
         let (what, url) = (self.what(), self.transport.url(&self.access.place, "blobs/uploads/")?);
         let build = |request: RequestBuilder| request.header(CONTENT_LENGTH, 0);
-        let response =
-            self.transport.send(self.access, Method::POST, &url, &what, &[StatusCode::ACCEPTED], &build).await?;
+        let wanted = [StatusCode::ACCEPTED];
+        let response = self.transport.send(&self.call(Method::POST, &url, &what, &wanted, &build)).await?;
         let least = response.headers().get("oci-chunk-min-length").and_then(|value| value.to_str().ok()?.parse().ok());
         let url = self.transport.location(&self.access.place, &response, &what)?;
-        Ok(Session { url, offset: 0, piece: self.transport.patience.piece.max(least.unwrap_or_default()) })
+        Ok(Session { url, offset: 0, least: least.unwrap_or_default() })
     }
 
-    /// Sends the next piece, or ends the session; whether the blob is there.
-    async fn step(&self, at: &mut Session) -> std::result::Result<bool, Refused> {
+    /// The size of the next piece; `None` when the rest goes with the end of the session.
+    fn piece_of(&self, at: &Session, manner: Manner) -> Option<u64> {
+        let Manner::Pieces(size) = manner else { return None };
+        let (left, size) = (self.size - at.offset, size.max(at.least));
+        (left > 0 && (at.offset > 0 || left > size)).then(|| left.min(size))
+    }
+
+    async fn send_piece(&self, at: &mut Session, size: u64) -> std::result::Result<(), Refused> {
         let what = self.what();
-        let left = self.size - at.offset;
-        if left > 0 && (at.offset > 0 || left > at.piece) {
-            let size = left.min(at.piece);
-            let piece = self.content.piece(at.offset, size).await?;
-            let range = format!("{}-{}", at.offset, at.offset + size - 1);
-            let build = |request: RequestBuilder| {
-                let request = request.header(CONTENT_TYPE, "application/octet-stream");
-                request.header(CONTENT_RANGE, range.clone()).body(piece.clone())
-            };
-            let wanted = [StatusCode::ACCEPTED, StatusCode::CREATED, StatusCode::NO_CONTENT];
-            let response = self.transport.once(self.access, Method::PATCH, &at.url, &what, &wanted, &build).await?;
-            at.url = self.transport.location(&self.access.place, &response, &what)?;
-            // A registry may have taken less than it was sent.
-            let has = has(&response).filter(|has| *has > at.offset && *has < at.offset + size);
-            at.offset = has.unwrap_or(at.offset + size);
-            return Ok(false);
-        }
-        let rest = self.content.piece(at.offset, left).await?;
-        let mut url = at.url.clone();
-        url.query_pairs_mut().append_pair("digest", self.digest.as_str());
+        let piece = self.content.piece(at.offset, size).await?;
+        let range = format!("{}-{}", at.offset, at.offset + size - 1);
         let build = |request: RequestBuilder| {
             let request = request.header(CONTENT_TYPE, "application/octet-stream");
-            request.header(CONTENT_LENGTH, rest.len()).body(rest.clone())
+            request.header(CONTENT_RANGE, range.clone()).body(piece.clone())
+        };
+        let wanted = [StatusCode::ACCEPTED, StatusCode::CREATED, StatusCode::NO_CONTENT];
+        let response = self.transport.once(&self.call(Method::PATCH, &at.url, &what, &wanted, &build)).await?;
+        at.url = self.transport.location(&self.access.place, &response, &what)?;
+        // A registry may have taken less than it was sent.
+        let has = has(&response).filter(|has| *has > at.offset && *has < at.offset + size);
+        at.offset = has.unwrap_or(at.offset + size);
+        Ok(())
+    }
+
+    /// Sends all that the registry lacks, and ends the session.
+    async fn send_rest(&self, at: &mut Session) -> std::result::Result<(), Refused> {
+        let (what, left) = (self.what(), self.size - at.offset);
+        let mut url = at.url.clone();
+        url.query_pairs_mut().append_pair("digest", self.digest.as_str());
+        let taken = Arc::new(AtomicU64::new(0));
+        let is_small = left <= self.transport.patience.piece;
+        let all = if is_small { Some(self.content.piece(at.offset, left).await?) } else { None };
+        let body = || match &all {
+            Some(bytes) => Body::from(bytes.clone()),
+            None => Body::wrap(self.content.streamed(at.offset, self.size, Arc::clone(&taken))),
+        };
+        let build = |request: RequestBuilder| {
+            let request = request.header(CONTENT_TYPE, "application/octet-stream");
+            request.header(CONTENT_LENGTH, left).body(body())
         };
         let wanted = [StatusCode::CREATED, StatusCode::NO_CONTENT, StatusCode::OK];
-        self.transport.once(self.access, Method::PUT, &url, &what, &wanted, &build).await?;
+        let call = self.call(Method::PUT, &url, &what, &wanted, &build);
+        tokio::select! {
+            ended = self.transport.once(&call) => ended?,
+            () = self.stalled(&taken) => {
+                return Err(Refused::silent(&what, self.transport.patience.silence));
+            }
+        };
         at.offset = self.size;
-        Ok(true)
+        Ok(())
+    }
+
+    /// Ends when nothing was sent for as long as a registry may say nothing.
+    async fn stalled(&self, taken: &AtomicU64) {
+        let mut before = None;
+        loop {
+            let now = taken.load(Ordering::Relaxed);
+            if before.replace(now) == Some(now) {
+                return;
+            }
+            tokio::time::sleep(self.transport.patience.silence).await;
+        }
+    }
+
+    fn call<'b>(
+        &'b self,
+        method: Method,
+        url: &'b Url,
+        what: &'b str,
+        wanted: &'b [StatusCode],
+        build: &'b (dyn Fn(RequestBuilder) -> RequestBuilder + Sync),
+    ) -> Call<'b> {
+        Call { access: self.access, method, url, what, wanted, build }
     }
 
     /// How much the registry has after something broke; `None` when it is to be begun anew.
     async fn look(&self, at: Session) -> Option<Session> {
         let wanted = [StatusCode::NO_CONTENT, StatusCode::ACCEPTED, StatusCode::OK];
         let what = self.what();
-        let found = self.transport.send(self.access, Method::GET, &at.url, &what, &wanted, &|request| request);
-        let response = found.await.ok()?;
+        let found = self.transport.send(&self.call(Method::GET, &at.url, &what, &wanted, &|request| request)).await;
+        let response = found.ok()?;
         let offset = has(&response).filter(|has| *has <= self.size)?;
         let url = self.transport.location(&self.access.place, &response, &what).unwrap_or(at.url);
-        Some(Session { url, offset, piece: at.piece })
+        Some(Session { url, offset, least: at.least })
     }
 }
 
@@ -243,7 +246,9 @@ pub(super) async fn exists(
 ) -> std::result::Result<bool, Refused> {
     let what = format!("failed to look for the blob {digest} in {}", access.place);
     let url = transport.url(&access.place, &format!("blobs/{digest}"))?;
-    match transport.send(access, Method::HEAD, &url, &what, &[StatusCode::OK], &|request| request).await {
+    let (method, wanted) = (Method::HEAD, &[StatusCode::OK]);
+    let call = Call { access, method, url: &url, what: &what, wanted, build: &|request| request };
+    match transport.send(&call).await {
         Ok(_) => Ok(true),
         Err(refused) if refused.is_missing() => Ok(false),
         Err(refused) => Err(refused),

@@ -1,12 +1,18 @@
 //! Nothing that looks like a credential goes into a layer, unless the build says that it may.
 
+mod copied;
+mod jar;
 mod rules;
 
+pub(crate) use copied::copies;
+
+use std::borrow::Cow;
+use std::path::Path;
 use testfleet_protocol::ant_pattern::FileFilter;
 use testfleet_protocol::{Failure, FailureCode};
 
 /// Another number for other rules: what passed the old ones is looked at again.
-const RULES: u32 = 1;
+const RULES: u32 = 2;
 
 /// Bytes of a file that are looked at: credentials are small files.
 const LOOKED_AT: usize = 1 << 18;
@@ -23,10 +29,12 @@ pub(crate) struct Guard {
 /// Something that looks like a credential.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Found {
-    /// Stored path.
+    /// Stored path; of a setting its task and name.
     pub(crate) path: String,
     /// What it looks like. Never a part of it.
-    pub(crate) what: &'static str,
+    pub(crate) what: Cow<'static, str>,
+    /// What to do, if it may not be in the image.
+    pub(crate) instead: &'static str,
 }
 
 /// A look at the files of one layer.
@@ -66,13 +74,32 @@ impl Looking<'_> {
                 self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
             }
             None => {
-                if let Some(what) = rules::look(path, &self.bytes)
-                    && !self.guard.is_allowed(path)
-                {
-                    self.found.push(Found { path: path.to_owned(), what });
-                }
+                let bytes = std::mem::take(&mut self.bytes);
+                self.look(path, &bytes);
+                self.bytes = bytes;
                 self.bytes.clear();
             }
+        }
+    }
+
+    /// The entries of a jar, as `lib.jar!/server.pem`. What is no jar is none for a JVM either.
+    pub(crate) fn on_jar(&mut self, path: &str, jar: &Path) {
+        let read =
+            jar::entries(jar, |name| !rules::is_code(name), |name, bytes| self.look(&format!("{path}!/{name}"), bytes));
+        if let Err(error) = read {
+            tracing::info!("{} was not looked into to its end: {error}", jar.display());
+        }
+    }
+
+    fn look(&mut self, path: &str, bytes: &[u8]) {
+        if let Some(what) = rules::look(path, bytes)
+            && !self.guard.is_allowed(path)
+        {
+            self.found.push(Found {
+                path: path.to_owned(),
+                what: Cow::Borrowed(what),
+                instead: "take it out of the tests' inputs",
+            });
         }
     }
 
@@ -86,7 +113,7 @@ pub(crate) fn refuse(mut found: Vec<Found>) -> Failure {
     found.sort();
     found.dedup();
     let more = found.len().saturating_sub(NAMED);
-    let first = found.first().map(|found| found.path.clone()).unwrap_or_default();
+    let (first, instead) = found.first().map_or((String::new(), ""), |found| (found.path.clone(), found.instead));
     let mut failure = Failure::new(FailureCode::InvalidRequest, "failed to make an image without secrets");
     for found in found.iter().take(NAMED) {
         failure = failure.cause_text(format!("{} looks like {}", found.path, found.what));
@@ -95,7 +122,7 @@ pub(crate) fn refuse(mut found: Vec<Found>) -> Failure {
         failure = failure.cause_text(format!("and {more} more"));
     }
     failure.hint(format!(
-        "take it out of the tests' inputs, or say that it may be in the image: \
+        "{instead}, or say that it may be in the image: \
          testfleet {{ image {{ allowedSecrets.add('{first}') }} }}"
     ))
 }

@@ -1,8 +1,8 @@
 use super::*;
 
-fn look(guard: &Guard, path: &str, content: &str) -> Vec<Found> {
+fn look(guard: &Guard, path: &str, content: impl AsRef<[u8]>) -> Vec<Found> {
     let mut looking = guard.looking();
-    for piece in content.as_bytes().chunks(7) {
+    for piece in content.as_ref().chunks(7) {
         looking.on_bytes(path, Some(piece));
     }
     looking.on_bytes(path, None);
@@ -38,6 +38,21 @@ fn what_looks_like_a_credential_is_found_by_name_and_content() {
         ("${project}/it/pod.yaml", "kind: ConfigMap\ndata:\n  token: abc\n", false),
         ("${project}/.env", "PORT=80\nexport DB_PASSWORD=hunter2\n", true),
         ("${project}/.env", "PORT=80\nDB_PASSWORD=\n", false),
+        ("${project}/.env", "DB_PASS=hunter2\n", true),
+        ("${project}/.env", "PGPASS: hunter2\n", true),
+        ("${project}/.env", "MYSQL_PWD='hunter2'\n", true),
+        ("${project}/.env", "PWD=/work\nBYPASS=1\nPASSES=3\n", false),
+        ("${project}/.env", "DATABASE_URL=postgres://me:hunter2@db/app\n", true),
+        ("${project}/.env", "REDIS=\"redis://:hunter2@cache:6379\"\n", true),
+        ("${project}/.env", "JDBC=jdbc:oracle:thin://me:hunter2@db\n", true),
+        ("${project}/.env", "DATABASE_URL=postgres://me@db:5432/app\n", false),
+        ("${project}/.env", "DATABASE_URL=postgres://me:${DB_PASS}@db/app\n", false),
+        ("${project}/x.ppk", "PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n", true),
+        ("/opt/gradle/init.d/acme.gradle", "credentials { username 'ci'; password 'hunter2' }", true),
+        ("/opt/gradle/init.d/acme.init.gradle.kts", "credentials { password = \"hunter2\" }", true),
+        ("/opt/gradle/init.d/acme.gradle", "maven { url 'https://ci:hunter2@repo.example/' }", true),
+        ("/opt/gradle/init.d/acme.gradle", "credentials { password = System.getenv('REPO_PASSWORD') }", false),
+        ("/opt/gradle/init.d/acme.gradle", "maven { url 'https://repo.example/' }", false),
         ("${project}/.env.example", "DB_PASSWORD=changeme\n", false),
         ("${project}/.npmrc", "//registry.example/:_authToken=abc\n", true),
         ("${project}/.npmrc", "//registry.example/:_authToken=${NPM_TOKEN}\n", false),
@@ -55,6 +70,78 @@ fn what_looks_like_a_credential_is_found_by_name_and_content() {
     for (path, content, expected) in cases {
         assert_eq!(!look(&guard, path, content).is_empty(), *expected, "{path}: {content}");
     }
+}
+
+/// A keystore as `keytool` wrote it before Java 9, with an entry of this tag.
+fn jks(tag: u8) -> Vec<u8> {
+    let certificate: [&[u8]; 2] = [&[0, 0, 0, 2, 0, 1, b'a'], &[0; 8]];
+    let mut bytes = [&[0xFE, 0xED, 0xFE, 0xED, 0, 0, 0, 2, 0, 0, 0, 2][..], &certificate.concat()].concat();
+    bytes.extend(b"\0\x05X.509\0\0\0\x03abc");
+    bytes.extend([0, 0, 0, tag, 0, 1, b'b']);
+    bytes.extend([0; 8]);
+    bytes.extend(b"\0\x05X.509\0\0\0\x03abc and its digest");
+    bytes
+}
+
+/// A file in PKCS#12 with a bag of this kind.
+fn pkcs12(kind: u8) -> Vec<u8> {
+    let bag = [0x06, 0x0B, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x0C, 0x0A, 0x01, kind];
+    [&[0x30, 0x82, 0x0A, 0x00, 0x02, 0x01, 0x03, 0x30, 0x82, 0x09, 0xC0][..], &bag].concat()
+}
+
+#[test]
+fn keys_in_binary_files_are_found() {
+    let guard = Guard::new(&[]);
+    let pkcs8 = [0x30, 0x82, 0x04, 0xBD, 0x02, 0x01, 0x00, 0x30, 0x0D, 0x06, 0x09, 0x2A];
+    let encrypted =
+        [0x30, 0x82, 0x05, 0x0D, 0x30, 0x57, 0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x05, 0x0D];
+    let cases: &[(&str, &[u8], bool)] = &[
+        ("${project}/a/server.jks", &jks(1), true),
+        ("${project}/a/truststore.jks", &jks(2), false),
+        ("${project}/a/any.name", &pkcs12(2), true),
+        ("${project}/a/truststore.p12", &pkcs12(3), false),
+        ("${project}/a/key.der", &pkcs8, true),
+        ("${project}/a/key.p8", &encrypted, true),
+        ("${project}/a/key.key", &[0x30, 0x82, 0x04, 0xA4, 0x02, 0x01, 0x00, 0x02, 0x82, 0x01], true),
+        ("${project}/a/ec.der", &[0x30, 0x77, 0x02, 0x01, 0x01, 0x04, 0x20], true),
+        ("${project}/a/cert.der", &[0x30, 0x82, 0x03, 0x0D, 0x30, 0x82, 0x01, 0xF5, 0xA0, 0x03, 0x02], false),
+        ("${project}/a/message.bin", &pkcs8, false),
+        ("${project}/a/short.jks", &jks(1)[..11], false),
+    ];
+    for (path, content, expected) in cases {
+        assert_eq!(!look(&guard, path, content).is_empty(), *expected, "{path}");
+    }
+}
+
+#[test]
+fn jars_of_the_build_are_looked_into() {
+    use std::io::Write;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lib.jar");
+    let mut jar = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, content, options) in [
+        ("acme/PemReader.class", KEY, stored),
+        ("deflated/server.pem", KEY, stored.compression_method(zip::CompressionMethod::Deflated)),
+        ("stored/.env", "TOKEN=hunter2", stored),
+        ("log.properties", "level=info", stored),
+    ] {
+        jar.start_file(name, options).unwrap();
+        jar.write_all(content.as_bytes()).unwrap();
+    }
+    jar.finish().unwrap();
+    let found = |allowed: &[&str], jar: &Path| {
+        let guard = Guard::new(&allowed.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let mut looking = guard.looking();
+        looking.on_jar("${project}/lib/build/libs/lib.jar", jar);
+        looking.found().into_iter().map(|found| found.path).collect::<Vec<_>>()
+    };
+    let inside =
+        ["deflated/server.pem", "stored/.env"].map(|name| format!("${{project}}/lib/build/libs/lib.jar!/{name}"));
+    assert_eq!(found(&[], &path), inside);
+    assert_eq!(found(&["**/lib.jar!/**/*.pem"], &path), inside[1..]);
+    std::fs::write(&path, "no jar").unwrap();
+    assert_eq!(found(&[], &path), [""; 0]);
 }
 
 #[test]

@@ -116,11 +116,13 @@ impl Store {
         // What is needed counts first, wherever it stands in the order of use.
         let mut total: u64 = found.iter().filter(|blob| needed.contains(blob.digest.hex())).map(|blob| blob.size).sum();
         let mut gone = HashSet::new();
+        // What is older than one that goes was not used for longer still, and goes, too, however small it is.
+        let mut full = false;
         for blob in found {
             let is_needed = needed.contains(blob.digest.hex());
             let age = now.duration_since(blob.last_used).unwrap_or_default();
-            let fits = total.saturating_add(blob.size) <= policy.max_size && age <= policy.max_age;
-            if is_needed || fits {
+            full |= !is_needed && (total.saturating_add(blob.size) > policy.max_size || age > policy.max_age);
+            if is_needed || !full {
                 total += if is_needed { 0 } else { blob.size };
                 pruned.kept += 1;
                 pruned.kept_bytes += blob.size;

@@ -123,6 +123,21 @@ fn what_was_not_used_for_longest_goes_first_and_what_a_build_needs_never() {
 }
 
 #[test]
+fn nothing_stays_that_was_not_used_for_longer_than_what_went() {
+    let Folder { store, temp: _temp } = folder();
+    let digests: Vec<Digest> = {
+        let lease = store.lease().unwrap();
+        [100, 500, 100].into_iter().zip(0..).map(|(size, n)| put(&lease, &vec![n; size]).0).collect()
+    };
+    for (hours, digest) in digests.iter().enumerate() {
+        used(&store, digest, HOUR * hours as u32);
+    }
+    let pruned = store.prune(&Policy { max_size: 350, max_age: HOUR * 1_000 }).unwrap();
+    assert_eq!((pruned.kept, pruned.removed), (1, 2));
+    assert_eq!(store.list().unwrap()[0].digest, digests[0]);
+}
+
+#[test]
 fn layers_whose_blob_went_are_forgotten() {
     let Folder { store, temp: _temp } = folder();
     {

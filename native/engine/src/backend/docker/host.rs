@@ -29,6 +29,8 @@ pub struct Host {
     pub version: String,
     /// `linux/amd64`
     pub platform: String,
+    /// Whether it takes layers that are compressed with Zstandard.
+    pub(super) takes_zstd: bool,
     /// The folder of Docker's configuration, which has logins for registries.
     pub(super) docker_folder: Option<PathBuf>,
 }
@@ -54,8 +56,11 @@ impl Host {
             .cause_text(format!("it has version {api} of the API; at least {}.{} is needed", OLDEST.0, OLDEST.1))
             .hint("install Docker 19.03 or later, or Podman 4 or later"));
         }
+        let components = about.components.unwrap_or_default();
+        let takes_zstd = components.iter().any(|part| part.name.contains("Podman")) || takes_zstd(&version);
         let platform = format!("{}/{}", about.os.unwrap_or_default(), about.arch.unwrap_or_default());
-        Ok(Self { docker, address: place.address, version, platform, docker_folder: docker_folder(environment) })
+        let (address, docker_folder) = (place.address, docker_folder(environment));
+        Ok(Self { docker, address, version, platform, takes_zstd, docker_folder })
     }
 
     /// For what may take long: images.
@@ -76,6 +81,11 @@ fn is_new_enough(api: &str) -> bool {
         (Some(major), Some(minor)) => (major, minor) >= OLDEST,
         _ => false,
     }
+}
+
+/// Whether `20.10.24+dfsg1` is 23 or later. What can't be read is left to Docker to refuse.
+fn takes_zstd(version: &str) -> bool {
+    version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_none_or(|major| major >= 23)
 }
 
 /// An address, and the certificates for it.
@@ -226,6 +236,15 @@ mod tests {
             [("1.40", true), ("1.51", true), ("2.0", true), ("1.9", false), ("", false), ("x", false)]
         {
             assert_eq!(is_new_enough(api), expected, "{api}");
+        }
+    }
+
+    #[test]
+    fn docker_takes_zstd_from_23_on() {
+        for (version, expected) in
+            [("20.10.24+dfsg1", false), ("19.03.15", false), ("23.0.1", true), ("27.1.2-rd", true), ("master", true)]
+        {
+            assert_eq!(takes_zstd(version), expected, "{version}");
         }
     }
 

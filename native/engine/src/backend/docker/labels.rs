@@ -1,29 +1,28 @@
 //! Whose containers and networks are: labels, and the removal of what nobody needs any more.
 
+use super::elsewhere::LifeOf;
 use super::host::Host;
 use super::trouble;
 use crate::backend::WorkerLife;
-use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
+use bollard::models::{ContainerSummary, Network};
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
 };
 use futures_util::future::join_all;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use testfleet_protocol::Result;
 
-const RUN: &str = "dev.testfleet.run";
-const WORKER: &str = "dev.testfleet.worker";
-const LIFE: &str = "dev.testfleet.life";
-const ROLE: &str = "dev.testfleet.role";
+pub(super) const RUN: &str = "dev.testfleet.run";
+pub(super) const WORKER: &str = "dev.testfleet.worker";
+pub(super) const LIFE: &str = "dev.testfleet.life";
+pub(super) const ROLE: &str = "dev.testfleet.role";
 const MACHINE: &str = "dev.testfleet.machine";
 const FOLDER: &str = "dev.testfleet.folder";
 const KEEP: &str = "dev.testfleet.keep";
 
-/// How long something of another machine's run may be there although its container has ended: longer than any coordinator
-/// takes to remove it.
-const OTHERS: Duration = Duration::from_secs(3_600);
+/// The role of the container in which a worker's agent is.
+pub(super) const WORKER_ROLE: &str = "worker";
 
 /// Whose something is.
 #[derive(Debug, Clone)]
@@ -62,10 +61,22 @@ pub(crate) fn this_machine() -> String {
 }
 
 /// What is to be removed of all that Testfleet ever started.
-struct Found {
-    containers: Vec<ContainerSummary>,
-    /// Id and labels.
-    networks: Vec<(String, HashMap<String, String>)>,
+pub(super) struct Found {
+    pub(super) containers: Vec<ContainerSummary>,
+    pub(super) networks: Vec<FoundNetwork>,
+}
+
+pub(super) struct FoundNetwork {
+    id: String,
+    pub(super) labels: HashMap<String, String>,
+    /// As RFC 3339 has it.
+    pub(super) created: Option<String>,
+}
+
+impl FoundNetwork {
+    fn of(network: Network) -> Option<Self> {
+        Some(Self { id: network.id?, labels: network.labels?, created: network.created })
+    }
 }
 
 impl Host {
@@ -75,12 +86,12 @@ impl Host {
     /// When Docker does not say what there is. What can't be removed is logged.
     pub async fn remove_run(&self, run: &str) -> Result<()> {
         let found = self.find(&format!("{RUN}={run}")).await?;
-        self.remove(found, |labels, _| !labels.contains_key(KEEP)).await;
+        self.remove(found, |labels| !labels.contains_key(KEEP)).await;
         Ok(())
     }
 
     /// Removes what runs left behind whose coordinator is dead, which `is_dead` says of a run's folder on this machine.
-    /// Containers of other machines' runs are removed an hour after their end. Returns the ids of the runs.
+    /// Of other machines' runs, what belongs to a worker is removed an hour after its end. Returns the ids of the runs.
     ///
     /// # Errors
     /// As for [`Host::remove_run`].
@@ -88,33 +99,19 @@ impl Host {
         let machine = this_machine();
         let found = self.find(RUN).await?;
         let is_others = |labels: &HashMap<String, String>| labels.get(MACHINE) != Some(&machine);
-        let others = found.containers.iter().filter(|container| {
-            container.state == Some(ContainerSummaryStateEnum::EXITED)
-                && container.labels.as_ref().is_some_and(is_others)
-        });
-        let ended = others.filter_map(|container| container.id.as_deref()).map(|id| self.ended_long_ago(id));
-        let ended: HashSet<String> = join_all(ended).await.into_iter().flatten().collect();
+        let over = self.over(&found, |labels| is_others(labels) && !labels.contains_key(KEEP)).await;
         let mut asked: HashMap<String, bool> = HashMap::new();
-        let is_over = |labels: &HashMap<String, String>, container: Option<&ContainerSummary>| {
+        let is_over = |labels: &HashMap<String, String>| {
             if labels.contains_key(KEEP) {
                 return false;
             }
-            if labels.get(MACHINE) == Some(&machine) {
-                let folder = labels.get(FOLDER).cloned().unwrap_or_default();
-                return *asked.entry(folder).or_insert_with_key(|folder| is_dead(Path::new(folder)));
+            if is_others(labels) {
+                return over.contains(&LifeOf::of(labels));
             }
-            // Networks go with the last of their containers, by the one who made them.
-            container.and_then(|container| container.id.as_ref()).is_some_and(|id| ended.contains(id))
+            let folder = labels.get(FOLDER).cloned().unwrap_or_default();
+            *asked.entry(folder).or_insert_with_key(|folder| is_dead(Path::new(folder)))
         };
         Ok(self.remove(found, is_over).await)
-    }
-
-    /// The id of a container whose end is so long ago that nobody wants to know of it any more.
-    async fn ended_long_ago(&self, id: &str) -> Option<String> {
-        let state = self.docker.inspect_container(id, None).await.ok()?.state?;
-        let ended: jiff::Timestamp = state.finished_at?.parse().ok()?;
-        let since = Duration::try_from(jiff::Timestamp::now().duration_since(ended)).ok()?;
-        (since > OTHERS).then(|| id.to_owned())
     }
 
     async fn find(&self, label: &str) -> Result<Found> {
@@ -127,28 +124,24 @@ impl Host {
         let networks = networks.map_err(|error| trouble::failure(&doing, error))?;
         Ok(Found {
             containers: containers.map_err(|error| trouble::failure(&doing, error))?,
-            networks: networks.into_iter().filter_map(|it| Some((it.id?, it.labels?))).collect(),
+            networks: networks.into_iter().filter_map(FoundNetwork::of).collect(),
         })
     }
 
-    async fn remove(
-        &self,
-        found: Found,
-        mut wanted: impl FnMut(&HashMap<String, String>, Option<&ContainerSummary>) -> bool,
-    ) -> BTreeSet<String> {
+    async fn remove(&self, found: Found, mut wanted: impl FnMut(&HashMap<String, String>) -> bool) -> BTreeSet<String> {
         let mut runs = BTreeSet::new();
         let mut containers = Vec::new();
         for container in &found.containers {
             let (Some(id), Some(labels)) = (&container.id, &container.labels) else { continue };
-            if wanted(labels, Some(container)) {
+            if wanted(labels) {
                 runs.extend(labels.get(RUN).cloned());
                 containers.push(self.remove_container(id));
             }
         }
         join_all(containers).await;
         let mut networks = Vec::new();
-        for (id, labels) in &found.networks {
-            if wanted(labels, None) {
+        for FoundNetwork { id, labels, .. } in &found.networks {
+            if wanted(labels) {
                 runs.extend(labels.get(RUN).cloned());
                 networks.push(self.remove_network(id));
             }
@@ -183,7 +176,7 @@ impl Host {
             format!("{RUN}={run}"),
             format!("{WORKER}={}", life.worker),
             format!("{LIFE}={}", life.life),
-            format!("{ROLE}=worker"),
+            format!("{ROLE}={WORKER_ROLE}"),
         ];
         let filters = HashMap::from([("label", labels.to_vec())]);
         let options = ListContainersOptionsBuilder::default().filters(&filters).build();

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use testfleet_image::archive::{self, Packed};
-use testfleet_image::{BUNDLE_LABEL, Image};
+use testfleet_image::{BUNDLE_LABEL, Blob, Image};
 use testfleet_protocol::{Failure, FailureCode, Result};
 use tokio::sync::mpsc;
 
@@ -33,6 +33,7 @@ pub(super) struct Wanted {
 
 /// Sends images, under all their names, but not the lowest layers that Docker has of earlier ones.
 pub(super) async fn load(host: &Host, images: Vec<Wanted>, say: &(dyn Fn(String) + Sync)) -> Result<()> {
+    refuse_zstd(host, &images)?;
     let names: Vec<String> = images.iter().flat_map(|wanted| wanted.names.clone()).collect();
     let before = named(host, &names).await;
     let images = Arc::new(images);
@@ -48,6 +49,23 @@ pub(super) async fn load(host: &Host, images: Vec<Wanted>, say: &(dyn Fn(String)
     sent?;
     remove_nameless(host, &before, &names).await;
     Ok(())
+}
+
+/// What Docker itself says of such a layer is that it is no tar file.
+fn refuse_zstd(host: &Host, images: &[Wanted]) -> Result<()> {
+    let mut layers = images.iter().flat_map(|wanted| &wanted.image.layers);
+    if host.takes_zstd || !layers.any(Blob::is_zstd) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        FailureCode::InvalidRequest,
+        format!("failed to load the image into Docker {} at {}", host.version, host.address),
+    )
+    .cause_text("some of its layers are compressed with zstd, which Docker takes from 23 on")
+    .hint(
+        "leave compression on 'auto': testfleet { image { compression = 'auto' } }; if it is the base that has such \
+         layers, take another; or install a newer Docker",
+    ))
 }
 
 /// How many layers of each image Docker has, from the lowest upwards: those of earlier images of ours.

@@ -4,6 +4,7 @@
 //! are the line. Nothing is published, so a Docker on another machine works like one on this. Containers outlive their
 //! coordinator until `orphanTimeout`; another that takes the run over finds them by their labels.
 
+mod elsewhere;
 mod host;
 mod image;
 mod labels;

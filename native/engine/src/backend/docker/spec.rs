@@ -1,6 +1,6 @@
 //! What containers of a worker are started with, as Docker's API takes it.
 
-use super::labels::Labels;
+use super::labels::{Labels, WORKER_ROLE};
 use crate::backend::WorkerLife;
 use bollard::models::{
     ContainerCreateBody, EndpointSettings, HostConfig, NetworkCreateRequest, NetworkingConfig, PortBinding,
@@ -80,7 +80,7 @@ impl Spec<'_> {
             cmd: Some(arguments.into_iter().chain(debug).collect()),
             env: Some(pairs(&environment)),
             user: self.options.user.clone(),
-            labels: Some(self.labels.of(life, "worker")),
+            labels: Some(self.labels.of(life, WORKER_ROLE)),
             exposed_ports: self.debug_jvm.then(|| vec![format!("{DEBUG_PORT}/tcp")]),
             host_config: Some(self.place(life)),
             networking_config: self.has_network().then(|| self.endpoint(life, "worker")),

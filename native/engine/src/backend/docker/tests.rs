@@ -1,6 +1,7 @@
 //! What is asked of Docker, by a Docker that answers from a script.
 
 use super::host::Host;
+use super::load::{Wanted, load};
 use super::this_machine;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -316,6 +317,17 @@ async fn a_docker_that_wants_all_layers_gets_them() {
 }
 
 #[tokio::test]
+async fn an_old_docker_is_not_sent_what_it_can_not_read() {
+    let docker = FakeDocker::new(vec![version("1.41")]);
+    let mut image = image_of(&["a"]);
+    image.layers = vec![Blob::of_bytes("application/vnd.oci.image.layer.v1.tar+zstd".into(), b"a".to_vec()).unwrap()];
+    let wanted = Wanted { image, names: vec!["a:1".to_owned()] };
+    let failure = load(&docker.host().await, vec![wanted], &|_| {}).await.unwrap_err().to_string();
+    assert!(failure.contains("from 23 on") && failure.contains("compression = 'auto'"), "{failure}");
+    assert!(docker.asked("POST").is_empty());
+}
+
+#[tokio::test]
 async fn what_a_pull_says_goes_to_the_user() {
     let news = "{\"status\":\"Pulling from a\",\"id\":\"1\"}\n{\"errorDetail\":{\"message\":\"manifest unknown\"},\"error\":\"x\"}\n";
     let docker = FakeDocker::new(vec![version("1.41"), ("POST /images/create", 200, news.to_owned())]);
@@ -338,29 +350,48 @@ async fn only_what_dead_runs_left_is_removed() {
         let at = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes_ago);
         format!(r#"{{"State":{{"Status":"exited","FinishedAt":"{at}"}}}}"#)
     };
+    let worker = r#","dev.testfleet.role":"worker""#;
+    // Those that a worker of another machine's run has beside it.
+    let beside = |id: &str, of: &str, minutes_ago: i64| {
+        let created = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes_ago);
+        let labels = format!(r#""Labels":{{"dev.testfleet.run":"run-{of}","dev.testfleet.machine":"another"}}"#);
+        let service = format!(r#"{{"Id":"db-{id}","State":"running","Created":{},{labels}}}"#, created.as_second());
+        (service, format!(r#"{{"Id":"net-{id}","Created":"{created}",{labels}}}"#))
+    };
+    let (db_old, net_old) = beside("old", "other-old", 120);
+    let (db_runs, net_runs) = beside("runs", "other-runs", 120);
+    let (db_alone, net_alone) = beside("alone", "alone", 61);
+    let (db_begins, net_begins) = beside("begins", "begins", 59);
     let containers = [
         container("dead", &machine, "/dead", "running", ""),
         container("live", &machine, "/live", "running", ""),
         container("kept", &machine, "/dead", "exited", keep),
-        container("other-old", "another", "/dead", "exited", ""),
-        container("other-new", "another", "/dead", "exited", ""),
-        container("other-runs", "another", "/dead", "running", ""),
+        container("other-old", "another", "/dead", "exited", worker),
+        container("other-new", "another", "/dead", "exited", worker),
+        container("other-runs", "another", "/dead", "running", worker),
+        db_old,
+        db_runs,
+        db_alone,
+        db_begins,
     ];
     let network = format!(
-        r#"[{{"Id":"net","Labels":{{"dev.testfleet.run":"run-dead","dev.testfleet.machine":"{machine}","dev.testfleet.folder":"/dead"}}}}]"#
+        r#"{{"Id":"net","Labels":{{"dev.testfleet.run":"run-dead","dev.testfleet.machine":"{machine}","dev.testfleet.folder":"/dead"}}}}"#
     );
     let docker = FakeDocker::new(vec![
         version("1.41"),
         ("GET /containers/json", 200, format!("[{}]", containers.join(","))),
         ("GET /containers/other-old/json", 200, ended(61)),
         ("GET /containers/other-new/json", 200, ended(59)),
-        ("GET /networks", 200, network),
+        ("GET /networks", 200, format!("[{}]", [network, net_old, net_runs, net_alone, net_begins].join(","))),
         ("DELETE", 204, String::new()),
     ]);
     let removed = docker.host().await.remove_dead_runs(|folder| folder == Path::new("/dead")).await.unwrap();
-    assert_eq!(removed.into_iter().collect::<Vec<_>>(), ["run-dead", "run-other-old"]);
+    assert_eq!(removed.into_iter().collect::<Vec<_>>(), ["run-alone", "run-dead", "run-other-old"]);
     let mut deleted: Vec<_> =
         docker.asked("DELETE").iter().map(|one| one.split('?').next().unwrap().to_owned()).collect();
     deleted.sort();
-    assert_eq!(deleted, ["DELETE /containers/dead", "DELETE /containers/other-old", "DELETE /networks/net"]);
+    let expected =
+        ["containers/db-alone", "containers/db-old", "containers/dead", "containers/other-old", "networks/net"];
+    let expected = expected.iter().chain(&["networks/net-alone", "networks/net-old"]);
+    assert_eq!(deleted, expected.map(|path| format!("DELETE /{path}")).collect::<Vec<_>>());
 }

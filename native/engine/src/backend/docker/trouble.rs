@@ -56,6 +56,8 @@ fn hint(status: u16, told: &str) -> Option<&'static str> {
     let says = |words: &[&str]| words.iter().any(|word| told.contains(word));
     if says(&["no space left on device"]) {
         Some("make room where Docker keeps its data: `docker system prune`, `docker image prune -a`")
+    } else if let Some(hint) = unfit_base(told) {
+        Some(hint)
     } else if says(&["exec format error", "does not match the specified platform", "no matching manifest"]) {
         Some(
             "the image is of another architecture than Docker's machine: take one of its own, and make that of the tests there",
@@ -74,6 +76,25 @@ fn hint(status: u16, told: &str) -> Option<&'static str> {
         )
     } else if says(&["client version", "api version"]) {
         Some("install Docker 19.03 or later")
+    } else {
+        None
+    }
+}
+
+/// What helps when a program of this machine can't start in an image because of the base under it; `told` is in lower case. A loader that is
+/// missing is told as if the program itself was.
+pub(crate) fn unfit_base(told: &str) -> Option<&'static str> {
+    let is_exec = ["exec user process", "exec /", "exec: \""].iter().any(|words| told.contains(words));
+    if is_exec && told.contains("no such file or directory") {
+        Some(
+            "the agent, when it was not built by Gradle, needs the loader of glibc, which bases with musl such as Alpine lack: take one with glibc, such as \
+             `eclipse-temurin:17`, or the base `none`",
+        )
+    } else if told.contains("glibc_") && told.contains("not found") {
+        Some(
+            "the base's C library is older than that of the machine that agent and JDKs are from: take a newer base, or the \
+             base `none`, which has this machine's",
+        )
     } else {
         None
     }
@@ -124,6 +145,9 @@ mod tests {
             (500, "Head https://r/v2/: unauthorized: x", "docker login"),
             (404, "network mine not found", "docker network create"),
             (400, "Minimum memory limit allowed is 6MB", "cpus or memory"),
+            (500, "standard_init_linux.go:228: exec user process caused: no such file or directory", "Alpine"),
+            (400, "exec /testfleet/gradleHome/agent: no such file or directory: unknown", "loader of glibc"),
+            (400, "/testfleet/agent: /lib/libc.so.6: version `GLIBC_2.34' not found", "newer base"),
             (403, "could not find an available, non-overlapping IPv4 address pool", "network prune"),
         ] {
             let text = told(status, message);

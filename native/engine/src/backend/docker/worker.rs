@@ -72,7 +72,12 @@ impl DockerProcess {
                 let own = &host.platform;
                 format!("{how}: its image is not for {own}, which is what Docker runs on there")
             }
-            lines => format!("{how}; the last lines of its log:\n{}", lines.join("\n")),
+            lines => {
+                let text = lines.join("\n");
+                let hint = trouble::unfit_base(&text.to_lowercase());
+                let hint = hint.map(|hint| format!("\n(hint: {hint})")).unwrap_or_default();
+                format!("{how}; the last lines of its log:\n{text}{hint}")
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -39,6 +40,23 @@ class CacheRestoreTest {
             // A checksum of each file.
             assertTrue(with < without / 100, with + " instead of " + without + " bytes");
         }
+    }
+
+    @OnNewestGradle
+    void toolsAreInTheImageAndWhatTheyLackIsLeftOut(String gradle) throws Exception {
+        GradleBuild build =
+                GradleBuild.ofSample("quickstart", gradle, dir.resolve("tools"))
+                        .append(
+                                "build.gradle",
+                                "\nconfigurations { linter; broken }\n"
+                                        + "dependencies {\n"
+                                        + "    linter 'org.opentest4j:opentest4j:1.2.0'\n"
+                                        + "    broken 'nowhere:tool:1'\n"
+                                        + "}\n"
+                                        + "testfleet { image { dependencyCache = true } }\n");
+        build.succeeds("image", "--workers", "2");
+        Path document = build.dir().resolve("build/testfleet-module/dependencies.json");
+        assertTrue(Files.readString(document).contains("org.opentest4j:opentest4j:1.2.0"));
     }
 
     private GradleBuild build(String gradle, String name, MavenServer repository)

@@ -30,10 +30,13 @@ import java.util.stream.Stream;
 
 /**
  * What a project is built with: the class paths of its source sets, their annotation processors,
- * and the plugins of its build script and of the settings.
+ * the plugins of its build script and of the settings, and the tools that these plugins resolve
+ * when they run, such as Checkstyle, JaCoCo's agent or Kotlin's compiler.
  */
 public final class BuildDependencies {
     private static final String TASK = "testfleetDescribeDependencies";
+    // Of the base plugin: what the project publishes, and what others get of it.
+    private static final Set<String> OWN = Set.of("archives", "default");
     private static final String SETTINGS = "dev.testfleet.settings-classpath";
 
     private BuildDependencies() {}
@@ -64,16 +67,29 @@ public final class BuildDependencies {
                                             project.getLayout()
                                                     .getBuildDirectory()
                                                     .file("testfleet-module/dependencies.json"));
-                            for (Configuration resolved : configurations(project)) {
-                                ResolvableDependencies incoming = resolved.getIncoming();
-                                task.getModules()
-                                        .addAll(
-                                                incoming.getResolutionResult()
-                                                        .getRootComponent()
-                                                        .map(BuildDependencies::modules));
-                                task.getFiles().from(files(incoming));
-                            }
+                            List<Configuration> needed = configurations(project);
+                            needed.forEach(it -> describe(it, false, task));
+                            new ArrayList<>(project.getConfigurations())
+                                    .stream()
+                                            .filter(it -> isTool(it) && !needed.contains(it))
+                                            .forEach(it -> describe(it, true, task));
                         });
+    }
+
+    // What a tool lacks is the business of whoever runs it.
+    private static void describe(
+            Configuration resolved, boolean lenient, DescribeDependenciesTask task) {
+        ResolvableDependencies incoming = resolved.getIncoming();
+        task.getModules()
+                .addAll(
+                        incoming.getResolutionResult()
+                                .getRootComponent()
+                                .map(BuildDependencies::modules));
+        task.getFiles().from(files(incoming, lenient));
+    }
+
+    private static boolean isTool(Configuration configuration) {
+        return configuration.isCanBeResolved() && !OWN.contains(configuration.getName());
     }
 
     private static List<Configuration> configurations(Project project) {
@@ -106,9 +122,12 @@ public final class BuildDependencies {
         return ((ExtensionAware) gradle).getExtensions().getExtraProperties();
     }
 
-    private static FileCollection files(ResolvableDependencies incoming) {
+    private static FileCollection files(ResolvableDependencies incoming, boolean lenient) {
         return incoming.artifactView(
-                        view -> view.componentFilter(id -> id instanceof ModuleComponentIdentifier))
+                        view -> {
+                            view.componentFilter(id -> id instanceof ModuleComponentIdentifier);
+                            view.lenient(lenient);
+                        })
                 .getFiles();
     }
 
