@@ -6,6 +6,7 @@ use crate::dumps::Dumps;
 use crate::ending::{Doom, is_out_of_memory};
 use crate::jvm::Jvm;
 use crate::output::{Outputs, Rest};
+use crate::room::Failures;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use testfleet_protocol::agent::{AgentMessage, ClassFailure, DeathCause, FileOf, UnitAttempt};
@@ -92,7 +93,7 @@ pub(crate) struct Live {
 /// The unit that a JVM runs.
 struct Running {
     assigned: Assigned,
-    failures: Vec<ClassFailure>,
+    failures: Failures,
 }
 
 /// What is known of a JVM that was just started and configured.
@@ -186,7 +187,7 @@ impl Live {
         self.used = true;
         self.worn |= assigned.fresh_jvm;
         self.deadlines.unit_started(Instant::now());
-        self.running = Some(Running { assigned, failures: Vec::new() });
+        self.running = Some(Running { assigned, failures: Failures::default() });
         Ok(())
     }
 
@@ -394,7 +395,7 @@ impl Live {
                 self.deadlines.unit_finished();
                 let Assigned { unit: Unit { id: unit, .. }, attempt, .. } = assigned;
                 let mut told = self.keep_files(|outputs| outputs.unit_ended(&unit));
-                told.push(AgentMessage::UnitFinished { unit, attempt, failures });
+                told.push(AgentMessage::UnitFinished { unit, attempt, failures: failures.told() });
                 told
             }
         }

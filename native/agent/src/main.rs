@@ -24,6 +24,7 @@ mod live;
 mod memory;
 mod outgoing;
 mod output;
+mod room;
 mod segments;
 mod spool;
 mod supervisor;

@@ -324,7 +324,10 @@ impl Supervisor {
                 }
                 let unit_ends = matches!(message, FromHarness::UnitFinished { .. });
                 for message in live.translate(message) {
-                    coordinator.send(message)?;
+                    // What no frame can hold is the fault of its unit, not the end of the worker.
+                    if let Err(failure) = coordinator.send(message) {
+                        live.doom(Doom::for_reason(failure.to_string()));
+                    }
                 }
                 for (of, path) in live.files.drain(..) {
                     self.outgoing.push(of, path);
