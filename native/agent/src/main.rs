@@ -21,7 +21,6 @@ mod leaving;
 mod leftovers;
 mod line;
 mod live;
-mod memory;
 mod outgoing;
 mod output;
 mod room;

@@ -25,6 +25,13 @@ pub struct Envelope {
 /// writes it, so that the local backend can end the JVM of an agent that was killed.
 pub const JVM_PID: &str = "jvm.pid";
 
+/// Variable in the environment of a worker's JVMs that names the worker's own folder. What tests start inherits it, so that
+/// the local backend finds what an agent that was killed could not end.
+pub const FOLDER_VARIABLE: &str = "TESTFLEET_FOLDER";
+
+/// Variable in the environment of JVMs whose coverage comes back as a file: the file that JaCoCo writes to.
+pub const COVERAGE_VARIABLE: &str = "TESTFLEET_COVERAGE";
+
 /// What an agent says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
