@@ -7,7 +7,8 @@ use crate::ending::{Doom, is_out_of_memory};
 use crate::jvm::Jvm;
 use crate::output::{Outputs, Rest};
 use crate::room::Failures;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use testfleet_protocol::agent::{AgentMessage, ClassFailure, DeathCause, FileOf, UnitAttempt};
 use testfleet_protocol::event::Attempt;
@@ -47,6 +48,8 @@ pub(crate) struct Leavings {
     pub(crate) started: Option<SystemTime>,
     /// Where JaCoCo writes, if it is there.
     pub(crate) coverage: Option<PathBuf>,
+    /// Tells the JVM from all others of this worker's number.
+    pub(crate) name: String,
     /// Looks for what tests produce.
     pub(crate) collector: Option<Collector>,
     /// How many processes the system had killed for lack of memory when it started.
@@ -138,6 +141,14 @@ impl Live {
     /// Whether it can take a unit, or be told to end.
     pub(crate) fn is_idle(&self) -> bool {
         self.ready && !self.ending && !self.asking && self.running.is_none()
+    }
+
+    /// The file with what JaCoCo has written, if it has, and what that is. What was loaded to be asked about is no coverage.
+    pub(crate) fn coverage(&self, so_far: bool) -> Option<(FileOf, &Path)> {
+        let file = self.leavings.coverage.as_deref().filter(|_| !self.for_asking || self.units_run > 0)?;
+        let is_written = fs::metadata(file).is_ok_and(|about| about.len() > 0);
+        let of = FileOf::Jacoco { task: self.task.clone(), jvm: self.leavings.name.clone(), so_far };
+        is_written.then_some((of, file))
     }
 
     /// Whether it may run this unit.

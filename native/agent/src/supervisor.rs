@@ -249,6 +249,7 @@ impl Supervisor {
             crash_file: launch.crash_file.clone(),
             started: fs::metadata(&control).and_then(|about| about.modified()).ok(),
             coverage: launch.coverage.clone(),
+            name: format!("{}-{}", self.args.life, self.started),
             collector: Collector::new(&self.rules.collect, task, &launch.working_dir),
             oom_kills: oom_kills(),
         };
@@ -334,6 +335,9 @@ impl Supervisor {
                 }
                 if live.ready {
                     self.proven.insert(live.task.clone());
+                }
+                if let Some((of, file)) = live.coverage(true).filter(|_| unit_ends) {
+                    self.outgoing.push_moved(of, file);
                 }
                 let collector = live.leavings.collector.as_mut().filter(|_| unit_ends);
                 let remarks = collector.map(|collector| collector.after_unit(&mut self.outgoing)).unwrap_or_default();

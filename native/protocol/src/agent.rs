@@ -295,6 +295,10 @@ pub enum FileOf {
     Jacoco {
         /// Which Test task's.
         task: TaskPath,
+        /// Which of the worker's JVMs: what comes later of it replaces what came before.
+        jvm: String,
+        /// Whether the JVM goes on: this is what it measured so far.
+        so_far: bool,
     },
     /// All that a test wrote, beyond what travels as output.
     Output {

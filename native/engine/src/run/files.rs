@@ -41,6 +41,8 @@ pub struct FileStore {
     collected: HashMap<(TaskPath, String), Vec<Version>>,
     /// Numbers that are not tried again for a name: see [`FileStore::free`].
     tried: HashMap<PathBuf, u64>,
+    /// What was written of files on their way since somebody asked.
+    written: HashMap<(u32, u64), File>,
 }
 
 /// A worker's version of a collected file.
@@ -76,7 +78,14 @@ impl FileStore {
             open: HashMap::new(),
             collected: HashMap::new(),
             tried: HashMap::new(),
+            written: HashMap::new(),
         }
+    }
+
+    /// Files on their way to which something was written since this was asked: they have to be on the disk before their
+    /// worker may forget it.
+    pub fn written(&mut self) -> Vec<File> {
+        self.written.drain().map(|(_, file)| file).collect()
     }
 
     /// Takes note of a file that an earlier coordinator of this run stored.
@@ -105,9 +114,11 @@ impl FileStore {
         if !last {
             return Ok(None);
         }
+        self.written.remove(&key);
         match self.open.remove(&key) {
-            Some(Partial::Written { path, bytes, hasher, .. }) => {
-                let stored = self.finish(worker, of, &path, bytes, hasher);
+            Some(Partial::Written { file, path, bytes, hasher }) => {
+                let on_disk = file.sync_all().map_err(|error| Failure::io("write", &path, &error));
+                let stored = on_disk.and_then(|()| self.finish(worker, of, &path, bytes, hasher));
                 if stored.is_err() {
                     // What is left of it helps nobody.
                     let _ = fs::remove_file(&path);
@@ -127,6 +138,7 @@ impl FileStore {
     }
 
     fn remove(&mut self, key: (u32, u64)) {
+        self.written.remove(&key);
         if let Some(Partial::Written { path, .. }) = self.open.remove(&key) {
             // Nobody looks for it any more.
             let _ = fs::remove_file(path);
@@ -166,7 +178,8 @@ impl FileStore {
             return Err(refused(worker, &format!("bytes {there} to {offset} of it are missing")));
         }
         let written = file.seek(SeekFrom::Start(offset)).and_then(|_| file.write_all(&bytes));
-        written.map_err(|error| Failure::io("write", path, &error))?;
+        let handle = written.and_then(|()| file.try_clone()).map_err(|error| Failure::io("write", path, &error))?;
+        self.written.entry(key).or_insert(handle);
         *hasher = hasher.take().filter(|_| offset == *there).map(|hasher| hasher.chain_update(&bytes));
         *there = end.max(*there);
         Ok(())
@@ -199,7 +212,10 @@ impl FileStore {
                 self.note(task, path, Version { worker, place: place.clone(), sha256: Some(sha256) });
                 place
             }
-            FileOf::Jacoco { task } => self.free(&task_folder(&files.join("jacoco"), task), worker, "", ".exec"),
+            FileOf::Jacoco { task, jvm, .. } => {
+                let name = format!("w{worker}-{}.exec", safe_name(jvm));
+                task_folder(&files.join("jacoco"), task).join(name)
+            }
             FileOf::Crash { task, name } => {
                 self.free(&task_folder(&files.join("crash"), task), worker, &format!("-{}", safe_name(name)), "")
             }
@@ -221,9 +237,7 @@ impl FileStore {
             }
         };
         let target = self.run_dir.join(&place);
-        let moved =
-            fs::create_dir_all(target.parent().unwrap_or(&self.run_dir)).and_then(|()| fs::rename(partial, &target));
-        moved.map_err(|error| Failure::io("write", &target, &error))?;
+        move_for_good(partial, &target, &self.run_dir).map_err(|error| Failure::io("write", &target, &error))?;
         let path = place.to_string_lossy().into_owned();
         Ok(Some(RunEvent::FileStored { worker, of, path, size }))
     }
@@ -258,10 +272,23 @@ impl FileStore {
     }
 }
 
+/// Moves a file whose bytes are on the disk so that a power cut finds it in its new place, once this has returned.
+fn move_for_good(from: &Path, to: &Path, run_dir: &Path) -> std::io::Result<()> {
+    let folder = to.parent().unwrap_or(run_dir);
+    // A new folder is an entry of the one above.
+    let above = if folder.is_dir() { folder } else { run_dir };
+    fs::create_dir_all(folder)?;
+    fs::rename(from, to)?;
+    let mut changed = folder.ancestors().take_while(|one| one.starts_with(above));
+    changed.try_for_each(|folder| File::open(folder)?.sync_all())
+}
+
 /// Opens a file for its first piece, or to go on where an earlier coordinator stopped.
 fn begin(path: &Path, offset: u64, is_compared: bool) -> std::io::Result<Partial> {
-    fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
     let file = File::options().create(true).truncate(offset == 0).write(true).open(path)?;
+    File::open(folder)?.sync_all()?;
     let bytes = file.metadata()?.len();
     let hasher = (is_compared && bytes == 0).then(Sha256::new);
     Ok(Partial::Written { file, path: path.to_owned(), bytes, hasher })
@@ -339,15 +366,38 @@ mod tests {
     #[test]
     fn pieces_become_a_file_and_may_come_twice() {
         let mut bench = Bench::new();
-        let of = FileOf::Jacoco { task: task() };
+        let of = FileOf::Crash { task: task(), name: "x".into() };
         assert_eq!(bench.piece((1, 1), &of, 0, "abc", false).unwrap(), None);
-        assert_eq!(bench.piece((2, 1), &of, 0, "xyz", true).unwrap().unwrap(), "files/jacoco/app/test/w2-1.exec");
+        assert_eq!(bench.piece((2, 1), &of, 0, "xyz", true).unwrap().unwrap(), "files/crash/app/test/w2-1-x");
         assert_eq!(bench.piece((1, 1), &of, 0, "abc", false).unwrap(), None);
         let path = bench.piece((1, 1), &of, 3, "def", true).unwrap().unwrap();
-        assert_eq!((path.as_str(), bench.read(&path).as_str()), ("files/jacoco/app/test/w1-1.exec", "abcdef"));
+        assert_eq!((path.as_str(), bench.read(&path).as_str()), ("files/crash/app/test/w1-1-x", "abcdef"));
         let path = bench.piece((1, 2), &of, 0, "", true).unwrap().unwrap();
-        assert_eq!(path, "files/jacoco/app/test/w1-2.exec");
+        assert_eq!(path, "files/crash/app/test/w1-2-x");
         assert_eq!(bench.unfinished(), 0);
+    }
+
+    #[test]
+    fn what_a_jvm_measured_later_replaces_what_it_measured_before() {
+        let mut bench = Bench::new();
+        let of = |jvm: &str, so_far| FileOf::Jacoco { task: task(), jvm: jvm.into(), so_far };
+        let first = bench.piece((1, 1), &of("1-1", true), 0, "some", true).unwrap().unwrap();
+        assert_eq!(bench.piece((1, 2), &of("1-1", false), 0, "all", true).unwrap().unwrap(), first);
+        assert_eq!((first.as_str(), bench.read(&first).as_str()), ("files/jacoco/app/test/w1-1-1.exec", "all"));
+        let other = bench.piece((1, 3), &of("../2", false), 0, "x", true).unwrap().unwrap();
+        assert_eq!(other, "files/jacoco/app/test/w1-..#2f2.exec");
+    }
+
+    #[test]
+    fn what_was_written_of_a_file_is_brought_to_the_disk_until_the_file_is_there() {
+        let mut bench = Bench::new();
+        bench.piece((1, 1), &shot("a"), 0, "abc", false).unwrap();
+        bench.piece((1, 1), &shot("a"), 3, "def", false).unwrap();
+        bench.piece((2, 1), &shot("b"), 0, "abc", true).unwrap();
+        assert_eq!((bench.store.written().len(), bench.store.written().len()), (1, 0));
+        bench.piece((1, 1), &shot("a"), 6, "ghi", false).unwrap();
+        bench.store.worker_ended(1);
+        assert!(bench.store.written().is_empty());
     }
 
     #[test]
