@@ -14,6 +14,7 @@ mod deadlines;
 mod dumps;
 mod ending;
 mod errands;
+mod framework;
 mod isolation;
 mod jvm;
 mod launch;

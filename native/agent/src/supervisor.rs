@@ -6,10 +6,11 @@ use crate::collect::Collector;
 use crate::coordinator::Coordinator;
 use crate::deadlines::Deadlines;
 use crate::ending::{Death, Doom};
+use crate::framework::framework;
 use crate::jvm::{Jvm, JvmEnd, JvmEvent, make_pipes};
 use crate::launch::{Launch, Place};
 use crate::leaving::Leaving;
-use crate::live::{Assigned, Leavings, Live, Started, framework};
+use crate::live::{Assigned, Leavings, Live, Started};
 use crate::outgoing::Outgoing;
 use crate::output::Outputs;
 use crate::usage::used;
@@ -336,7 +337,7 @@ impl Supervisor {
                 if live.ready {
                     self.proven.insert(live.task.clone());
                 }
-                if let Some((of, file)) = live.coverage(true).filter(|_| unit_ends) {
+                if unit_ends && let Some((of, file)) = live.coverage(true) {
                     self.outgoing.push_moved(of, file);
                 }
                 let collector = live.leavings.collector.as_mut().filter(|_| unit_ends);
