@@ -21,13 +21,19 @@ export function signal(pid, name) {
   }
 }
 
-/** Processes whose command line names something below `folder`: pid and arguments. */
+/** Names the worker's own folder in the environment of its JVM and of all that tests start. */
+const FOLDER = 'TESTFLEET_FOLDER';
+
+/** Processes whose command line names something below `folder`, or that a worker there started: pid and arguments. */
 function processesOf(folder) {
   const found = [];
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number)) {
     try {
       const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-      if (pid !== process.pid && args.some((arg) => arg.includes(`${folder}/`))) found.push({ pid, args });
+      const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+      const isNamed = args.some((arg) => arg.includes(`${folder}/`));
+      const isStarted = environment.some((variable) => variable.startsWith(`${FOLDER}=${folder}/`));
+      if (pid !== process.pid && (isNamed || isStarted)) found.push({ pid, args });
     } catch {
       // It ended while we looked.
     }

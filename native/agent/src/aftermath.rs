@@ -4,10 +4,10 @@ use crate::coordinator::Coordinator;
 use crate::ending::{Death, Traces, crash_file, crash_head};
 use crate::jvm::JvmEnd;
 use crate::live::{Assigned, Live};
-use crate::memory::oom_kills;
 use crate::supervisor::{Supervisor, remark};
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use testfleet_host::oom_kills;
 use testfleet_protocol::Result;
 use testfleet_protocol::agent::{AgentMessage, FileOf, UnitAttempt};
 use testfleet_protocol::test::TaskPath;
@@ -53,10 +53,8 @@ impl Supervisor {
         if let Some(collector) = &mut live.leavings.collector {
             remarks = collector.take(&mut self.outgoing);
         }
-        // What was loaded to be asked about is no coverage.
-        let coverage = live.leavings.coverage.as_deref().filter(|_| !live.for_asking || live.units_run > 0);
-        if let Some(file) = coverage.filter(|file| std::fs::metadata(file).is_ok_and(|about| about.len() > 0)) {
-            self.outgoing.push_moved(FileOf::Jacoco { task: task() }, file);
+        if let Some((of, file)) = live.coverage(false) {
+            self.outgoing.push_moved(of, file);
         }
         let crash: Option<PathBuf> = crash_file(&live.leavings.crash_file, live.jvm.pid, live.leavings.started);
         let head = crash.as_deref().and_then(crash_head);

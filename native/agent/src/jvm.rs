@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use testfleet_host::signal_in_words;
 use testfleet_protocol::harness::{FromHarness, ToHarness};
 use testfleet_protocol::test::Stream;
 use testfleet_protocol::{Failure, FailureCode, Result, frame};
@@ -331,10 +332,7 @@ async fn await_end(
 fn in_words(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
-        (None, Some(number)) => match Signal::try_from(number) {
-            Ok(signal) => format!("killed by signal {number} ({signal})"),
-            Err(_) => format!("killed by signal {number}"),
-        },
+        (None, Some(number)) => format!("killed by {}", signal_in_words(number)),
         (None, None) => "ended in an unknown way".to_owned(),
     }
 }

@@ -6,6 +6,7 @@ use crate::isolation::own_folders;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use testfleet_protocol::agent::{COVERAGE_VARIABLE, FOLDER_VARIABLE};
 use testfleet_protocol::bundle::{Bundle, Profile};
 use testfleet_protocol::path::Roots;
 use testfleet_protocol::run_options::Isolation;
@@ -79,6 +80,7 @@ impl Launch {
             profile.environment.iter().map(|(name, value)| (name.clone(), expand(value))).collect();
         environment.insert("TESTFLEET_WORKER".to_owned(), place.args.worker.to_string());
         environment.insert("TESTFLEET_WORKERS".to_owned(), place.args.workers.to_string());
+        environment.insert(FOLDER_VARIABLE.to_owned(), place.args.temp.display().to_string());
         environment.entry("TMPDIR".to_owned()).or_insert_with(|| place.tmp.display().to_string());
         // First, so that the build's own choice wins.
         let own_crash_file = place.control.join("hs_err_pid%p.log");
@@ -103,6 +105,7 @@ impl Launch {
         for arg in &mut jvm_args {
             if let Some(redirected) = coverage::redirected(arg, &own_coverage) {
                 *arg = redirected;
+                environment.insert(COVERAGE_VARIABLE.to_owned(), own_coverage.display().to_string());
                 coverage = Some(own_coverage.clone());
             }
         }

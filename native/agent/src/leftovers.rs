@@ -1,8 +1,5 @@
 //! What may be left when a worker ends: processes that tests started, and the worker's folder.
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -29,7 +26,7 @@ pub(crate) fn adopt_orphans() {
 pub(crate) fn kill_descendants() {
     let mut nothing = 0;
     for _ in 0..ROUNDS {
-        let found = descendants(std::process::id());
+        let found = testfleet_host::descendants(std::process::id());
         if found.is_empty() {
             // The table is not read at one instant: whose parent ends meanwhile is missed, but not twice.
             nothing += 1;
@@ -39,43 +36,9 @@ pub(crate) fn kill_descendants() {
             continue;
         }
         nothing = 0;
-        for pid in found {
-            // An error says that it is gone already.
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
+        testfleet_host::kill_all(&found);
         thread::sleep(PAUSE);
     }
-}
-
-/// Live processes below `root`, from /proc; empty where there is none.
-fn descendants(root: u32) -> Vec<i32> {
-    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
-    let mut children: HashMap<i32, Vec<(i32, char)>> = HashMap::new();
-    for entry in processes.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        let stat = fs::read_to_string(entry.path().join("stat")).ok();
-        let Some((state, parent)) = stat.as_deref().and_then(state_and_parent) else { continue };
-        children.entry(parent).or_default().push((pid, state));
-    }
-    let mut found = Vec::new();
-    let mut next = i32::try_from(root).map(|root| vec![root]).unwrap_or_default();
-    while let Some(pid) = next.pop() {
-        for (child, state) in children.remove(&pid).unwrap_or_default() {
-            // One that ended has nothing to kill, but keeps its children until the last of its threads is gone.
-            if state != 'Z' {
-                found.push(child);
-            }
-            next.push(child);
-        }
-    }
-    found
-}
-
-/// From `pid (name) state parent ...`; the name may hold spaces and parentheses.
-fn state_and_parent(stat: &str) -> Option<(char, i32)> {
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?.chars().next()?;
-    Some((state, fields.next()?.parse().ok()?))
 }
 
 /// Makes the worker's folder, for this user alone: it may lie in a folder that all users share.
@@ -135,12 +98,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_with_parentheses_do_not_confuse() {
-        assert_eq!(state_and_parent("42 (a) b) S 7 42 42"), Some(('S', 7)));
-        assert_eq!(state_and_parent("garbage"), None);
-    }
-
-    #[test]
     fn a_folder_is_made_once_for_this_user_and_removed_with_its_parent() {
         use std::os::unix::fs::PermissionsExt;
         let base = tempfile::tempdir().unwrap();
@@ -165,15 +122,5 @@ mod tests {
         let elsewhere = base.path().join("tf-other");
         std::os::unix::fs::symlink(base.path(), &elsewhere).unwrap();
         assert!(make_folder(&elsewhere.join("w1-1")).is_err());
-    }
-
-    #[test]
-    fn a_child_is_found() {
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let pid = i32::try_from(child.id()).unwrap();
-        assert!(descendants(std::process::id()).contains(&pid));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert!(!descendants(std::process::id()).contains(&pid));
     }
 }

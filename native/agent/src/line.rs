@@ -1,7 +1,7 @@
 //! One connection to a coordinator: hello and welcome, then both ways at once until it breaks.
 
 use crate::coordinator::Shared;
-use crate::spool::frame_of;
+use crate::room::frame_of;
 use std::io::ErrorKind;
 use std::time::Duration;
 use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage};

@@ -7,7 +7,9 @@ use crate::ending::{Doom, is_out_of_memory};
 use crate::jvm::Jvm;
 use crate::output::{Outputs, Rest};
 use crate::ready::unfit;
-use std::path::PathBuf;
+use crate::room::Failures;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use testfleet_protocol::Result;
 use testfleet_protocol::agent::{AgentMessage, ClassFailure, DeathCause, FileOf, UnitAttempt};
@@ -46,6 +48,8 @@ pub(crate) struct Leavings {
     pub(crate) started: Option<SystemTime>,
     /// Where JaCoCo writes, if it is there.
     pub(crate) coverage: Option<PathBuf>,
+    /// Tells the JVM from all others of this worker's number.
+    pub(crate) name: String,
     /// Looks for what tests produce.
     pub(crate) collector: Option<Collector>,
     /// How many processes the system had killed for lack of memory when it started.
@@ -94,7 +98,7 @@ pub(crate) struct Live {
 /// The unit that a JVM runs.
 struct Running {
     assigned: Assigned,
-    failures: Vec<ClassFailure>,
+    failures: Failures,
 }
 
 /// What is known of a JVM that was just started and configured.
@@ -144,6 +148,14 @@ impl Live {
         self.ready && !self.ending && !self.asking && self.running.is_none()
     }
 
+    /// The file with what JaCoCo has written, if it has, and what that is. What was loaded to be asked about is no coverage.
+    pub(crate) fn coverage(&self, so_far: bool) -> Option<(FileOf, &Path)> {
+        let file = self.leavings.coverage.as_deref().filter(|_| !self.for_asking || self.units_run > 0)?;
+        let is_written = fs::metadata(file).is_ok_and(|about| about.len() > 0);
+        let of = FileOf::Jacoco { task: self.task.clone(), jvm: self.leavings.name.clone(), so_far };
+        is_written.then_some((of, file))
+    }
+
     /// Whether it may run this unit.
     pub(crate) fn suits(&self, next: &Assigned) -> bool {
         next.unit.task == self.task && !self.worn && !(next.fresh_jvm && self.used)
@@ -191,7 +203,7 @@ impl Live {
         self.used = true;
         self.worn |= assigned.fresh_jvm;
         self.deadlines.unit_started(Instant::now());
-        self.running = Some(Running { assigned, failures: Vec::new() });
+        self.running = Some(Running { assigned, failures: Failures::default() });
         Ok(())
     }
 
@@ -399,7 +411,7 @@ impl Live {
                 self.deadlines.unit_finished();
                 let Assigned { unit: Unit { id: unit, .. }, attempt, .. } = assigned;
                 let mut told = self.keep_files(|outputs| outputs.unit_ended(&unit));
-                told.push(AgentMessage::UnitFinished { unit, attempt, failures });
+                told.push(AgentMessage::UnitFinished { unit, attempt, failures: failures.told() });
                 told
             }
         }

@@ -63,11 +63,26 @@ impl Outgoing {
     pub(crate) fn push(&mut self, of: FileOf, path: PathBuf) {
         match fs::metadata(&path) {
             Ok(about) => {
+                self.forget_older(&of);
                 self.bytes += about.len();
                 self.waiting.push_back(Waiting { of, path, size: about.len() });
             }
             Err(error) => tracing::warn!("failed to read {}: {error}", path.display()),
         }
+    }
+
+    /// What a JVM measured later holds what it measured before.
+    fn forget_older(&mut self, newer: &FileOf) {
+        let FileOf::Jacoco { jvm: newer, .. } = newer else { return };
+        self.waiting.retain(|waiting| {
+            let is_older = matches!(&waiting.of, FileOf::Jacoco { jvm, .. } if jvm == newer);
+            if is_older {
+                self.bytes -= waiting.size;
+                // It goes with the worker's folder at last.
+                let _ = fs::remove_file(&waiting.path);
+            }
+            !is_older
+        });
     }
 
     /// Takes a file that lies elsewhere and is not needed there any more.
@@ -182,6 +197,19 @@ mod tests {
         fs::remove_file(temp.path().join("gone")).unwrap();
         assert_eq!(all(&mut outgoing), [(1, 0, 1, true)]);
         assert_eq!(outgoing.bytes(), 0);
+    }
+
+    #[test]
+    fn only_the_newest_of_what_a_jvm_measured_is_sent() {
+        let temp = tempfile::tempdir().unwrap();
+        let mut outgoing = Outgoing::new(temp.path()).unwrap();
+        for (jvm, size) in [("1-1", 1), ("1-2", 2), ("1-1", 3)] {
+            let path = outgoing.free_path();
+            fs::write(&path, vec![7; size]).unwrap();
+            outgoing.push(FileOf::Jacoco { task: TaskPath(":test".into()), jvm: jvm.into(), so_far: true }, path);
+        }
+        assert_eq!(outgoing.bytes(), 5);
+        assert_eq!(all(&mut outgoing), [(1, 0, 2, true), (2, 0, 3, true)]);
     }
 
     #[test]

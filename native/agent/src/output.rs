@@ -97,6 +97,9 @@ fn said(unit: &Option<UnitId>, test: &Option<TestName>, stream: Stream, bytes: &
     pieces(&text).map(message).collect()
 }
 
+/// What a file that holds less than everything was limited by.
+const RAISE: &str = "testfleet { outputLimit }";
+
 /// One stream of one test.
 #[derive(Debug, Default)]
 struct Kept {
@@ -216,7 +219,9 @@ impl Whole {
         };
         match file.into_inner().map_err(io::Error::from) {
             Ok(_) if bytes == 0 => ("the whole is not kept".to_owned(), Some(path).filter(|path| remove(path))),
-            Ok(_) if bytes < total => (format!("its first {bytes} bytes are in a file of the run"), Some(path)),
+            Ok(_) if bytes < total => {
+                (format!("its first {bytes} bytes are in a file of the run, {RAISE} keeps more"), Some(path))
+            }
             Ok(_) => ("the whole is in a file of the run".to_owned(), Some(path)),
             Err(error) => {
                 remove(&path);
@@ -285,7 +290,10 @@ mod tests {
     #[test]
     fn the_file_has_its_limit_too() {
         let (told, file) = written(limits(2, 2, 6), &[b"abcdefgh", b"ijkl"]);
-        assert!(told.contains("its first 6 bytes are in a file of the run"), "{told}");
+        assert!(
+            told.contains("its first 6 bytes are in a file of the run, testfleet { outputLimit } keeps more]"),
+            "{told}"
+        );
         assert_eq!(file.unwrap(), b"abcdef");
         let (told, file) = written(limits(2, 2, 0), &[b"abcdefgh"]);
         assert!(told.contains("the whole is not kept") && file.is_none(), "{told}");

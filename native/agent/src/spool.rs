@@ -4,13 +4,14 @@
 //! place: it is left out before it gets a number, and a remark says how much. Anything else is always kept; when even
 //! memory is used up, [`Spool::has_room`] says so and the JVM has to wait.
 
+use crate::room::frame_of;
 use crate::segments::{Place, Segments};
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use testfleet_protocol::agent::{AgentMessage, Envelope};
+use testfleet_protocol::agent::AgentMessage;
 use testfleet_protocol::plan::UnitId;
 use testfleet_protocol::test::{Stream, TestName};
-use testfleet_protocol::{Failure, FailureCode, Result, frame};
+use testfleet_protocol::{Failure, FailureCode, Result};
 
 /// How much is kept where, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -260,18 +261,11 @@ impl Spool {
     }
 }
 
-/// The frame of a message, ready to be written.
-///
-/// # Errors
-/// [`FailureCode::Internal`] when it can't be encoded.
-pub(crate) fn frame_of(seq: u64, message: AgentMessage) -> Result<Vec<u8>> {
-    frame::of_json(&Envelope { seq, message })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use testfleet_protocol::agent::Envelope;
     use testfleet_protocol::test::TaskPath;
     use testfleet_wire::Inbox;
 

@@ -11,7 +11,6 @@ use crate::jvm::{Jvm, JvmEnd, JvmEvent, make_pipes};
 use crate::launch::{Launch, Place};
 use crate::leaving::Leaving;
 use crate::live::{Assigned, Leavings, Live, Started};
-use crate::memory::oom_kills;
 use crate::outgoing::Outgoing;
 use crate::output::Outputs;
 use crate::usage::used;
@@ -19,6 +18,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
+use testfleet_host::oom_kills;
 use testfleet_protocol::agent::{AgentMessage, CoordinatorMessage, JVM_PID, UnitAttempt};
 use testfleet_protocol::bundle::{Bundle, Profile};
 use testfleet_protocol::harness::{FromHarness, ToHarness};
@@ -250,6 +250,7 @@ impl Supervisor {
             crash_file: launch.crash_file.clone(),
             started: fs::metadata(&control).and_then(|about| about.modified()).ok(),
             coverage: launch.coverage.clone(),
+            name: format!("{}-{}", self.args.life, self.started),
             collector: Collector::new(&self.rules.collect, task, &launch.working_dir),
             oom_kills: oom_kills(),
         };
@@ -326,13 +327,19 @@ impl Supervisor {
                 }
                 let unit_ends = matches!(message, FromHarness::UnitFinished { .. });
                 for message in live.translate(message) {
-                    coordinator.send(message)?;
+                    // What no frame can hold is the fault of its unit, not the end of the worker.
+                    if let Err(failure) = coordinator.send(message) {
+                        live.doom(Doom::for_reason(failure.to_string()));
+                    }
                 }
                 for (of, path) in live.files.drain(..) {
                     self.outgoing.push(of, path);
                 }
                 if live.ready {
                     self.proven.insert(live.task.clone());
+                }
+                if unit_ends && let Some((of, file)) = live.coverage(true) {
+                    self.outgoing.push_moved(of, file);
                 }
                 let collector = live.leavings.collector.as_mut().filter(|_| unit_ends);
                 let remarks = collector.map(|collector| collector.after_unit(&mut self.outgoing)).unwrap_or_default();

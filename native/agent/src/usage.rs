@@ -1,9 +1,7 @@
 //! What the worker's control group says that it used: memory, processor time, throttling. Read from its files, in both
 //! versions of control groups (Linux kernel documentation, "Control Group v2" and "cgroup-v1").
 
-use crate::memory::oom_kills;
-use std::fs;
-use std::path::{Path, PathBuf};
+use testfleet_host::{Group, oom_kills};
 use testfleet_protocol::agent::Usage;
 
 /// A limit of memory in version 1 that is none: the largest multiple of a page.
@@ -36,67 +34,10 @@ fn field(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
-/// The control group of a process.
-pub(crate) struct Group {
-    /// As /proc tells it: `number:controllers:path` in each line.
-    told: String,
-    mount: PathBuf,
-}
-
-impl Group {
-    /// That of this process.
-    pub(crate) fn own() -> Option<Self> {
-        let told = fs::read_to_string("/proc/self/cgroup").ok()?;
-        Some(Self { told, mount: PathBuf::from("/sys/fs/cgroup") })
-    }
-
-    /// What is in a file of version 2, or in one of a controller of version 1.
-    pub(crate) fn read<T>(&self, two: &str, controller: &str, one: &str, of: impl Fn(&str) -> Option<T>) -> Option<T> {
-        self.read_two(two, &of).or_else(|| self.read_one(controller, one, &of))
-    }
-
-    fn read_two<T>(&self, name: &str, of: impl Fn(&str) -> Option<T>) -> Option<T> {
-        first(&self.files_of_two(name), of)
-    }
-
-    fn read_one<T>(&self, controller: &str, name: &str, of: impl Fn(&str) -> Option<T>) -> Option<T> {
-        first(&self.files_of_one(controller, name), of)
-    }
-
-    fn files_of_two(&self, name: &str) -> Vec<PathBuf> {
-        let path = self
-            .paths()
-            .find_map(|(number, controllers, path)| (number == "0" && controllers.is_empty()).then_some(path));
-        path.map(|path| candidates(&self.mount, path, name)).unwrap_or_default()
-    }
-
-    fn files_of_one(&self, controller: &str, name: &str) -> Vec<PathBuf> {
-        let path = self
-            .paths()
-            .find_map(|(_, controllers, path)| controllers.split(',').any(|one| one == controller).then_some(path));
-        path.map(|path| candidates(&self.mount.join(controller), path, name)).unwrap_or_default()
-    }
-
-    fn paths(&self) -> impl Iterator<Item = (&str, &str, &str)> {
-        self.told.lines().filter_map(|line| {
-            let mut fields = line.splitn(3, ':');
-            Some((fields.next()?, fields.next()?, fields.next()?))
-        })
-    }
-}
-
-/// In a container the path that /proc tells may be that of the host, while the group itself is what is mounted.
-fn candidates(base: &Path, path: &str, name: &str) -> Vec<PathBuf> {
-    vec![base.join(path.trim_start_matches('/')).join(name), base.join(name)]
-}
-
-fn first<T>(files: &[PathBuf], of: impl Fn(&str) -> Option<T>) -> Option<T> {
-    files.iter().find_map(|file| of(&fs::read_to_string(file).ok()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn group(told: &str, files: &[(&str, &str)]) -> (tempfile::TempDir, Group) {
         let mount = tempfile::tempdir().unwrap();
@@ -105,7 +46,7 @@ mod tests {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, text).unwrap();
         }
-        let group = Group { told: told.to_owned(), mount: mount.path().to_owned() };
+        let group = Group::of(told.to_owned(), mount.path().to_owned());
         (mount, group)
     }
 

@@ -130,7 +130,10 @@ fn much_output_travels_by_its_ends_and_as_a_file() {
     let (head, rest) = text.split_once("\n[Testfleet: ").unwrap();
     let (remark, tail) = rest.split_once("]\n").unwrap();
     assert_eq!((head.len(), tail.len()), (1_000, 2_000));
-    assert_eq!(remark, "10482760 bytes left out here; its first 5242880 bytes are in a file of the run");
+    assert_eq!(
+        remark,
+        "10482760 bytes left out here; its first 5242880 bytes are in a file of the run, testfleet { outputLimit } keeps more"
+    );
     let last_output = said.iter().rposition(|message| matches!(message, AgentMessage::Output { .. }));
     let end = said.iter().position(|message| matches!(message, AgentMessage::TestFinished { .. }));
     assert!(last_output < end, "output goes before the end of its test");

@@ -25,6 +25,13 @@ pub struct Envelope {
 /// writes it, so that the local backend can end the JVM of an agent that was killed.
 pub const JVM_PID: &str = "jvm.pid";
 
+/// Variable in the environment of a worker's JVMs that names the worker's own folder. What tests start inherits it, so that
+/// the local backend finds what an agent that was killed could not end.
+pub const FOLDER_VARIABLE: &str = "TESTFLEET_FOLDER";
+
+/// Variable in the environment of JVMs whose coverage comes back as a file: the file that JaCoCo writes to.
+pub const COVERAGE_VARIABLE: &str = "TESTFLEET_COVERAGE";
+
 /// What an agent says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -288,6 +295,10 @@ pub enum FileOf {
     Jacoco {
         /// Which Test task's.
         task: TaskPath,
+        /// Which of the worker's JVMs: what comes later of it replaces what came before.
+        jvm: String,
+        /// Whether the JVM goes on: this is what it measured so far.
+        so_far: bool,
     },
     /// All that a test wrote, beyond what travels as output.
     Output {

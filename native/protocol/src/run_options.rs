@@ -109,6 +109,7 @@ pub struct OutputLimits {
 
 impl Default for OutputLimits {
     fn default() -> Self {
+        // What the extension's `outputLimit` is unless the build says otherwise.
         Self { head_bytes: 256 << 10, tail_bytes: 256 << 10, file_bytes: 1 << 30 }
     }
 }

@@ -269,7 +269,8 @@ pub(super) fn events() -> Vec<RunEvent> {
     s.file(2, FileOf::Crash { task: task(), name: "hs_err_pid1.log".into() }, "files/crash/w2-1-hs_err_pid1.log", 90);
     let shot = "build/shots/a b.png";
     s.file(1, FileOf::Collected { task: task(), path: shot.into() }, &format!("files/collected/{shot}"), 1_234);
-    s.file(1, FileOf::Jacoco { task: task() }, "files/jacoco/w1-1.exec", 77);
+    let jacoco = FileOf::Jacoco { task: task(), jvm: "1-1".into(), so_far: false };
+    s.file(1, jacoco, "files/jacoco/w1-1.exec", 77);
     let mut died = finished(Errored, 8_200, 100);
     died.reason = Some("the test JVM was killed by signal 9 (SIGKILL) while this test ran".into());
     s.finish(&kills, 2, 1, died);

@@ -51,9 +51,8 @@ pub async fn run(
         let inputs = tokio::select! {
             _ = arrived.recv_many(&mut batch, ARRIVALS) => batch.drain(..).map(|arrival| driver.input(arrival)).collect(),
             late_ms = clock.tick() => vec![Input::Tick { at_ms: driver.now.ms(), late_ms }],
-            Ok(()) = on_disk.changed() => {
-                let lines = *on_disk.borrow_and_update();
-                driver.acknowledge(lines);
+            Ok(on_disk) = on_disk.more() => {
+                driver.acknowledge(on_disk);
                 continue;
             }
             () = wanted(&mut cancel), if !cancelled => vec![Input::Cancel { at_ms: driver.now.ms() }],
@@ -88,8 +87,8 @@ struct Driver {
     /// Highest message number of each worker's present life since the last batch.
     seen: HashMap<u32, u64>,
     files: FileStore,
-    /// What is acknowledged once so many lines of the journal are on the disk, with the worker and its number: an agent
-    /// keeps what it said until a power cut can't take it away any more.
+    /// What is acknowledged once so much of the journal, and of files, is on the disk, with the worker and its number: an
+    /// agent keeps what it said until a power cut can't take it away any more.
     unacknowledged: VecDeque<(u64, u32, u64)>,
     problems: Vec<Failure>,
     /// What the coordinator itself says beside what tests write.
@@ -231,7 +230,9 @@ impl Driver {
             commands.extend(also);
         }
         self.output.flush()?;
-        let lines = self.journal.flush()?;
+        // Pieces of files leave no line, but the worker forgets them just as well.
+        self.files.written().into_iter().for_each(|file| self.journal.with_file(file));
+        let flushed = self.journal.flush()?;
         for event in happened {
             // Without a listener the run goes on: the journal has it all.
             let _ = self.events.send(event);
@@ -240,14 +241,13 @@ impl Driver {
             self.execute(command);
         }
         let seen = std::mem::take(&mut self.seen);
-        self.unacknowledged.extend(seen.into_iter().map(|(worker, seq)| (lines, worker, seq)));
-        let on_disk = *self.journal.on_disk().borrow();
-        self.acknowledge(on_disk);
+        self.unacknowledged.extend(seen.into_iter().map(|(worker, seq)| (flushed, worker, seq)));
+        self.acknowledge(self.journal.on_disk().now());
         Ok(())
     }
 
     fn acknowledge(&mut self, on_disk: u64) {
-        let durable = self.unacknowledged.partition_point(|(lines, ..)| *lines <= on_disk);
+        let durable = self.unacknowledged.partition_point(|(flushed, ..)| *flushed <= on_disk);
         for (_, worker, seq) in self.unacknowledged.drain(..durable).collect::<Vec<_>>() {
             self.say(worker, CoordinatorMessage::Ack { seq });
         }

@@ -41,6 +41,8 @@ pub struct FileStore {
     collected: HashMap<(TaskPath, String), Vec<Version>>,
     /// Numbers that are not tried again for a name: see [`FileStore::free`].
     tried: HashMap<PathBuf, u64>,
+    /// What was written of files on their way since somebody asked.
+    written: HashMap<(u32, u64), File>,
 }
 
 /// A worker's version of a collected file.
@@ -76,7 +78,14 @@ impl FileStore {
             open: HashMap::new(),
             collected: HashMap::new(),
             tried: HashMap::new(),
+            written: HashMap::new(),
         }
+    }
+
+    /// Files on their way to which something was written since this was asked: they have to be on the disk before their
+    /// worker may forget it.
+    pub fn written(&mut self) -> Vec<File> {
+        self.written.drain().map(|(_, file)| file).collect()
     }
 
     /// Takes note of a file that an earlier coordinator of this run stored.
@@ -105,9 +114,11 @@ impl FileStore {
         if !last {
             return Ok(None);
         }
+        self.written.remove(&key);
         match self.open.remove(&key) {
-            Some(Partial::Written { path, bytes, hasher, .. }) => {
-                let stored = self.finish(worker, of, &path, bytes, hasher);
+            Some(Partial::Written { file, path, bytes, hasher }) => {
+                let on_disk = file.sync_all().map_err(|error| Failure::io("write", &path, &error));
+                let stored = on_disk.and_then(|()| self.finish(worker, of, &path, bytes, hasher));
                 if stored.is_err() {
                     // What is left of it helps nobody.
                     let _ = fs::remove_file(&path);
@@ -127,6 +138,7 @@ impl FileStore {
     }
 
     fn remove(&mut self, key: (u32, u64)) {
+        self.written.remove(&key);
         if let Some(Partial::Written { path, .. }) = self.open.remove(&key) {
             // Nobody looks for it any more.
             let _ = fs::remove_file(path);
@@ -166,7 +178,8 @@ impl FileStore {
             return Err(refused(worker, &format!("bytes {there} to {offset} of it are missing")));
         }
         let written = file.seek(SeekFrom::Start(offset)).and_then(|_| file.write_all(&bytes));
-        written.map_err(|error| Failure::io("write", path, &error))?;
+        let handle = written.and_then(|()| file.try_clone()).map_err(|error| Failure::io("write", path, &error))?;
+        self.written.entry(key).or_insert(handle);
         *hasher = hasher.take().filter(|_| offset == *there).map(|hasher| hasher.chain_update(&bytes));
         *there = end.max(*there);
         Ok(())
@@ -199,7 +212,10 @@ impl FileStore {
                 self.note(task, path, Version { worker, place: place.clone(), sha256: Some(sha256) });
                 place
             }
-            FileOf::Jacoco { task } => self.free(&task_folder(&files.join("jacoco"), task), worker, "", ".exec"),
+            FileOf::Jacoco { task, jvm, .. } => {
+                let name = format!("w{worker}-{}.exec", safe_name(jvm));
+                task_folder(&files.join("jacoco"), task).join(name)
+            }
             FileOf::Crash { task, name } => {
                 self.free(&task_folder(&files.join("crash"), task), worker, &format!("-{}", safe_name(name)), "")
             }
@@ -221,9 +237,7 @@ impl FileStore {
             }
         };
         let target = self.run_dir.join(&place);
-        let moved =
-            fs::create_dir_all(target.parent().unwrap_or(&self.run_dir)).and_then(|()| fs::rename(partial, &target));
-        moved.map_err(|error| Failure::io("write", &target, &error))?;
+        move_for_good(partial, &target, &self.run_dir).map_err(|error| Failure::io("write", &target, &error))?;
         let path = place.to_string_lossy().into_owned();
         Ok(Some(RunEvent::FileStored { worker, of, path, size }))
     }
@@ -258,10 +272,23 @@ impl FileStore {
     }
 }
 
+/// Moves a file whose bytes are on the disk so that a power cut finds it in its new place, once this has returned.
+fn move_for_good(from: &Path, to: &Path, run_dir: &Path) -> std::io::Result<()> {
+    let folder = to.parent().unwrap_or(run_dir);
+    // A new folder is an entry of the one above.
+    let above = if folder.is_dir() { folder } else { run_dir };
+    fs::create_dir_all(folder)?;
+    fs::rename(from, to)?;
+    let mut changed = folder.ancestors().take_while(|one| one.starts_with(above));
+    changed.try_for_each(|folder| File::open(folder)?.sync_all())
+}
+
 /// Opens a file for its first piece, or to go on where an earlier coordinator stopped.
 fn begin(path: &Path, offset: u64, is_compared: bool) -> std::io::Result<Partial> {
-    fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
     let file = File::options().create(true).truncate(offset == 0).write(true).open(path)?;
+    File::open(folder)?.sync_all()?;
     let bytes = file.metadata()?.len();
     let hasher = (is_compared && bytes == 0).then(Sha256::new);
     Ok(Partial::Written { file, path: path.to_owned(), bytes, hasher })
@@ -286,158 +313,4 @@ fn refused(worker: u32, why: &str) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use testfleet_protocol::test::TestName;
-
-    fn task() -> TaskPath {
-        TaskPath(":app:test".into())
-    }
-
-    fn shot(path: &str) -> FileOf {
-        FileOf::Collected { task: task(), path: path.into() }
-    }
-
-    struct Bench {
-        dir: tempfile::TempDir,
-        store: FileStore,
-    }
-
-    impl Bench {
-        fn new() -> Self {
-            let dir = tempfile::tempdir().unwrap();
-            let store = FileStore::new(dir.path(), &OutputLimits { file_bytes: 10, ..OutputLimits::default() });
-            Self { dir, store }
-        }
-
-        fn piece(
-            &mut self,
-            key: (u32, u64),
-            of: &FileOf,
-            offset: u64,
-            text: &str,
-            last: bool,
-        ) -> Result<Option<String>> {
-            let data = STANDARD.encode(text);
-            let piece = AgentMessage::FilePiece { file: key.1, of: of.clone(), offset, data, last };
-            Ok(self.store.take(key.0, piece)?.map(|event| match event {
-                RunEvent::FileStored { path, .. } => path,
-                other => panic!("{other:?}"),
-            }))
-        }
-
-        fn read(&self, path: &str) -> String {
-            fs::read_to_string(self.dir.path().join(path)).unwrap()
-        }
-
-        fn unfinished(&self) -> usize {
-            fs::read_dir(self.dir.path().join("files/.partial")).unwrap().count()
-        }
-    }
-
-    #[test]
-    fn pieces_become_a_file_and_may_come_twice() {
-        let mut bench = Bench::new();
-        let of = FileOf::Jacoco { task: task() };
-        assert_eq!(bench.piece((1, 1), &of, 0, "abc", false).unwrap(), None);
-        assert_eq!(bench.piece((2, 1), &of, 0, "xyz", true).unwrap().unwrap(), "files/jacoco/app/test/w2-1.exec");
-        assert_eq!(bench.piece((1, 1), &of, 0, "abc", false).unwrap(), None);
-        let path = bench.piece((1, 1), &of, 3, "def", true).unwrap().unwrap();
-        assert_eq!((path.as_str(), bench.read(&path).as_str()), ("files/jacoco/app/test/w1-1.exec", "abcdef"));
-        let path = bench.piece((1, 2), &of, 0, "", true).unwrap().unwrap();
-        assert_eq!(path, "files/jacoco/app/test/w1-2.exec");
-        assert_eq!(bench.unfinished(), 0);
-    }
-
-    #[test]
-    fn names_tell_whose_output_it_is() {
-        let mut bench = Bench::new();
-        let test = Some(TestName { class: "a.B".into(), method: "c(int)".into() });
-        let of = FileOf::Output { task: task(), test, stream: Stream::Stderr };
-        let path = bench.piece((1, 1), &of, 0, "x", true).unwrap().unwrap();
-        assert_eq!(path, "files/output/app/test/w1-1-a.B.c#28int#29.stderr.txt");
-        let of = FileOf::Crash { task: task(), name: "../hs_err".into() };
-        let path = bench.piece((1, 2), &of, 0, "x", true).unwrap().unwrap();
-        assert_eq!(path, "files/crash/app/test/w1-1-..#2fhs_err");
-    }
-
-    #[test]
-    fn a_file_that_several_workers_see_is_kept_once() {
-        let mut bench = Bench::new();
-        let of = shot("build/a.png");
-        let path = bench.piece((1, 1), &of, 0, "one", true).unwrap().unwrap();
-        assert_eq!(path, "files/collected/app/test/worker-1/build/a.png");
-        assert_eq!(bench.piece((2, 1), &of, 0, "one", true).unwrap(), None);
-        let other = bench.piece((2, 2), &of, 0, "two", true).unwrap().unwrap();
-        assert_eq!(other, "files/collected/app/test/worker-2/build/a.png");
-        bench.piece((1, 2), &of, 0, "three", true).unwrap().unwrap();
-        assert_eq!((bench.read(&path), bench.read(&other)), ("three".to_owned(), "two".to_owned()));
-        // In pieces, of which one comes twice.
-        for (offset, text, last) in [(0, "thr", false), (0, "thr", false), (3, "ee", true)] {
-            assert_eq!(bench.piece((3, 1), &of, offset, text, last).unwrap(), None);
-        }
-        assert!(bench.piece((3, 2), &of, 0, "thrice", true).unwrap().is_some());
-    }
-
-    #[test]
-    fn nothing_gets_out_of_the_folder() {
-        for path in
-            ["../x", "/x", "a/../../x", "a//b", "./a", "a/", "", "a\0b", "C:\\x", &"a/".repeat(600), &"a".repeat(300)]
-        {
-            let mut bench = Bench::new();
-            let failure = bench.piece((1, 1), &shot(path), 0, "x", true).unwrap_err();
-            assert_eq!(failure.code, FailureCode::WorkerBroken, "{path}");
-            assert!(!bench.dir.path().join("files/collected").exists(), "{path}");
-        }
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_said_once_and_leaves_nothing() {
-        let mut bench = Bench::new();
-        let output = FileOf::Output { task: task(), test: None, stream: Stream::Stdout };
-        assert!(bench.piece((1, 1), &output, 0, "0123456789", false).unwrap().is_none());
-        assert!(bench.piece((1, 1), &output, 10, "0", false).unwrap_err().to_string().contains("limit of 10 bytes"));
-        assert_eq!(bench.piece((1, 1), &output, 11, "0", true).unwrap(), None, "it was said");
-        assert!(bench.piece((1, 2), &shot("a"), 5, "0", true).unwrap_err().to_string().contains("missing"));
-        let bad = AgentMessage::FilePiece { file: 3, of: shot("a"), offset: 0, data: "!".into(), last: true };
-        assert!(bench.store.take(1, bad).unwrap_err().to_string().contains("Base64"));
-        assert_eq!(bench.unfinished(), 0);
-    }
-
-    #[test]
-    fn few_files_are_on_their_way_at_once_and_go_with_their_worker() {
-        let mut bench = Bench::new();
-        for file in 0..AT_ONCE as u64 {
-            bench.piece((1, file), &shot("a"), 0, "x", false).unwrap();
-        }
-        assert!(bench.piece((1, 99), &shot("a"), 0, "x", false).is_err());
-        bench.piece((2, 1), &shot("a"), 0, "x", false).unwrap();
-        let failure = bench.store.worker_ended(1).unwrap();
-        assert!(failure.to_string().contains("before it had sent the whole file"), "{failure}");
-        assert_eq!(bench.unfinished(), 1);
-        assert!(bench.store.worker_ended(1).is_none());
-    }
-
-    #[test]
-    fn another_coordinator_goes_on_with_a_file() {
-        let mut bench = Bench::new();
-        bench.piece((1, 1), &shot("a"), 0, "abc", false).unwrap();
-        bench.store = FileStore::new(bench.dir.path(), &OutputLimits::default());
-        let path = bench.piece((1, 1), &shot("a"), 3, "def", true).unwrap().unwrap();
-        assert_eq!(bench.read(&path), "abcdef");
-        bench.store = FileStore::new(bench.dir.path(), &OutputLimits::default());
-        bench.store.apply(&RunEvent::FileStored { worker: 1, of: shot("a"), path, size: 6 });
-        assert_eq!(bench.piece((2, 1), &shot("a"), 0, "abcdef", true).unwrap(), None, "it is known");
-    }
-
-    proptest! {
-        #[test]
-        fn a_path_is_below_or_refused(path in "[a/.\\\\\\x00:~]{0,12}") {
-            if let Some(found) = collected_path(&path) {
-                prop_assert!(found.components().all(|component| matches!(component, Component::Normal(_))));
-                prop_assert_eq!(found.to_str(), Some(path.as_str()));
-            }
-        }
-    }
-}
+mod tests;

@@ -24,8 +24,8 @@ pub(crate) struct Coverage {
 struct Measured {
     /// JVMs that ran; each of them measures.
     jvms: u64,
-    /// Relative to the run's folder.
-    files: Vec<String>,
+    /// Relative to the run's folder, and whether it is what the JVM wrote at its end. What it wrote before that is replaced.
+    files: BTreeMap<String, bool>,
 }
 
 impl Coverage {
@@ -33,8 +33,8 @@ impl Coverage {
     pub(crate) fn apply(&mut self, event: &RunEvent) {
         match event {
             RunEvent::JvmStarted { task, .. } => self.tasks.entry(task.clone()).or_default().jvms += 1,
-            RunEvent::FileStored { of: FileOf::Jacoco { task }, path, .. } => {
-                self.tasks.entry(task.clone()).or_default().files.push(path.clone());
+            RunEvent::FileStored { of: FileOf::Jacoco { task, so_far, .. }, path, .. } => {
+                self.tasks.entry(task.clone()).or_default().files.insert(path.clone(), !so_far);
             }
             _ => {}
         }
@@ -50,11 +50,12 @@ impl Coverage {
             let (Some(target), Some(measured)) = (&task.jacoco_file, self.tasks.get(&task.path)) else { continue };
             let mut merged = Vec::new();
             let mut missing = measured.jvms.saturating_sub(measured.files.len() as u64);
-            for file in &measured.files {
+            for (file, is_last) in &measured.files {
                 let path = run_dir.join(file);
                 let bytes = fs::read(&path).map_err(|error| Failure::io("read", &path, &error))?;
                 let whole = whole_blocks(&bytes);
-                missing += u64::from(whole < bytes.len());
+                // JaCoCo writes a header at least.
+                missing += u64::from(!is_last || whole == 0 || whole < bytes.len());
                 merged.extend_from_slice(&bytes[..whole]);
             }
             if missing > 0 {
@@ -192,19 +193,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = TaskPath(":test".into());
         let mut coverage = Coverage::default();
-        for (pid, bytes) in [(1, file("one")), (2, file("two")[..20].to_vec())] {
+        let torn = file("two")[..20].to_vec();
+        for (pid, bytes) in [(1, file("one")), (2, torn), (3, Vec::new()), (4, file("four"))] {
             fs::write(dir.path().join(format!("{pid}.exec")), bytes).unwrap();
             coverage.apply(&RunEvent::JvmStarted { worker: 1, task: path.clone(), pid, at_ms: 0 });
-            let of = FileOf::Jacoco { task: path.clone() };
-            coverage.apply(&RunEvent::FileStored { worker: 1, of, path: format!("{pid}.exec"), size: 0 });
+            // The first went on after it had written something, the fourth was killed then.
+            for so_far in [true, false].into_iter().take(if pid == 4 { 1 } else { 2 }) {
+                let of = FileOf::Jacoco { task: path.clone(), jvm: pid.to_string(), so_far };
+                coverage.apply(&RunEvent::FileStored { worker: 1, of, path: format!("{pid}.exec"), size: 0 });
+            }
         }
-        coverage.apply(&RunEvent::JvmStarted { worker: 2, task: path.clone(), pid: 3, at_ms: 0 });
+        coverage.apply(&RunEvent::JvmStarted { worker: 2, task: path.clone(), pid: 5, at_ms: 0 });
         let mut task = test_request::task(":test");
         task.jacoco_file = Some(dir.path().join("build/jacoco/test.exec"));
         let notices = coverage.merge(&[task], dir.path()).unwrap();
-        assert!(notices[0].contains("2 of its 3 test JVMs"), "{notices:?}");
+        assert!(notices[0].contains("4 of its 5 test JVMs"), "{notices:?}");
         let merged = fs::read(dir.path().join("build/jacoco/test.exec")).unwrap();
-        assert_eq!(merged, [file("one"), HEADER.to_vec()].concat());
+        assert_eq!(merged, [file("one"), HEADER.to_vec(), file("four")].concat());
     }
 
     proptest! {

@@ -8,6 +8,7 @@ use bollard::query_parameters::KillContainerOptionsBuilder;
 use futures_util::StreamExt;
 use std::sync::Arc;
 use std::time::Duration;
+use testfleet_host::signal_in_words;
 use tokio::time::{Instant, sleep};
 
 /// Last lines of its log in what is said of its end.
@@ -96,8 +97,7 @@ fn in_words(state: &ContainerState, limit: Option<u64>) -> String {
     }
     let error = state.error.as_deref().filter(|error| !error.is_empty());
     let how = match code {
-        KILLED => "was killed (signal 9, SIGKILL)".to_owned(),
-        129..=159 => format!("was killed by signal {}", code - 128),
+        129..=159 => format!("was killed by {}", signal_in_words(code as i32 - 128)),
         _ => format!("ended with exit code {code}"),
     };
     match error {
@@ -145,7 +145,7 @@ mod tests {
     fn lack_of_memory_is_told_from_other_ends() {
         let text = in_words(&state(137, true), Some(256 << 20));
         assert!(text.starts_with("was killed for lack of memory: its container used more than its 256 MB"), "{text}");
-        assert_eq!(in_words(&state(137, false), None), "was killed (signal 9, SIGKILL)");
+        assert_eq!(in_words(&state(137, false), None), "was killed by signal 9 (SIGKILL)");
         // Its JVM was killed for that, which the agent tells.
         assert_eq!(in_words(&state(0, true), None), "ended with exit code 0");
         assert_eq!(in_words(&state(143, false), None), "was killed by signal 15");

@@ -11,6 +11,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use tcp::{Tcp, Tether};
+use testfleet_host::{oom_kills, signal_in_words};
 use testfleet_protocol::run_options::{ConnectionOptions, Isolation, LocalConnection};
 use testfleet_protocol::{Failure, FailureCode, Result};
 use tokio::process::{Child, Command};
@@ -104,6 +105,7 @@ impl LocalBackend {
             Some(tcp) => Some(tcp.prepare(life, &mut command).await?),
             None => None,
         };
+        let oom_kills = testfleet_host::oom_kills();
         let mut child = command.spawn().map_err(|error| {
             let agent = self.config.agent.display();
             Failure::new(FailureCode::WorkerBroken, format!("failed to start the agent {agent}"))
@@ -119,7 +121,8 @@ impl LocalBackend {
             None => (Some(Line { from_agent: Box::new(stdout), to_agent: Box::new(stdin) }), None),
             Some(way) => (None, Some(way.hand_over(stdin, stdout).await)),
         };
-        Ok(Connection { line, process: Box::new(LocalProcess { child, temp, log, _tether: tether }) })
+        let process = LocalProcess { child, temp, log, by_force: false, oom_kills, _tether: tether };
+        Ok(Connection { line, process: Box::new(process) })
     }
 }
 
@@ -150,6 +153,10 @@ struct LocalProcess {
     child: Child,
     temp: PathBuf,
     log: LogTail,
+    /// Whether it was ended by force.
+    by_force: bool,
+    /// How many processes the system had killed for lack of memory when it started.
+    oom_kills: Option<u64>,
     /// Over TCP, the pipe whose end is the agent's.
     _tether: Option<Tether>,
 }
@@ -158,7 +165,10 @@ impl WorkerProcess for LocalProcess {
     fn wait(&mut self) -> BoxFuture<'_, String> {
         Box::pin(async move {
             let how = match self.child.wait().await {
-                Ok(status) => in_words(status),
+                Ok(status) => {
+                    let grew = matches!((self.oom_kills, oom_kills()), (Some(before), Some(now)) if now > before);
+                    in_words(status, grew && !self.by_force)
+                }
                 Err(error) => format!("ended in a way that can't be told: {error}"),
             };
             // An agent that could clean up has done so; one that was killed could not.
@@ -171,18 +181,41 @@ impl WorkerProcess for LocalProcess {
     }
 
     fn kill(&mut self) {
+        self.by_force = true;
+        if let Some(agent) = self.child.id() {
+            leftovers::kill_below(agent);
+        }
         // It fails only for a process that has ended.
         let _ = self.child.start_kill();
     }
 }
 
-fn in_words(status: ExitStatus) -> String {
+/// How an agent ended; `oom_kill`: the system killed something for lack of memory while it lived.
+fn in_words(status: ExitStatus, oom_kill: bool) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("ended with exit code {code}"),
-        (None, Some(signal)) => match nix::sys::signal::Signal::try_from(signal) {
-            Ok(name) => format!("was killed by signal {signal} ({name})"),
-            Err(_) => format!("was killed by signal {signal}"),
-        },
+        (None, Some(9)) if oom_kill => format!(
+            "was killed by {}: the system killed it because memory ran out (use fewer workers, or lower maxHeapSize of the \
+             Test tasks)",
+            signal_in_words(9)
+        ),
+        (None, Some(signal)) => format!("was killed by {}", signal_in_words(signal)),
         (None, None) => format!("ended ({status})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_are_told_in_words() {
+        let told = |raw, oom_kill| in_words(ExitStatus::from_raw(raw), oom_kill);
+        assert_eq!(told(3 << 8, true), "ended with exit code 3");
+        assert_eq!(told(9, false), "was killed by signal 9 (SIGKILL)");
+        assert_eq!(told(15, true), "was killed by signal 15 (SIGTERM)");
+        assert!(
+            told(9, true).starts_with("was killed by signal 9 (SIGKILL): the system killed it because memory ran out")
+        );
     }
 }

@@ -25,16 +25,22 @@ fn unmarked(count: u64) -> (Vec<u8>, Vec<usize>) {
     (bytes, ends)
 }
 
+fn wait_for(writer: &JournalWriter, flushed: u64) {
+    let mut on_disk = writer.on_disk();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    while on_disk.now() < flushed {
+        runtime.block_on(on_disk.more()).unwrap();
+    }
+}
+
 /// Writes events in batches, each on the disk before the next.
 fn written(folder: &tempfile::TempDir, batches: &[&[RunEvent]]) -> PathBuf {
     let path = folder.path().join("runs/one/journal.jsonl");
     let mut writer = JournalWriter::create(&path, &of()).unwrap();
     for batch in batches {
         batch.iter().for_each(|event| writer.append(event).unwrap());
-        let lines = writer.flush().unwrap();
-        let mut on_disk = writer.on_disk();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(on_disk.wait_for(|synced| *synced >= lines)).unwrap();
+        let flushed = writer.flush().unwrap();
+        wait_for(&writer, flushed);
     }
     writer.finish().unwrap();
     path
@@ -46,6 +52,22 @@ fn what_is_written_is_read() {
     let all = events(5);
     let recorded = read_journal(&written(&folder, &[&all[..2], &all[2..]])).unwrap();
     assert_eq!((recorded.of, recorded.events, recorded.torn_bytes), (of(), all, 0));
+}
+
+#[test]
+fn a_file_beside_the_journal_is_waited_for_though_there_is_no_new_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.jsonl");
+    let mut writer = JournalWriter::create(&path, &of()).unwrap();
+    let first = writer.flush().unwrap();
+    wait_for(&writer, first);
+    writer.with_file(std::fs::File::create(folder.path().join("piece")).unwrap());
+    let flushed = writer.flush().unwrap();
+    assert!(flushed > first);
+    wait_for(&writer, flushed);
+    writer.append(&events(1)[0]).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(read_journal(&path).unwrap().events, events(1));
 }
 
 #[test]

@@ -16,6 +16,20 @@ use tokio::sync::watch;
 /// The least time between two waits for the disk: what is written meanwhile goes there together.
 const BATCH: Duration = Duration::from_millis(10);
 
+/// What is to be brought to the disk.
+#[derive(Debug)]
+struct Batch {
+    files: Vec<File>,
+    upto: Synced,
+}
+
+/// How far the disk has it all.
+#[derive(Debug, Clone, Copy, Default)]
+struct Synced {
+    lines: u64,
+    steps: u64,
+}
+
 /// Appends events to a journal.
 ///
 /// [`JournalWriter::flush`] hands them to the operating system, so that they outlive this process; a thread brings them to
@@ -27,10 +41,14 @@ pub struct JournalWriter {
     pending: Vec<u8>,
     /// Lines that were appended, those that are pending included.
     lines: u64,
+    /// Files that go to the disk before these lines.
+    beside: Vec<File>,
+    /// Lines, and files that went beside them.
+    steps: u64,
     /// What the last mark says.
     marked: u64,
-    to_sync: Option<Sender<u64>>,
-    synced: watch::Receiver<u64>,
+    to_sync: Option<Sender<Batch>>,
+    synced: watch::Receiver<Synced>,
     broken: Arc<OnceLock<io::Error>>,
     syncer: Option<JoinHandle<()>>,
 }
@@ -67,7 +85,7 @@ impl JournalWriter {
     fn over(path: &Path, file: File, lines: u64) -> Result<Self> {
         let file = Arc::new(file);
         let (to_sync, wanted) = channel();
-        let (done, synced) = watch::channel(0);
+        let (done, synced) = watch::channel(Synced::default());
         let broken = Arc::new(OnceLock::new());
         let syncer = std::thread::Builder::new()
             .name("testfleet-journal".to_owned())
@@ -81,6 +99,8 @@ impl JournalWriter {
             file,
             pending: Vec::new(),
             lines,
+            beside: Vec::new(),
+            steps: lines,
             marked: 0,
             to_sync: Some(to_sync),
             synced,
@@ -97,8 +117,14 @@ impl JournalWriter {
         self.line(event)
     }
 
-    /// Hands everything to the operating system and asks for it to be brought to the disk. Returns how many lines that is:
-    /// once [`Self::on_disk`] has reached it, they are there.
+    /// Brings what was written to a file to the disk with the next [`Self::flush`], before the lines: they may tell of it.
+    pub fn with_file(&mut self, file: File) {
+        self.beside.push(file);
+        self.steps += 1;
+    }
+
+    /// Hands everything to the operating system and asks for it to be brought to the disk. Returns how much that is, in lines
+    /// and files: once [`Self::on_disk`] has reached it, they are there.
     ///
     /// # Errors
     /// [`FailureCode::Io`], also when an earlier batch could not be brought to the disk.
@@ -108,25 +134,26 @@ impl JournalWriter {
         }
         let synced = *self.synced.borrow();
         if !self.pending.is_empty() {
-            if synced > self.marked {
-                self.line(&Mark { synced_lines: synced })?;
-                self.marked = synced;
+            if synced.lines > self.marked {
+                self.line(&Mark { synced_lines: synced.lines })?;
+                self.marked = synced.lines;
             }
             (&*self.file).write_all(&self.pending).map_err(|error| self.failed(&error))?;
             self.pending.clear();
         }
-        if self.lines > synced
+        if self.steps > synced.steps
             && let Some(to_sync) = &self.to_sync
         {
+            let upto = Synced { lines: self.lines, steps: self.steps };
             // The thread ends early only when the disk failed, which the next call tells.
-            let _ = to_sync.send(self.lines);
+            let _ = to_sync.send(Batch { files: std::mem::take(&mut self.beside), upto });
         }
-        Ok(self.lines)
+        Ok(self.steps)
     }
 
-    /// How many lines are on the disk.
-    pub fn on_disk(&self) -> watch::Receiver<u64> {
-        self.synced.clone()
+    /// For those who wait for the disk.
+    pub fn on_disk(&self) -> OnDisk {
+        OnDisk(self.synced.clone())
     }
 
     /// Flushes and waits until all of it is on the disk.
@@ -150,6 +177,7 @@ impl JournalWriter {
     fn line(&mut self, record: &impl serde::Serialize) -> Result<()> {
         line::append(record, &mut self.pending).map_err(|error| self.failed(&error))?;
         self.lines += 1;
+        self.steps += 1;
         Ok(())
     }
 
@@ -167,18 +195,39 @@ impl Drop for JournalWriter {
     }
 }
 
+/// Tells how much is on the disk, in the measure of [`JournalWriter::flush`].
+#[derive(Debug, Clone)]
+pub struct OnDisk(watch::Receiver<Synced>);
+
+impl OnDisk {
+    /// So much at the moment.
+    pub fn now(&self) -> u64 {
+        self.0.borrow().steps
+    }
+
+    /// Waits until it is more.
+    ///
+    /// # Errors
+    /// When it can't become more, because the journal is closed or its disk failed.
+    pub async fn more(&mut self) -> std::result::Result<u64, watch::error::RecvError> {
+        self.0.changed().await?;
+        Ok(self.0.borrow_and_update().steps)
+    }
+}
+
 /// Brings what is asked for to the disk until nobody can ask any more.
-fn sync(file: &File, wanted: &Receiver<u64>, done: &watch::Sender<u64>, broken: &OnceLock<io::Error>) {
-    while let Ok(mut lines) = wanted.recv() {
+fn sync(file: &File, wanted: &Receiver<Batch>, done: &watch::Sender<Synced>, broken: &OnceLock<io::Error>) {
+    while let Ok(mut batch) = wanted.recv() {
         while let Ok(more) = wanted.try_recv() {
-            lines = more;
+            batch.files.extend(more.files);
+            batch.upto = more.upto;
         }
-        if let Err(error) = file.sync_data() {
+        if let Err(error) = batch.files.iter().try_for_each(File::sync_all).and_then(|()| file.sync_data()) {
             // What a failed fsync leaves can't be trusted, and a second one would not tell (PostgreSQL's "fsyncgate").
             let _ = broken.set(error);
             return;
         }
-        done.send_replace(lines);
+        done.send_replace(batch.upto);
         std::thread::sleep(BATCH);
     }
 }

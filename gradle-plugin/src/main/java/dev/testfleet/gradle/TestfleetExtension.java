@@ -69,6 +69,12 @@ public interface TestfleetExtension extends PlanningOptions {
      */
     ListProperty<String> getCollect();
 
+    /**
+     * Up to which size all that one test writes to a stream is kept in a file, when it is too much
+     * for the reports: {@code '10g'}; {@code '0'} keeps no such file.
+     */
+    Property<String> getOutputLimit();
+
     /** Whether bad tests are tried again. */
     @Nested
     RetriesSpec getRetries();

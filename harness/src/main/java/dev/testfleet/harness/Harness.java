@@ -34,6 +34,7 @@ public final class Harness {
     private final Outbox outbox;
     private final OutputCapture capture;
     private final JvmState jvm;
+    private final Coverage coverage = Coverage.find();
     private final BlockingQueue<Inbox.Item> inbox;
 
     /** Made while there is memory for it. */
@@ -152,6 +153,8 @@ public final class Harness {
             report.endAllUnstarted(Result.errored("the test framework gave up", e));
         }
         jvm.prepare();
+        // Before the unit's end is told: the agent takes the file then.
+        coverage.unitEnded();
         report.close();
     }
 

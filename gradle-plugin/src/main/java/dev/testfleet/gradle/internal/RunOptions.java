@@ -32,6 +32,7 @@ public final class RunOptions {
         timeouts.getOrphan().convention(Duration.ofMinutes(10));
         extension.getIsolation().convention("none");
         extension.getResume().convention("off");
+        extension.getOutputLimit().convention("1g");
     }
 
     /** The options as the request has them. */
@@ -52,6 +53,11 @@ public final class RunOptions {
         String example = "testfleet { isolation = 'directory' }";
         described.put("isolation", Choices.oneOf("isolation", isolation, ISOLATIONS, example));
         described.put("collect", extension.getCollect().get());
+        Map<String, Object> output = new LinkedHashMap<>();
+        String limit = extension.getOutputLimit().get();
+        example = "testfleet { outputLimit = '10g' }";
+        output.put("fileBytes", Sizes.bytes("outputLimit", limit, example));
+        described.put("output", output);
         String resume = extension.getResume().get();
         example = "testfleet { resume = 'auto' }";
         // The configuration cache of Gradle 8.8 can't read back what Map.of makes.

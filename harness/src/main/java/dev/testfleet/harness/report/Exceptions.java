@@ -3,10 +3,42 @@ package dev.testfleet.harness.report;
 import dev.testfleet.harness.wire.Thrown;
 
 import java.io.PrintWriter;
+import java.util.ArrayList;
+import java.util.List;
 
 /** Describes exceptions, hostile ones too: their methods are test code and may throw anything. */
 public final class Exceptions {
+    /** Most exceptions that one result has. */
+    static final int MOST = 100;
+
+    /**
+     * No more are described once their texts have so many characters: with the last one, that fits
+     * a frame several times over, however the texts are encoded.
+     */
+    private static final int ENOUGH = 1 << 20;
+
     private Exceptions() {}
+
+    /** Describes as many as a result has room for; when there are more, a last entry says so. */
+    static List<Thrown> describe(List<Throwable> thrown) {
+        List<Thrown> described = new ArrayList<>();
+        int characters = 0;
+        for (Throwable each : thrown) {
+            if (described.size() == MOST || characters > ENOUGH) {
+                described.add(more(thrown.size() - described.size()));
+                break;
+            }
+            Thrown next = describe(each);
+            characters += next.message.length() + next.stack.length();
+            described.add(next);
+        }
+        return described;
+    }
+
+    private static Thrown more(int count) {
+        String message = "... and " + count + " more, which are left out";
+        return new Thrown("LeftOut", message, message);
+    }
 
     /** Never throws because of what the exception's own methods do. */
     public static Thrown describe(Throwable thrown) {

@@ -3,7 +3,6 @@ package dev.testfleet.harness.report;
 import dev.testfleet.harness.wire.Outcome;
 import dev.testfleet.harness.wire.Thrown;
 
-import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 
@@ -36,11 +35,7 @@ public final class Result {
 
     /** Several exceptions of one test, as JUnit 4's {@code ErrorCollector} reports them. */
     public static Result failed(List<Throwable> thrown) {
-        List<Thrown> described = new ArrayList<>(thrown.size());
-        for (Throwable each : thrown) {
-            described.add(Exceptions.describe(each));
-        }
-        return new Result(Outcome.FAILED, null, described);
+        return new Result(Outcome.FAILED, null, Exceptions.describe(thrown));
     }
 
     /**

@@ -12,6 +12,8 @@ import java.io.OutputStream;
  */
 public final class Outbox {
     private static final int CAPACITY = 64 * 1024;
+    private static final String TOO_LONG_HINT =
+            "names of tests this long are of no use: shorten them";
 
     private final OutputStream out;
     private final Runnable agentGone;
@@ -27,8 +29,15 @@ public final class Outbox {
         this.agentGone = agentGone;
     }
 
-    /** Sends with the next {@link #flush}, or earlier when the buffer is full. */
+    /**
+     * Sends with the next {@link #flush}, or earlier when the buffer is full. What no frame can
+     * hold is a fault: the agent would take it for something that others wrote to its pipe.
+     */
     public synchronized void post(byte[] payload) {
+        if (payload.length > FrameInput.MAX_FRAME) {
+            post(FromHarness.fault(tooLong(payload.length), TOO_LONG_HINT));
+            return;
+        }
         int size = payload.length + 4;
         if (used + size > CAPACITY) {
             flush();
@@ -59,6 +68,13 @@ public final class Outbox {
             used = 0;
             write(buffer, size);
         }
+    }
+
+    private static String tooLong(int length) {
+        return "failed to tell what a test came to: the message has "
+                + length
+                + " bytes, over the limit of "
+                + FrameInput.MAX_FRAME;
     }
 
     private void write(byte[] bytes, int length) {

@@ -4,11 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.testfleet.harness.wire.TestName;
+import dev.testfleet.harness.wire.Thrown;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Set;
 
@@ -80,5 +83,27 @@ class NamesAndTextsTest {
         String exact = "y".repeat(BoundedText.LIMIT);
         assertEquals(exact, BoundedText.bound(exact));
         assertEquals("", BoundedText.bound(""));
+    }
+
+    @Test
+    void aResultHasRoomForSoManyExceptions() {
+        List<Throwable> thrown = new ArrayList<>();
+        for (int i = 0; i < 5_000; i++) {
+            thrown.add(new IllegalStateException("number " + i));
+        }
+        List<Thrown> described = Result.failed(thrown).thrown;
+        assertEquals(Exceptions.MOST + 1, described.size());
+        assertEquals("number 99", described.get(99).message);
+        assertEquals("... and 4900 more, which are left out", described.get(100).message);
+        assertEquals(100, Result.failed(thrown.subList(0, 100)).thrown.size());
+    }
+
+    @Test
+    void aResultHasRoomForSoMuchTextOfExceptions() {
+        String large = "\u0001".repeat(BoundedText.LIMIT);
+        List<Throwable> thrown = Collections.nCopies(50, new IllegalStateException(large));
+        List<Thrown> described = Result.failed(thrown).thrown;
+        assertTrue(described.size() < 12, described.size() + " exceptions");
+        assertEquals("LeftOut", described.get(described.size() - 1).kind);
     }
 }

@@ -3,6 +3,7 @@ package dev.testfleet.harness.wire;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.Test;
 
@@ -30,6 +31,20 @@ class OutboxTest {
             java.util.Arrays.fill(expected, (byte) size);
             assertArrayEquals(expected, frames.next());
         }
+        assertNull(frames.next());
+    }
+
+    @Test
+    void whatNoFrameCanHoldIsAFaultThatSaysSo() throws IOException {
+        ByteArrayOutputStream out = new ByteArrayOutputStream();
+        Outbox outbox = new Outbox(out, () -> {});
+        outbox.send(new byte[FrameInput.MAX_FRAME]);
+        outbox.send(new byte[FrameInput.MAX_FRAME + 1]);
+        FrameInput frames = new FrameInput(new ByteArrayInputStream(out.toByteArray()));
+        assertEquals(FrameInput.MAX_FRAME, frames.next().length);
+        byte[] fault = frames.next();
+        assertEquals(8, fault[0]);
+        assertTrue(new String(fault, "UTF-8").contains("has 16777217 bytes, over the limit"));
         assertNull(frames.next());
     }
 

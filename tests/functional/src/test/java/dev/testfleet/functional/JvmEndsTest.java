@@ -157,6 +157,39 @@ class JvmEndsTest {
         assertEquals(3, files(build.path("build/testfleet/runs"), ".exec").size() / 2);
     }
 
+    @Test
+    void coverageFromBeforeAJvmWasKilledIsKept() throws Exception {
+        GradleBuild build =
+                GradleBuild.ofOneProject(
+                        Gradles.NEWEST,
+                        dir,
+                        "apply plugin: 'jacoco'\n"
+                                + "jacoco { toolVersion = '0.8.12' }\n"
+                                + "testfleet { workers = 1 }\n"
+                                + "jacocoTestReport { reports { xml.required = true } }\n");
+        build.file(
+                "src/main/java/Sums.java",
+                "public class Sums {\n"
+                        + "    public static int one() {\n        return 1;\n    }\n\n"
+                        + "    public static int two() {\n        return 2;\n    }\n}\n");
+        // Whichever runs first takes long enough for JaCoCo to be asked at its end.
+        build.file(
+                "src/test/java/Turn.java",
+                "class Turn {\n    static boolean taken;\n\n"
+                        + "    static void take() throws Exception {\n"
+                        + "        if (taken) Runtime.getRuntime().halt(3);\n"
+                        + "        taken = true;\n"
+                        + "        Thread.sleep(2500);\n    }\n}\n");
+        String take = " throws Exception { assertEquals(%d, Sums.%s()); Turn.take(); }";
+        build.jupiterTest("OneTest", "@Test void one()" + String.format(take, 1, "one"));
+        build.jupiterTest("TwoTest", "@Test void two()" + String.format(take, 2, "two"));
+        build.fails("runParallel").says("is not complete: 1 of its 1 test JVMs");
+        build.succeeds("jacocoTestReport");
+        String report = build.read("build/reports/jacoco/test/jacocoTestReport.xml");
+        assertEquals(3, report.split("mi=\"0\" ci=\"2\"|mi=\"2\" ci=\"0\"", -1).length, report);
+        assertEquals(2, report.split("mi=\"0\" ci=\"2\"", -1).length, report);
+    }
+
     private static void endings(GradleBuild build, String name, String end) throws IOException {
         build.jupiterTest(
                 name,
