@@ -105,15 +105,22 @@ pub enum AgentMessage {
         /// Text of at most 64 KiB.
         text: String,
     },
+    /// Something failed outside of any test: class initialisation, `@AfterAll`, a missing class. Said at once, so that it
+    /// is known however the unit ends.
+    ClassFailed {
+        /// Of which unit.
+        unit: UnitId,
+        /// Which try of it.
+        attempt: Attempt,
+        /// What failed, with the class that it belongs to.
+        failure: ClassFailure,
+    },
     /// The harness is through with a unit. Tests of it without `TestFinished` did not run.
     UnitFinished {
         /// Which.
         unit: UnitId,
         /// Which try.
         attempt: Attempt,
-        /// Failures outside of any test (class initialisation, `@AfterAll`, missing classes), with
-        /// the class they belong to.
-        failures: Vec<ClassFailure>,
     },
     /// The harness JVM ended without being told to, or could not start. The unit that it ran is no longer in the
     /// agent's hands: its tests of [`AgentMessage::TestStarted`] without `TestFinished` were running, the others did not

@@ -273,6 +273,19 @@ pub enum RunEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// Something failed outside of any test. What that means for tests and class is told when the unit leaves the worker.
+    ClassFailed {
+        /// Of which unit.
+        unit: UnitId,
+        /// Where.
+        worker: u32,
+        /// Which try.
+        attempt: Attempt,
+        /// Binary name: the unit's class, or one that is nested in it.
+        class: String,
+        /// What was thrown.
+        thrown: crate::test::Thrown,
+    },
     /// A unit is done at a worker, or what is left of it was handed back.
     UnitFinished {
         /// Which.
@@ -283,6 +296,9 @@ pub enum RunEvent {
         attempt: Attempt,
         /// Tests without a verdict that go back to the queue, those that are to be tried again among them.
         handed_back: Vec<TestId>,
+        /// All of its tests had ended, but what comes after them was not seen: it is run once more for that.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unseen: bool,
         /// When.
         at_ms: u64,
     },

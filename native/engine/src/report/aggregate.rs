@@ -193,7 +193,7 @@ impl Aggregate {
                     }
                 }
             }
-            RunEvent::UnitFinished { unit, worker, attempt, at_ms, handed_back: _ } => {
+            RunEvent::UnitFinished { unit, worker, attempt, at_ms, handed_back: _, unseen: _ } => {
                 self.workers.entry(*worker).or_default().unit_done(unit, *attempt, *at_ms);
             }
             RunEvent::TestStarted { test, worker, attempt, slice, at_ms, unit: _ } => {
@@ -213,8 +213,8 @@ impl Aggregate {
                 attempt.worker = worker.or(attempt.worker);
                 attempt.finished = Some(finished);
             }
-            // The test's verdict says why.
-            RunEvent::SliceLost { .. } => {}
+            // The test's verdict says why, and what stands for the class.
+            RunEvent::SliceLost { .. } | RunEvent::ClassFailed { .. } => {}
             RunEvent::TestVerdict { test, verdict, reason } => self.test_verdict(test, *verdict, reason.as_deref()),
             RunEvent::Output { test, class, task, worker, stream, text } => {
                 self.output(test.as_ref(), class, task, *worker, *stream, text);
@@ -292,6 +292,7 @@ impl Aggregate {
             RunEvent::InvocationFinished { .. }
             | RunEvent::Output { .. }
             | RunEvent::SliceLost { .. }
+            | RunEvent::ClassFailed { .. }
             | RunEvent::FileStored { .. }
             | RunEvent::TestFinished { .. }
             | RunEvent::TestVerdict { .. } => return,

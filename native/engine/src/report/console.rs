@@ -253,7 +253,7 @@ impl Console {
                 self.slice_ended(test, *slice);
                 Vec::new()
             }
-            RunEvent::Output { .. } | RunEvent::RunFinished { .. } => Vec::new(),
+            RunEvent::Output { .. } | RunEvent::ClassFailed { .. } | RunEvent::RunFinished { .. } => Vec::new(),
         }
     }
 

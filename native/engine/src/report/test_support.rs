@@ -177,6 +177,7 @@ impl Script {
             worker,
             attempt,
             handed_back: handed_back.iter().copied().cloned().collect(),
+            unseen: false,
             at_ms: START + at,
         });
     }

@@ -4,6 +4,7 @@ use super::job::Planned;
 use super::state::{State, Stop};
 use super::workers::{Life, WorkerState};
 use super::{endings, heard, silence};
+use std::collections::BTreeSet;
 use testfleet_protocol::agent::{AgentMessage, UnitAttempt};
 use testfleet_protocol::event::{Attempt, RunEvent};
 use testfleet_protocol::plan::Unit;
@@ -236,7 +237,9 @@ fn worker_ended(state: &State, worker: u32, failure: Option<Failure>, at_ms: u64
         endings::worker_lost(state, worker, &known.hand, &failure, at_ms, &mut events);
         commands.push(Command::Problem { failure });
     } else {
-        events.extend(known.hand.iter().rev().map(|held| endings::handed_back(state, worker, held, &[], at_ms)));
+        for held in known.hand.iter().rev() {
+            endings::broken_off(state, worker, held, at_ms, &mut events);
+        }
     }
     (events, commands)
 }
@@ -340,7 +343,7 @@ fn stopped(state: &State, stop: Stop, at_ms: u64) -> Vec<RunEvent> {
     let mut events = Vec::new();
     for (worker, known) in state.workers.all() {
         for held in known.hand.iter().rev() {
-            events.push(endings::handed_back(state, worker, held, &[], at_ms));
+            endings::broken_off(state, worker, held, at_ms, &mut events);
         }
     }
     let reason = match stop {
@@ -363,6 +366,8 @@ fn no_worker_left(state: &State) -> Vec<RunEvent> {
 }
 
 fn lose_all(state: &State, reason: &str, events: &mut Vec<RunEvent>) {
+    let outside: BTreeSet<_> = state.unseen.iter().map(|unit| state.job.outside_of(*unit)).collect();
+    events.extend(outside.into_iter().map(|id| verdict_lost(id, reason)));
     for (index, unit) in state.units.iter().enumerate() {
         for test in unit.open() {
             let id = state.job.test_id((index, test));

@@ -1,17 +1,15 @@
 //! What becomes of a unit when it ends, one way or another.
 
 use super::decide::{Command, lost, test_ended};
+use super::job::OUTSIDE_OF_TESTS;
 use super::state::State;
 use super::tries::LOSSES;
 use super::workers::Held;
-use std::collections::{BTreeMap, VecDeque};
-use testfleet_protocol::agent::{ClassFailure, DeathCause, Evidence};
+use std::collections::{BTreeSet, VecDeque};
+use testfleet_protocol::agent::{DeathCause, Evidence};
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::test::{Finished, Outcome, TaskPath, TestId, TestName, Thrown, Verdict};
 use testfleet_protocol::{Failure, FailureCode};
-
-/// Stands for what happened to a class outside of any of its tests, as Gradle names it.
-const OUTSIDE_OF_TESTS: &str = "executionError";
 
 /// Deaths in a row, without a result of any of its tests, after which a unit is not tried again.
 const SILENT_DEATHS: u32 = 2;
@@ -73,45 +71,43 @@ impl Cause<'_> {
 }
 
 /// The harness is through with a unit: what has no result by now gets none.
-pub(super) fn unit_finished(
-    state: &State,
-    worker: u32,
-    held: &Held,
-    failures: Vec<ClassFailure>,
-    at_ms: u64,
-    events: &mut Vec<RunEvent>,
-) {
+pub(super) fn unit_finished(state: &State, worker: u32, held: &Held, at_ms: u64, events: &mut Vec<RunEvent>) {
     let never_ended = Cause {
         kind: "NeverEnded",
         reason: "it started, but the test framework reported no end of it",
         evidence: String::new(),
     };
     running_errored(state, worker, held, &never_ended, &[], at_ms, events);
-    let unit = &state.job.units[held.unit];
-    let mut by_class: BTreeMap<String, Vec<Thrown>> = BTreeMap::new();
-    for failure in failures {
-        let known = is_or_encloses(&unit.class, &failure.class);
-        by_class.entry(if known { failure.class } else { unit.class.clone() }).or_default().push(failure.thrown);
-    }
-    let mut covering = by_class.keys().map(|class| (class.clone(), false)).collect::<BTreeMap<_, _>>();
+    let mut covering = BTreeSet::new();
     for id in not_started(state, held) {
-        let class = by_class.keys().filter(|class| is_or_encloses(class, &id.name.class)).max_by_key(|name| name.len());
-        match class {
-            Some(class) => {
-                let thrown = by_class[class].clone();
-                covering.insert(class.clone(), true);
+        let around = held.failures.iter().filter(|(class, _)| is_or_encloses(class, &id.name.class));
+        match around.max_by_key(|(class, _)| class.len()) {
+            Some((class, thrown)) => {
+                let thrown = thrown.clone();
+                covering.insert(class);
                 test_ended(state, events, id, held.unit, Some(worker), held.attempt, class_failed(thrown, at_ms));
             }
             None => events.push(lost(state, id, held.unit, "the test framework ran its class but did not report it")),
         }
     }
-    for (class, thrown) in by_class {
-        if !covering[&class] {
-            outside_of_tests(state, worker, held, class, class_failed(thrown, at_ms), events);
-        }
+    for (class, thrown) in held.failures.iter().filter(|(class, _)| !covering.contains(class)) {
+        outside_of_tests(state, worker, held, class, class_failed(thrown.clone(), at_ms), events);
     }
-    let back = handed_back(state, worker, held, events, at_ms);
-    events.push(back);
+    leaves(state, worker, held, false, at_ms, events);
+}
+
+/// A unit leaves the worker before its end: what failed outside of its tests is told, and tests without a verdict go back to
+/// the queue. When all of its tests have ended, it goes back for what comes after them, which may fail.
+pub(super) fn broken_off(state: &State, worker: u32, held: &Held, at_ms: u64, events: &mut Vec<RunEvent>) {
+    failed_so_far(state, worker, held, at_ms, events);
+    leaves(state, worker, held, held.only_its_end_is_due(), at_ms, events);
+}
+
+/// What failed outside of tests stays a failure, though the tests of that class that have not ended run elsewhere.
+fn failed_so_far(state: &State, worker: u32, held: &Held, at_ms: u64, events: &mut Vec<RunEvent>) {
+    for (class, thrown) in &held.failures {
+        outside_of_tests(state, worker, held, class, class_failed(thrown.clone(), at_ms), events);
+    }
 }
 
 /// A JVM ended without being told to, with `held` as the unit that it ran or was started for.
@@ -171,8 +167,7 @@ pub(super) fn worker_lost(
         if place == 0 {
             lost_too_often(state, worker, held, &reason, at_ms, events);
         }
-        let back = handed_back(state, worker, held, events, at_ms);
-        events.push(back);
+        broken_off(state, worker, held, at_ms, events);
     }
 }
 
@@ -197,27 +192,37 @@ fn lost_too_often(state: &State, worker: u32, held: &Held, reason: &str, at_ms: 
             give_up(test, &cause(unit.losses(test), "while it ran"), *since_ms);
         }
     }
-    if !ran && held.due.len() == held.given && unit.silent_losses.len() + 1 >= LOSSES {
+    if ran || unit.silent_losses.len() + 1 < LOSSES {
+        return;
+    }
+    if held.closing {
+        let why = cause(&unit.silent_losses, "after all tests of its class had ended");
+        let cause = Cause { kind: "WorkerLost", reason: &why, evidence: String::new() };
+        outside_of_tests(state, worker, held, class_of(state, held), cause.errored(at_ms, at_ms), events);
+    } else if held.due.len() == held.given {
         let why = cause(&unit.silent_losses, "with its unit before any test of that ran");
         held.due.iter().for_each(|test| give_up(*test, &why, at_ms));
     }
 }
 
-/// A unit leaves the worker; tests without a verdict go back to the queue. `events` are what was decided before.
-pub(super) fn handed_back(state: &State, worker: u32, held: &Held, events: &[RunEvent], at_ms: u64) -> RunEvent {
+/// A unit leaves the worker; tests without a verdict go back to the queue. With `unseen`, so does it without any.
+fn leaves(state: &State, worker: u32, held: &Held, unseen: bool, at_ms: u64, events: &mut Vec<RunEvent>) {
     let unit = state.job.units[held.unit].id.clone();
     let open = still_open(state, held, events);
+    let unseen = unseen && open.is_empty() && !is_told(&state.job.outside_of(held.unit), state, events);
     let handed_back = open.into_iter().map(|test| state.job.test_id((held.unit, test))).collect();
-    RunEvent::UnitFinished { unit, worker, attempt: held.attempt, handed_back, at_ms }
+    events.push(RunEvent::UnitFinished { unit, worker, attempt: held.attempt, handed_back, unseen, at_ms });
 }
 
-/// Tests of a unit that have no verdict, not by `events` either.
+/// Tests of a unit that have no verdict, not by what was decided of it last either.
 fn still_open(state: &State, held: &Held, events: &[RunEvent]) -> Vec<usize> {
     let mut unit = state.units[held.unit].clone();
     let mine = |test: &TestId, slice: Option<u32>| {
         state.job.place(test, slice).filter(|place| place.0 == held.unit).map(|(_, index)| index)
     };
-    for event in events {
+    // What was decided of another unit ends with that one's end.
+    let of_unit = events.iter().rev().take_while(|event| !matches!(event, RunEvent::UnitFinished { .. }));
+    for event in of_unit {
         let closed = match event {
             RunEvent::TestFinished { test, slice, finished, .. } => mine(test, *slice).filter(|index| {
                 let ran = held.running.contains_key(&test.name);
@@ -248,10 +253,10 @@ fn died_with(
     let unit = &state.units[held.unit];
     let rest: Vec<_> = not_started(state, held).collect();
     running_errored(state, worker, held, cause, blamed, at_ms, events);
-    if held.due.is_empty() && held.running.is_empty() {
+    failed_so_far(state, worker, held, at_ms, events);
+    if held.only_its_end_is_due() && held.running.is_empty() {
         // All tests are through: it died in what comes after them.
-        let class = state.job.units[held.unit].class.clone();
-        outside_of_tests(state, worker, held, class, cause.errored(at_ms, at_ms), events);
+        outside_of_tests(state, worker, held, class_of(state, held), cause.errored(at_ms, at_ms), events);
     }
     let silent = rest.len() == held.given;
     if hopeless || silent && unit.silent_deaths + 1 >= SILENT_DEATHS {
@@ -259,8 +264,7 @@ fn died_with(
             test_ended(state, events, id, held.unit, Some(worker), held.attempt, cause.errored(at_ms, at_ms));
         }
     }
-    let back = handed_back(state, worker, held, events, at_ms);
-    events.push(back);
+    leaves(state, worker, held, false, at_ms, events);
 }
 
 /// No JVM of this profile ever worked, so none of its waiting tests is tried.
@@ -305,15 +309,25 @@ fn outside_of_tests(
     state: &State,
     worker: u32,
     held: &Held,
-    class: String,
+    class: &str,
     finished: Finished,
     events: &mut Vec<RunEvent>,
 ) {
     let task = state.job.units[held.unit].task.clone();
-    let test = TestId { task, name: TestName { class, method: OUTSIDE_OF_TESTS.to_owned() } };
-    if !state.unplanned.contains_key(&test) && !state.job.tests.contains_key(&test) {
+    let test = TestId { task, name: TestName { class: class.to_owned(), method: OUTSIDE_OF_TESTS.to_owned() } };
+    if !is_told(&test, state, events) {
         test_ended(state, events, test, held.unit, Some(worker), held.attempt, finished);
     }
+}
+
+/// Whether something stands for what happens to a class outside of its tests.
+fn is_told(outside: &TestId, state: &State, events: &[RunEvent]) -> bool {
+    let now = |event: &RunEvent| matches!(event, RunEvent::TestFinished { test, .. } if test == outside);
+    state.unplanned.contains_key(outside) || state.job.tests.contains_key(outside) || events.iter().any(now)
+}
+
+fn class_of<'a>(state: &'a State, held: &Held) -> &'a str {
+    &state.job.units[held.unit].class
 }
 
 fn class_failed(thrown: Vec<Thrown>, at_ms: u64) -> Finished {
@@ -336,7 +350,7 @@ fn told_by(evidence: &[Evidence]) -> String {
 }
 
 /// Whether `inner` is `outer` or nested in it, by binary names.
-fn is_or_encloses(outer: &str, inner: &str) -> bool {
+pub(super) fn is_or_encloses(outer: &str, inner: &str) -> bool {
     inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('$'))
 }
 

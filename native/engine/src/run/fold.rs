@@ -1,6 +1,6 @@
 //! What each event changes.
 
-use super::job::{Planned, TestPlace};
+use super::job::{OUTSIDE_OF_TESTS, Planned, TestPlace};
 use super::state::{Settled, State, Stop};
 use super::tries::{Judgement, LOSSES_UNTIL_ALONE, Policy};
 use super::workers::{Held, Life};
@@ -20,6 +20,12 @@ impl State {
                 self.workers.heard(*worker, *at_ms);
                 if let Some(held) = self.held_mut(*worker, unit) {
                     held.running.insert(test.name.clone(), *at_ms);
+                }
+                return;
+            }
+            RunEvent::ClassFailed { unit, worker, class, thrown, .. } => {
+                if let Some(held) = self.held_mut(*worker, unit) {
+                    held.failures.entry(class.clone()).or_default().push(thrown.clone());
                 }
                 return;
             }
@@ -85,10 +91,10 @@ impl State {
                     self.assigned(unit, *worker, *attempt);
                 }
             }
-            RunEvent::UnitFinished { unit, worker, at_ms, .. } => {
+            RunEvent::UnitFinished { unit, worker, unseen, at_ms, .. } => {
                 self.workers.heard(*worker, *at_ms);
                 if let Some(&unit) = self.job.unit_index.get(unit) {
-                    self.unit_finished(unit, *worker);
+                    self.unit_finished(unit, *worker, *unseen);
                 }
             }
             RunEvent::CancelRequested { .. } => self.stop = self.stop.or(Some(Stop::Cancelled)),
@@ -143,6 +149,7 @@ impl State {
         }
         let state = &mut self.units[unit];
         let due = state.due(self.job.runs());
+        let closing = self.unseen.remove(&unit);
         state.attempt = attempt;
         state.holder = Some(number);
         let held = Held {
@@ -156,6 +163,8 @@ impl State {
             bound: self.job.chain_of[unit].is_some(),
             running: BTreeMap::new(),
             invocations: BTreeSet::new(),
+            failures: BTreeMap::new(),
+            closing,
         };
         let profile = self.job.profile_of[unit];
         self.waiting.given(unit, number);
@@ -193,6 +202,7 @@ impl State {
             return;
         };
         let (unit, index) = place;
+        self.units[unit].last = index;
         if self.units[unit].verdicts[index].is_some() {
             return;
         }
@@ -315,6 +325,9 @@ impl State {
                 self.open -= 1;
             }
             None => {
+                if test.name.method == OUTSIDE_OF_TESTS {
+                    self.class_judged(test);
+                }
                 self.to_tell.remove(test);
                 if self.unplanned.insert(test.clone(), verdict).is_some() {
                     return;
@@ -330,7 +343,17 @@ impl State {
         *self.counts.entry(verdict).or_default() += 1;
     }
 
-    fn unit_finished(&mut self, unit: usize, number: u32) {
+    /// That a class is bad outside of its tests is known: nothing more of it has to be seen.
+    fn class_judged(&mut self, outside: &TestId) {
+        let job = Arc::clone(&self.job);
+        let known: Vec<_> = self.unseen.extract_if(.., |unit| job.outside_of(*unit) == *outside).collect();
+        for unit in known {
+            self.waiting.remove(unit);
+            self.settled = Settled::No;
+        }
+    }
+
+    fn unit_finished(&mut self, unit: usize, number: u32, unseen: bool) {
         let Some((index, held)) = self.workers.take_back(number, unit) else { return };
         self.in_hand -= 1;
         let (mut lost, mut jvm_died) = (None, false);
@@ -349,7 +372,10 @@ impl State {
         }
         // What waited behind another unit is not to blame.
         if let Some(reason) = lost.filter(|_| index == 0) {
-            self.lost(unit, &held, silent, reason);
+            self.lost(unit, &held, silent || unseen, reason);
+        }
+        if unseen {
+            self.unseen.insert(unit);
         }
         if self.limits.over {
             // A try that was cut short waits for another one now, and gets none.
@@ -379,7 +405,7 @@ impl State {
     /// Puts what is left of a unit in its line.
     pub(super) fn queue(&mut self, unit: usize, handed_back: bool) {
         let (state, planned) = (&self.units[unit], &self.job.units[unit]);
-        if state.missing == 0 {
+        if state.missing == 0 && !self.unseen.contains(&unit) {
             return;
         }
         let due = state.due(self.job.runs());

@@ -66,6 +66,6 @@ pub(super) fn said_hello(state: &State, number: u32, known: &WorkerState, hello:
 /// it. They go back without blame.
 pub(super) fn unconfirmed(state: &State, number: u32, known: &WorkerState, at_ms: u64, events: &mut Vec<RunEvent>) {
     for held in known.hand.iter().rev().filter(|held| !held.confirmed) {
-        events.push(super::endings::handed_back(state, number, held, &[], at_ms));
+        super::endings::broken_off(state, number, held, at_ms, events);
     }
 }

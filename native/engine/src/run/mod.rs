@@ -9,6 +9,8 @@ pub mod decide;
 #[cfg(test)]
 mod dice;
 mod driver;
+#[cfg(test)]
+mod ending_scenarios;
 mod endings;
 mod files;
 mod fold;

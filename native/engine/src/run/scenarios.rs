@@ -17,7 +17,7 @@ pub(super) struct Bench {
 
 impl Bench {
     /// A run of these (profile, tests, estimate) whose workers have said hello.
-    fn new(shape: &[(u8, usize, u64)], workers: u32) -> Self {
+    pub(super) fn new(shape: &[(u8, usize, u64)], workers: u32) -> Self {
         Self::of(&input_of(plan_of(shape), Queue::Dynamic, workers))
     }
 
@@ -66,7 +66,10 @@ impl Bench {
     }
 
     pub(super) fn unit_finished(&mut self, worker: u32, unit: u32, attempt: u32, failures: Vec<ClassFailure>) {
-        self.say(worker, AgentMessage::UnitFinished { unit: UnitId(format!("u{unit}")), attempt, failures });
+        for failure in failures {
+            self.say(worker, AgentMessage::ClassFailed { unit: UnitId(format!("u{unit}")), attempt, failure });
+        }
+        self.say(worker, AgentMessage::UnitFinished { unit: UnitId(format!("u{unit}")), attempt });
     }
 
     pub(super) fn jvm_died(&mut self, worker: u32, profile: u8, pid: Option<u32>, unit: u32, attempt: u32) {
@@ -128,7 +131,7 @@ fn word(verdict: Verdict) -> String {
     serde_json::to_value(verdict).unwrap().as_str().unwrap().to_owned()
 }
 
-fn class_failure(class: &str) -> ClassFailure {
+pub(super) fn class_failure(class: &str) -> ClassFailure {
     let thrown = Thrown { kind: "java.lang.Error".into(), message: "no".into(), stack: "at x".into(), hint: None };
     ClassFailure { class: class.into(), thrown }
 }

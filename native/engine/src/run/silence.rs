@@ -75,7 +75,7 @@ pub(super) fn gone(state: &State, worker: u32, known: &WorkerState, at_ms: u64, 
         events.push(RunEvent::WorkerEnded { worker, failure: None, at_ms });
     }
     for held in known.hand.iter().rev() {
-        events.push(endings::handed_back(state, worker, held, &[], at_ms));
+        endings::broken_off(state, worker, held, at_ms, events);
     }
 }
 

@@ -1,7 +1,7 @@
 //! An agent as the protocol describes it, without a process.
 
 use super::dice::Dice;
-use super::sim_plan::{Nature, Scene, outcome};
+use super::sim_plan::{Nature, Scene, Trouble, outcome};
 use std::collections::VecDeque;
 use testfleet_protocol::agent::{AgentMessage, ClassFailure, CoordinatorMessage, DeathCause, UnitAttempt};
 use testfleet_protocol::plan::Unit;
@@ -15,6 +15,8 @@ pub(super) struct Task {
     /// Tests that ended, and whether the next one has started.
     done: usize,
     started: bool,
+    /// Whether it was told that its class failed.
+    failed: bool,
 }
 
 /// What became of an agent by its own work.
@@ -140,7 +142,7 @@ impl Agent {
                 );
                 let behind = self.hand.back().is_some_and(|last| last.fresh_jvm) || fresh_jvm;
                 assert!(!behind || self.hand.is_empty(), "{} is not alone at worker {}", unit.id.0, self.worker);
-                self.hand.push_back(Task { unit, attempt, fresh_jvm, done: 0, started: false });
+                self.hand.push_back(Task { unit, attempt, fresh_jvm, done: 0, started: false, failed: false });
             }
             CoordinatorMessage::Drop { units } => self.hand.retain(|task| !units.contains(&task.tried())),
             CoordinatorMessage::Ack { seq } => self.spool.retain(|(kept, _)| *kept > seq),
@@ -197,16 +199,27 @@ impl Agent {
             self.say(AgentMessage::JvmStarted { task, pid: self.pids });
             return Deed::Something;
         }
-        let ended = |agent: &mut Self, failures| {
-            agent.hand.pop_front();
-            agent.say(AgentMessage::UnitFinished { unit: unit.clone(), attempt, failures });
-            Deed::Something
+        let next = front.unit.tests.get(front.done).cloned();
+        let trouble = scene.trouble(&front.unit);
+        let fails = match trouble {
+            Some(Trouble::SetUp) => true,
+            Some(Trouble::Nested) => front.done >= front.unit.tests.len().div_ceil(2),
+            Some(Trouble::AfterAll) => next.is_none(),
+            None => false,
         };
-        if scene.class_fails(&front.unit) {
+        if fails && !front.failed && !front.started {
+            let nested = if trouble == Some(Trouble::Nested) { "$In" } else { "" };
+            let class = format!("{}{nested}", front.unit.class);
             let thrown = Thrown { kind: "E".into(), message: "no".into(), stack: String::new(), hint: None };
-            return ended(self, vec![ClassFailure { class: front.unit.class.clone(), thrown }]);
+            self.hand[0].failed = true;
+            self.say(AgentMessage::ClassFailed { unit, attempt, failure: ClassFailure { class, thrown } });
+            return Deed::Something;
         }
-        let Some(test) = front.unit.tests.get(front.done).cloned() else { return ended(self, Vec::new()) };
+        let Some(test) = next.filter(|_| trouble != Some(Trouble::SetUp)) else {
+            self.hand.pop_front();
+            self.say(AgentMessage::UnitFinished { unit, attempt });
+            return Deed::Something;
+        };
         let nature = scene.nature(&test);
         if !front.started && nature != Nature::Silent {
             self.hand[0].started = true;

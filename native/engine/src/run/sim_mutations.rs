@@ -2,7 +2,9 @@
 
 use super::State;
 use super::decide::{Decision, Input};
+use super::job::OUTSIDE_OF_TESTS;
 use super::workers::Life;
+use testfleet_protocol::agent::AgentMessage;
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::test::{Outcome, Verdict};
 
@@ -39,10 +41,14 @@ pub(super) enum Mutation {
     FlakyPasses,
     /// A worker that has to end gets further units.
     LeavingGetsMore,
+    /// A unit whose tests have all ended is done, whatever becomes of its end.
+    EndNotSeen,
+    /// What failed outside of tests is forgotten when the unit breaks off.
+    ClassFailureForgotten,
 }
 
 impl Mutation {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::LeaseIgnored,
         Self::DuplicateCounted,
         Self::RetryAfterPass,
@@ -58,6 +64,8 @@ impl Mutation {
         Self::LossIsVerdict,
         Self::FlakyPasses,
         Self::LeavingGetsMore,
+        Self::EndNotSeen,
+        Self::ClassFailureForgotten,
     ];
 
     /// Changes what was decided.
@@ -93,6 +101,20 @@ impl Mutation {
                     })
                     .collect();
                 events.splice(1..1, lost);
+            }
+            Self::EndNotSeen => {
+                for event in events {
+                    if let RunEvent::UnitFinished { unseen, .. } = event {
+                        *unseen = false;
+                    }
+                }
+            }
+            Self::ClassFailureForgotten
+                if !matches!(input, Input::Message { message: AgentMessage::UnitFinished { .. }, .. }) =>
+            {
+                events.retain(|event| {
+                    !matches!(event, RunEvent::TestFinished { test, .. } if test.name.method == OUTSIDE_OF_TESTS)
+                });
             }
             Self::FlakyPasses => {
                 for event in events {

@@ -26,6 +26,17 @@ pub(super) enum Nature {
     Skipped,
 }
 
+/// What goes wrong with a class outside of its tests, whenever it comes to that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Before the first test.
+    SetUp,
+    /// In a nested class, when half of the tests are through.
+    Nested,
+    /// After the last test.
+    AfterAll,
+}
+
 /// All of a simulated run that is decided before it starts.
 pub(super) struct Scene {
     pub(super) input: RunInput,
@@ -154,9 +165,14 @@ impl Scene {
         }
     }
 
-    /// Whether the set-up of a class fails.
-    pub(super) fn class_fails(&self, unit: &Unit) -> bool {
-        self.hash(&TestName { class: unit.class.clone(), method: String::new() }, 3) < 10
+    /// What goes wrong with the class of a unit.
+    pub(super) fn trouble(&self, unit: &Unit) -> Option<Trouble> {
+        match self.hash(&TestName { class: unit.class.clone(), method: String::new() }, 3) {
+            0..10 => Some(Trouble::SetUp),
+            10..30 => Some(Trouble::Nested),
+            30..70 => Some(Trouble::AfterAll),
+            _ => None,
+        }
     }
 }
 

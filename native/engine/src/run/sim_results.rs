@@ -26,6 +26,8 @@ pub(super) struct Results {
     passed: HashSet<Part>,
     /// The worker of the latest bad try.
     bad_at: HashMap<Part, u32>,
+    /// Units that are run for their ends alone.
+    unseen: HashSet<UnitId>,
     /// What really began, by try at a unit and worker.
     began: HashMap<(UnitId, Attempt, u32), HashSet<TestName>>,
 }
@@ -47,6 +49,7 @@ impl Results {
             over: false,
             passed: HashSet::new(),
             bad_at: HashMap::new(),
+            unseen: HashSet::new(),
             began: HashMap::new(),
         }
     }
@@ -65,6 +68,12 @@ impl Results {
                 self.one_ended(test, is_bad);
             }
             RunEvent::SliceLost { test, .. } => self.one_ended(test, true),
+            RunEvent::UnitFinished { unit, unseen: true, .. } => {
+                self.unseen.insert(unit.clone());
+            }
+            RunEvent::UnitFinished { unit, .. } => {
+                self.unseen.remove(unit);
+            }
             // One that is lost has ended, too. Of slices, each tells that itself.
             RunEvent::TestVerdict { test, verdict, .. }
                 if !self.in_slices.contains(test) && *verdict != Verdict::Reused =>
@@ -100,6 +109,10 @@ impl Results {
     /// What is handed out is to be run.
     pub(super) fn may_run(&self, worker: u32, unit: &Unit, fresh_jvm: bool, state: &State) {
         assert!(!unit.tests.is_empty());
+        if self.unseen.contains(&unit.id) {
+            assert!(unit.tests.len() == 1 && fresh_jvm, "{unit:?} is run again for its end alone");
+            return;
+        }
         let slice = unit.slice.map(|slice| slice.number);
         let runs = state.job.runs();
         let mut again = 0;
@@ -129,7 +142,7 @@ impl Results {
         let names = &state.job.units[held.unit].tests;
         for test in self.began.get(&(unit.clone(), attempt, worker)).into_iter().flatten() {
             let open = held.due.iter().any(|due| names[*due] == *test);
-            assert!(!open || held.running.contains_key(test), "{test} ran and nobody knows");
+            assert!(!open || held.closing || held.running.contains_key(test), "{test} ran and nobody knows");
         }
     }
 }

@@ -47,6 +47,8 @@ pub struct State {
     pub(super) open: usize,
     /// Units at workers.
     pub(super) in_hand: usize,
+    /// Units whose tests have all ended, and of which nobody saw what came after those.
+    pub(super) unseen: BTreeSet<usize>,
     /// Nothing has happened since the last [`decide::Input::Settle`] that could call for anything.
     pub(super) settled: Settled,
 }
@@ -139,6 +141,7 @@ impl State {
             worst: Verdict::Passed,
             open: job.tests.len(),
             in_hand: 0,
+            unseen: BTreeSet::new(),
             settled: Settled::default(),
             job,
         };
@@ -225,7 +228,7 @@ impl State {
 
     /// Whether no test waits for a verdict and no unit for its end.
     pub(super) fn is_done(&self) -> bool {
-        self.open == 0 && self.in_hand == 0
+        self.open == 0 && self.in_hand == 0 && self.unseen.is_empty()
     }
 
     /// Tests by verdict so far.

@@ -3,7 +3,7 @@
 use super::queue::PREFETCH_UNITS;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use testfleet_protocol::event::Attempt;
-use testfleet_protocol::test::TestName;
+use testfleet_protocol::test::{TestName, Thrown};
 
 /// How often in a row a worker is started under one number without any test completed in between. What completes is
 /// bounded, so the starts are as well.
@@ -72,6 +72,10 @@ pub(super) struct Held {
     pub(super) running: BTreeMap<TestName, u64>,
     /// Invocations that ended.
     pub(super) invocations: BTreeSet<(TestName, String)>,
+    /// What failed outside of any test, by class.
+    pub(super) failures: BTreeMap<String, Vec<Thrown>>,
+    /// Whether its tests had all ended before, and it is there for what comes after them: their results count no more.
+    pub(super) closing: bool,
 }
 
 /// All workers by number.
@@ -101,6 +105,13 @@ struct Tally {
     again: bool,
     profile: Option<usize>,
     room: Option<(usize, u64)>,
+}
+
+impl Held {
+    /// Whether all of its tests have ended, so that only the end of the unit is waited for.
+    pub(super) fn only_its_end_is_due(&self) -> bool {
+        self.closing || self.due.is_empty()
+    }
 }
 
 impl WorkerState {

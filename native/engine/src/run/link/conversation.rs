@@ -232,7 +232,7 @@ mod tests {
 
     fn finished(seq: u64, name: &str) -> Envelope {
         let UnitAttempt { unit, attempt } = of(name);
-        Envelope { seq, message: AgentMessage::UnitFinished { unit, attempt, failures: Vec::new() } }
+        Envelope { seq, message: AgentMessage::UnitFinished { unit, attempt } }
     }
 
     fn said(talk: &mut Conversation) -> Vec<CoordinatorMessage> {

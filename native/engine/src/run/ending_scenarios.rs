@@ -1,0 +1,139 @@
+//! How units end otherwise than by themselves, and what is not lost with that: single situations.
+
+use super::decide::{Command, Input};
+use super::scenarios::{Bench, class_failure};
+use testfleet_protocol::agent::{AgentMessage, UnitAttempt};
+use testfleet_protocol::event::RunEvent;
+use testfleet_protocol::plan::UnitId;
+use testfleet_protocol::test::Verdict;
+use testfleet_protocol::{Failure, FailureCode, VERSION};
+
+impl Bench {
+    fn class_fails(&mut self, worker: u32, unit: u32, attempt: u32, class: &str) {
+        let (unit, failure) = (UnitId(format!("u{unit}")), class_failure(class));
+        self.say(worker, AgentMessage::ClassFailed { unit, attempt, failure });
+    }
+
+    /// A run of one unit, all of whose tests have passed and whose end is awaited.
+    fn at_its_end() -> Self {
+        let mut bench = Self::new(&[(0, 2, 900)], 1);
+        bench.jvm(1, 0, 50);
+        bench.pass(1, 1, 1, "t1()");
+        bench.pass(1, 1, 1, "t0()");
+        bench
+    }
+
+    fn verdict(&self) -> Option<Verdict> {
+        match self.events.last() {
+            Some(RunEvent::RunFinished { verdict, .. }) => Some(*verdict),
+            _ => None,
+        }
+    }
+}
+
+/// Only the test that ended last is run, in a JVM of its own, and nothing of it counts but what comes after it.
+fn seen_again(bench: &mut Bench, attempt: u32) {
+    let Some(Command::Assign { worker: 1, unit, attempt: tried, fresh_jvm: true }) = bench.commands.last().cloned()
+    else {
+        panic!("{:?}", bench.commands.last());
+    };
+    assert_eq!((tried, unit.tests.len(), unit.tests[0].method.as_str()), (attempt, 1, "t0()"));
+    let before = bench.events.len();
+    bench.start(1, 1, attempt, "t0()");
+    bench.pass(1, 1, attempt, "t0()");
+    assert_eq!(bench.events.len(), before, "{:?}", &bench.events[before..]);
+}
+
+#[test]
+fn a_class_that_failed_is_not_forgotten_when_its_unit_goes_on_elsewhere() {
+    type Ends = fn(&mut Bench);
+    let ends: [Ends; 3] = [
+        |bench| bench.jvm_died(1, 0, Some(50), 1, 1),
+        |bench| {
+            bench.lose(1);
+            bench.hello(1, VERSION);
+        },
+        |bench| {
+            let units = vec![UnitAttempt { unit: UnitId("u1".into()), attempt: 1 }];
+            bench.say(1, AgentMessage::HandedBack { units, reason: "evicted".into() });
+            bench.lose(1);
+            bench.hello(1, VERSION);
+        },
+    ];
+    for end in ends {
+        let mut bench = Bench::new(&[(0, 2, 900)], 1);
+        bench.jvm(1, 0, 50);
+        bench.pass(1, 1, 1, "t0()");
+        bench.class_fails(1, 1, 1, "C1$In");
+        bench.class_fails(1, 1, 1, "C1$In");
+        end(&mut bench);
+        bench.pass(1, 1, 2, "t1()");
+        bench.unit_finished(1, 1, 2, vec![]);
+        assert_eq!(bench.verdicts(), ["C1.t0() passed", "C1$In.executionError errored", "C1.t1() passed"]);
+    }
+}
+
+#[test]
+fn what_comes_after_the_tests_of_a_lost_worker_is_seen_again() {
+    let mut bench = Bench::at_its_end();
+    bench.lose(1);
+    bench.hello(1, VERSION);
+    seen_again(&mut bench, 2);
+    bench.unit_finished(1, 1, 2, vec![class_failure("C1")]);
+    assert_eq!(bench.verdicts(), ["C1.t1() passed", "C1.t0() passed", "C1.executionError errored"]);
+    let mut well = Bench::at_its_end();
+    well.lose(1);
+    well.hello(1, VERSION);
+    seen_again(&mut well, 2);
+    well.unit_finished(1, 1, 2, vec![]);
+    well.lose(1);
+    assert_eq!(well.verdict(), Some(Verdict::Passed));
+}
+
+#[test]
+fn a_jvm_that_dies_while_the_end_is_to_be_seen_again_fails_the_class() {
+    let mut bench = Bench::at_its_end();
+    bench.lose(1);
+    bench.hello(1, VERSION);
+    seen_again(&mut bench, 2);
+    bench.jvm(1, 0, 51);
+    bench.jvm_died(1, 0, Some(51), 1, 2);
+    assert_eq!(bench.verdicts().last().unwrap(), "C1.executionError errored");
+    assert!(matches!(bench.commands.last(), Some(Command::Finish { .. })));
+}
+
+#[test]
+fn a_class_whose_end_loses_three_workers_is_errored() {
+    let mut bench = Bench::at_its_end();
+    for _ in 0..3 {
+        bench.lose(1);
+        bench.hello(1, VERSION);
+    }
+    assert_eq!(bench.verdicts().last().unwrap(), "C1.executionError errored");
+    let reason = bench.reason_of("executionError");
+    assert!(reason.starts_with("3 workers were lost after all tests of its class had ended: "), "{reason}");
+}
+
+#[test]
+fn who_goes_on_with_a_run_sees_the_end_again_and_blames_nobody() {
+    let mut bench = Bench::at_its_end();
+    for epoch in 2..9 {
+        bench.feed(Input::Resume { at_ms: 100 * epoch });
+        let failure = Failure::new(FailureCode::WorkerBroken, "failed to take it over");
+        bench.feed(Input::WorkerEnded { worker: 1, failure: Some(failure), at_ms: 100 * epoch + 1 });
+        bench.hello(1, VERSION);
+        seen_again(&mut bench, epoch as u32);
+    }
+    bench.unit_finished(1, 1, 8, vec![]);
+    bench.lose(1);
+    assert_eq!((bench.verdicts().len(), bench.verdict()), (2, Some(Verdict::Passed)));
+}
+
+#[test]
+fn an_end_that_a_cancel_cuts_off_is_lost() {
+    let mut bench = Bench::at_its_end();
+    bench.feed(Input::Cancel { at_ms: 20 });
+    bench.lose(1);
+    assert_eq!(bench.verdicts().last().unwrap(), "C1.executionError lost");
+    assert_eq!((bench.reason_of("executionError").as_str(), bench.verdict()), ("cancelled", Some(Verdict::Lost)));
+}
