@@ -14,7 +14,7 @@ use crate::memory::oom_kills;
 use crate::outgoing::Outgoing;
 use crate::output::Outputs;
 use crate::usage::used;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -58,8 +58,6 @@ pub(crate) struct Supervisor {
     stalled: Option<Instant>,
     /// How many JVMs were started; names their folders.
     started: u32,
-    /// Profiles of which a JVM was ready here.
-    pub(crate) proven: BTreeSet<TaskPath>,
     /// It has to end.
     pub(crate) leaving: Option<Leaving>,
 }
@@ -78,7 +76,6 @@ impl Supervisor {
             outgoing,
             stalled: None,
             started: 0,
-            proven: BTreeSet::new(),
             leaving: None,
         }
     }
@@ -328,9 +325,6 @@ impl Supervisor {
                 }
                 for (of, path) in live.files.drain(..) {
                     self.outgoing.push(of, path);
-                }
-                if live.ready {
-                    self.proven.insert(live.task.clone());
                 }
                 let collector = live.leavings.collector.as_mut().filter(|_| unit_ends);
                 let remarks = collector.map(|collector| collector.after_unit(&mut self.outgoing)).unwrap_or_default();

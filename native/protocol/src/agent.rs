@@ -145,7 +145,7 @@ pub enum AgentMessage {
         /// tests that run at once). Empty: all that were running.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         blamed: Vec<TestName>,
-        /// `false`: it died before it was ready, so another start will hardly do better.
+        /// `false`: it died before it was ready; its unit was only to run in it.
         was_ready: bool,
     },
     /// A piece of a file that came out of the tests and is to be kept. The pieces of one file follow each other; files may

@@ -153,6 +153,16 @@ pub enum RunEvent {
         /// What tells more, for the tests that it took with it.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         evidence: Vec<crate::agent::Evidence>,
+        /// The profile whose JVM did not become ready. `None`: it had worked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        never_ready: Option<crate::test::TaskPath>,
+        /// When.
+        at_ms: u64,
+    },
+    /// No harness JVM of a profile was ever ready, and nobody is left who may do better: its tests are not tried any more.
+    ProfileGivenUp {
+        /// Which profile.
+        task: crate::test::TaskPath,
         /// When.
         at_ms: u64,
     },

@@ -177,7 +177,7 @@ impl Aggregate {
                 record.jvm_starts += 1;
                 record.free_since_ms = record.free_since_ms.max(*at_ms);
             }
-            RunEvent::JvmDied { worker, pid, reason, evidence, at_ms } => {
+            RunEvent::JvmDied { worker, pid, reason, evidence, at_ms, never_ready: _ } => {
                 let mut reason = reason.clone();
                 shorten(&mut reason, REASON);
                 let evidence = evidence.iter().map(|one| (one.name.clone(), self.budget.kept(&one.text))).collect();
@@ -225,6 +225,7 @@ impl Aggregate {
             RunEvent::LeaseRenewed { .. }
             | RunEvent::RunResumed { .. }
             | RunEvent::WorkerLeaving { .. }
+            | RunEvent::ProfileGivenUp { .. }
             | RunEvent::RunTimedOut { .. } => {}
             RunEvent::CancelRequested { .. } => self.run.cancelled = true,
             RunEvent::RunFinished { verdict, cancelled, counts: _, at_ms: _ } => {
@@ -280,6 +281,7 @@ impl Aggregate {
             | RunEvent::JvmStarted { at_ms, .. }
             | RunEvent::WorkerUsed { at_ms, .. }
             | RunEvent::JvmDied { at_ms, .. }
+            | RunEvent::ProfileGivenUp { at_ms, .. }
             | RunEvent::UnitAssigned { at_ms, .. }
             | RunEvent::TestStarted { at_ms, .. }
             | RunEvent::UnitFinished { at_ms, .. }

@@ -137,3 +137,49 @@ fn an_end_that_a_cancel_cuts_off_is_lost() {
     assert_eq!(bench.verdicts().last().unwrap(), "C1.executionError lost");
     assert_eq!((bench.reason_of("executionError").as_str(), bench.verdict()), ("cancelled", Some(Verdict::Lost)));
 }
+
+#[test]
+fn a_start_that_fails_blames_no_test_while_another_worker_may_do_better() {
+    let mut bench = Bench::new(&[(0, 1, 900), (0, 1, 800), (0, 1, 700)], 2);
+    bench.jvm_died(1, 0, None, 1, 1);
+    assert_eq!(bench.assigned().last(), Some(&(1, "u1".into(), 2, 1, true)));
+    bench.jvm_died(1, 0, None, 1, 2);
+    assert!(bench.verdicts().is_empty());
+    let Some(Command::Kill { worker: 1, failure }) =
+        bench.commands.iter().find(|command| matches!(command, Command::Kill { .. }))
+    else {
+        panic!("{:?}", bench.commands);
+    };
+    assert_eq!(failure.code, FailureCode::JvmStart);
+    assert_eq!(bench.state.units[0].silent_losses.len(), 0, "its unit is not to blame");
+    bench.jvm(2, 0, 50);
+    bench.pass(2, 2, 1, "t0()");
+    bench.unit_finished(2, 2, 1, vec![]);
+    assert_eq!(bench.assigned().last(), Some(&(2, "u1".into(), 3, 1, true)));
+}
+
+#[test]
+fn a_profile_is_given_up_when_every_worker_failed_to_start_it() {
+    let mut bench = Bench::new(&[(0, 1, 900), (0, 1, 800), (0, 1, 700)], 2);
+    bench.jvm_died(1, 0, None, 1, 1);
+    bench.jvm_died(2, 0, None, 2, 1);
+    assert_eq!(bench.verdicts(), ["C2.t0() errored", "C3.t0() errored"], "u1 is tried once more at worker 1");
+    bench.jvm_died(1, 0, None, 1, 2);
+    assert_eq!(bench.verdicts().last().unwrap(), "C1.t0() errored");
+    assert!(!bench.commands.iter().any(|command| matches!(command, Command::Kill { .. })), "no worker is to blame");
+}
+
+#[test]
+fn what_waits_at_a_worker_for_a_profile_that_is_given_up_is_dropped_there() {
+    let mut bench = Bench::new(&[(0, 1, 900), (0, 1, 9), (0, 1, 8), (0, 1, 700)], 1);
+    bench.jvm_died(1, 0, None, 1, 1);
+    let behind: Vec<_> = bench.state.workers.get(1).unwrap().hand.iter().map(|held| held.unit as u32 + 1).collect();
+    assert!(behind.len() > 1, "{behind:?}");
+    bench.jvm_died(1, 0, None, behind[0], bench.state.units[behind[0] as usize - 1].attempt);
+    assert_eq!(bench.verdicts().len(), 4, "{:?}", bench.verdicts());
+    let dropped = bench.commands.iter().find_map(|command| match command {
+        Command::Drop { units, .. } => Some(units.len()),
+        _ => None,
+    });
+    assert_eq!(dropped, Some(behind.len() - 1));
+}

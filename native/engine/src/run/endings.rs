@@ -2,6 +2,7 @@
 
 use super::decide::{Command, lost, test_ended};
 use super::job::OUTSIDE_OF_TESTS;
+use super::starts::{self, NeverReady};
 use super::state::State;
 use super::tries::LOSSES;
 use super::workers::Held;
@@ -11,7 +12,7 @@ use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::test::{Finished, Outcome, TaskPath, TestId, TestName, Thrown, Verdict};
 use testfleet_protocol::{Failure, FailureCode};
 
-/// Deaths in a row, without a result of any of its tests, after which a unit is not tried again.
+/// Deaths of JVMs that worked, in a row, without a result of any of its tests, after which a unit is not tried again.
 const SILENT_DEATHS: u32 = 2;
 
 /// Most bytes of evidence in a stack trace.
@@ -46,11 +47,11 @@ pub(super) struct JvmDeath {
 }
 
 /// Why tests could not be completed: the word and the sentence.
-struct Cause<'a> {
-    kind: &'a str,
-    reason: &'a str,
+pub(super) struct Cause<'a> {
+    pub(super) kind: &'a str,
+    pub(super) reason: &'a str,
     /// What tells more; at most [`EVIDENCE`].
-    evidence: String,
+    pub(super) evidence: String,
 }
 
 impl Cause<'_> {
@@ -122,27 +123,20 @@ pub(super) fn jvm_died(
 ) {
     let JvmDeath { task, pid, reason, was_ready, cause, evidence, blamed } = died;
     let reason = with_telling_line(&reason, was_ready);
-    let told = told_by(&evidence);
-    events.push(RunEvent::JvmDied { worker, pid: pid.unwrap_or(0), reason: reason.clone(), evidence, at_ms });
-    let never_works = !was_ready && !state.proven.contains(&task);
-    let (kind, what) = if was_ready { (cause.kind(), "died") } else { ("JvmStart", "did not start") };
-    // The agent ended it itself, and says why.
-    let is_timeout = was_ready && matches!(cause, DeathCause::TestTimeout | DeathCause::ClassTimeout);
-    let why = if is_timeout { reason.clone() } else { format!("the test JVM {what}: {reason}") };
-    let cause = Cause { kind, reason: &why, evidence: told };
-    if let Some(held) = held {
-        died_with(state, worker, held, &cause, &blamed, never_works, at_ms, events);
+    if !was_ready {
+        let jvm = NeverReady { task, pid, reason, evidence };
+        return starts::failed(state, worker, held, jvm, at_ms, events, commands);
     }
-    if never_works {
-        give_up_profile(state, &task, &cause, at_ms, events);
-        let failure =
-            Failure::new(FailureCode::JvmStart, format!("failed to start the test JVM of {task} on worker {worker}"))
-                .cause_text(reason)
-                .hint(
-                    "check the task's JVM, jvmArgs, maxHeapSize and classpath; `runWorker` shows it in this terminal",
-                );
-        commands.push(Command::Problem { failure });
-    } else if held.is_none() {
+    let told = told_by(&evidence);
+    let pid = pid.unwrap_or(0);
+    events.push(RunEvent::JvmDied { worker, pid, reason: reason.clone(), evidence, never_ready: None, at_ms });
+    // The agent ended it itself, and says why.
+    let is_timeout = matches!(cause, DeathCause::TestTimeout | DeathCause::ClassTimeout);
+    let why = if is_timeout { reason.clone() } else { format!("the test JVM died: {reason}") };
+    let cause = Cause { kind: cause.kind(), reason: &why, evidence: told };
+    if let Some(held) = held {
+        died_with(state, worker, held, &cause, &blamed, at_ms, events);
+    } else {
         let failure = Failure::new(
             FailureCode::WorkerBroken,
             format!("failed to keep the test JVM of {task} on worker {worker}: it ended between two units"),
@@ -246,7 +240,6 @@ fn died_with(
     held: &Held,
     cause: &Cause<'_>,
     blamed: &[TestName],
-    hopeless: bool,
     at_ms: u64,
     events: &mut Vec<RunEvent>,
 ) {
@@ -259,7 +252,7 @@ fn died_with(
         outside_of_tests(state, worker, held, class_of(state, held), cause.errored(at_ms, at_ms), events);
     }
     let silent = rest.len() == held.given;
-    if hopeless || silent && unit.silent_deaths + 1 >= SILENT_DEATHS {
+    if silent && unit.silent_deaths + 1 >= SILENT_DEATHS {
         for id in rest {
             test_ended(state, events, id, held.unit, Some(worker), held.attempt, cause.errored(at_ms, at_ms));
         }
@@ -267,14 +260,27 @@ fn died_with(
     leaves(state, worker, held, false, at_ms, events);
 }
 
-/// No JVM of this profile ever worked, so none of its waiting tests is tried.
-fn give_up_profile(state: &State, task: &TaskPath, cause: &Cause<'_>, at_ms: u64, events: &mut Vec<RunEvent>) {
-    let Some(profile) = state.job.profiles.iter().position(|known| known == task) else { return };
-    for unit in state.waiting.of_profile(profile) {
-        for test in state.units[unit].open() {
-            let id = state.job.test_id((unit, test));
-            test_ended(state, events, id, unit, None, state.units[unit].attempt + 1, cause.errored(at_ms, at_ms));
-        }
+/// A unit leaves the worker with the tests that have no result errored: there is no JVM to run them in.
+pub(super) fn never_runs(
+    state: &State,
+    worker: u32,
+    held: &Held,
+    cause: &Cause<'_>,
+    at_ms: u64,
+    events: &mut Vec<RunEvent>,
+) {
+    for id in not_started(state, held) {
+        test_ended(state, events, id, held.unit, Some(worker), held.attempt, cause.errored(at_ms, at_ms));
+    }
+    failed_so_far(state, worker, held, at_ms, events);
+    leaves(state, worker, held, false, at_ms, events);
+}
+
+/// The same of a unit that waits.
+pub(super) fn never_handed_out(state: &State, unit: usize, cause: &Cause<'_>, at_ms: u64, events: &mut Vec<RunEvent>) {
+    for test in state.units[unit].open() {
+        let id = state.job.test_id((unit, test));
+        test_ended(state, events, id, unit, None, state.units[unit].attempt + 1, cause.errored(at_ms, at_ms));
     }
 }
 
@@ -338,7 +344,7 @@ fn class_failed(thrown: Vec<Thrown>, at_ms: u64) -> Finished {
 }
 
 /// What evidence adds to a stack trace.
-fn told_by(evidence: &[Evidence]) -> String {
+pub(super) fn told_by(evidence: &[Evidence]) -> String {
     let mut told = String::new();
     for Evidence { name, text } in evidence {
         let room = EVIDENCE.saturating_sub(told.len());

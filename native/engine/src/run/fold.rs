@@ -77,15 +77,20 @@ impl State {
                 self.workers.change(*worker, |worker| {
                     worker.jvm = Some(*pid);
                     worker.jvm_died = false;
+                    worker.failed_starts = 0;
                 });
             }
-            RunEvent::JvmDied { worker, at_ms, .. } => {
+            RunEvent::JvmDied { worker, never_ready, at_ms, .. } => {
                 self.workers.heard(*worker, *at_ms);
                 self.workers.change(*worker, |worker| {
                     worker.jvm = None;
-                    worker.jvm_died = true;
+                    worker.jvm_died = never_ready.is_none();
                 });
+                if let Some(task) = never_ready {
+                    self.start_failed(*worker, task);
+                }
             }
+            RunEvent::ProfileGivenUp { task, .. } => self.profile_given_up(task),
             RunEvent::UnitAssigned { unit, worker, attempt, .. } => {
                 if let Some(&unit) = self.job.unit_index.get(unit) {
                     self.assigned(unit, *worker, *attempt);

@@ -49,6 +49,7 @@ mod sim_tests;
 mod simulation;
 #[cfg(test)]
 mod special_scenarios;
+mod starts;
 mod state;
 #[cfg(test)]
 mod test_lines;

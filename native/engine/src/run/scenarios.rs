@@ -178,6 +178,8 @@ fn a_unit_that_kills_two_jvms_before_any_result_is_given_up() {
 fn a_profile_whose_jvm_never_starts_is_given_up_and_the_others_run() {
     let mut bench = Bench::new(&[(0, 1, 900), (0, 1, 800), (1, 1, 100)], 1);
     bench.jvm_died(1, 0, None, 1, 1);
+    assert!(bench.verdicts().is_empty());
+    bench.jvm_died(1, 0, None, 1, 2);
     assert_eq!(bench.verdicts(), ["C1.t0() errored", "C2.t0() errored"]);
     assert_eq!(bench.assigned().last(), Some(&(1, "u3".into(), 1, 1, true)));
     let problem = bench.commands.iter().find_map(|command| match command {

@@ -195,6 +195,22 @@ impl Agent {
         if self.jvm.as_ref().is_none_or(|(task, _)| *task != front.unit.task) {
             let task = front.unit.task.clone();
             self.pids += 1;
+            self.jvm = None;
+            if scene.start_fails(self.worker, &task, dice) {
+                let unit = self.hand.pop_front().map(|front| front.tried());
+                let reason = "exit code 1".into();
+                self.say(AgentMessage::JvmDied {
+                    task,
+                    pid: Some(self.pids),
+                    unit,
+                    reason,
+                    was_ready: false,
+                    cause: DeathCause::Died,
+                    evidence: Vec::new(),
+                    blamed: Vec::new(),
+                });
+                return Deed::Something;
+            }
             self.jvm = Some((task.clone(), self.pids));
             self.say(AgentMessage::JvmStarted { task, pid: self.pids });
             return Deed::Something;

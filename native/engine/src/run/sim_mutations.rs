@@ -2,6 +2,7 @@
 
 use super::State;
 use super::decide::{Decision, Input};
+use super::endings;
 use super::job::OUTSIDE_OF_TESTS;
 use super::workers::Life;
 use testfleet_protocol::agent::AgentMessage;
@@ -45,10 +46,14 @@ pub(super) enum Mutation {
     EndNotSeen,
     /// What failed outside of tests is forgotten when the unit breaks off.
     ClassFailureForgotten,
+    /// A profile is given up with the first start that fails, whoever else may do better.
+    FirstStartDecides,
+    /// A worker on which no JVM starts stays.
+    FailedStartsForgotten,
 }
 
 impl Mutation {
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::LeaseIgnored,
         Self::DuplicateCounted,
         Self::RetryAfterPass,
@@ -66,6 +71,8 @@ impl Mutation {
         Self::LeavingGetsMore,
         Self::EndNotSeen,
         Self::ClassFailureForgotten,
+        Self::FirstStartDecides,
+        Self::FailedStartsForgotten,
     ];
 
     /// Changes what was decided.
@@ -101,6 +108,19 @@ impl Mutation {
                     })
                     .collect();
                 events.splice(1..1, lost);
+            }
+            Self::FirstStartDecides => {
+                let task = events.iter().find_map(|event| match event {
+                    RunEvent::JvmDied { never_ready, .. } => never_ready.clone(),
+                    _ => None,
+                });
+                let Some(task) = task else { return };
+                let profile = state.job.profiles.iter().position(|known| *known == task).unwrap();
+                let reason = "it did not start";
+                let cause = endings::Cause { kind: "JvmStart", reason, evidence: String::new() };
+                for unit in state.waiting.of_profile(profile) {
+                    endings::never_handed_out(state, unit, &cause, input.at_ms(), events);
+                }
             }
             Self::EndNotSeen => {
                 for event in events {
@@ -177,6 +197,9 @@ impl Mutation {
                 if let Some((unit, _)) = state.job.place(test, *slice) {
                     state.units[unit].tries.values_mut().for_each(|tries| tries.bad_at = None);
                 }
+            }
+            (Self::FailedStartsForgotten, RunEvent::JvmDied { worker, .. }) => {
+                state.workers.change(*worker, |worker| worker.failed_starts = 0);
             }
             (Self::LeavingGetsMore, RunEvent::WorkerLeaving { worker, .. }) => {
                 state.workers.change(*worker, |worker| worker.leaving = None);

@@ -6,7 +6,7 @@ use super::{Queue, RunInput};
 use std::sync::Arc;
 use testfleet_protocol::plan::{EstimateSource, Invocations, Lock, Plan, Quarantined, Reused, Slice, Unit};
 use testfleet_protocol::run_options::{Retries, RunOptions};
-use testfleet_protocol::test::{Finished, Outcome, TestName};
+use testfleet_protocol::test::{Finished, Outcome, TaskPath, TestName};
 
 /// How a test behaves, whenever it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,6 +163,12 @@ impl Scene {
             945..955 => Nature::Skipped,
             _ => Nature::Passes,
         }
+    }
+
+    /// Whether a JVM fails to start: always of this profile, always there, or this time.
+    pub(super) fn start_fails(&self, worker: u32, task: &TaskPath, dice: &mut Dice) -> bool {
+        let always = |class: &str, method: String| self.hash(&TestName { class: class.into(), method }, 11);
+        always("profile", task.0.clone()) < 15 || always("worker", worker.to_string()) < 40 || dice.chance(15)
     }
 
     /// What goes wrong with the class of a unit.

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use testfleet_protocol::event::{Attempt, RunEvent};
 use testfleet_protocol::plan::{Plan, Unit, UnitId};
 use testfleet_protocol::run_options::{Retries, RunOptions};
-use testfleet_protocol::test::{Outcome, TestId, TestName, Verdict};
+use testfleet_protocol::test::{Outcome, TaskPath, TestId, TestName, Verdict};
 
 /// A test, or a slice of one.
 type Part = (TestId, Option<u32>);
@@ -26,6 +26,12 @@ pub(super) struct Results {
     passed: HashSet<Part>,
     /// The worker of the latest bad try.
     bad_at: HashMap<Part, u32>,
+    /// Profiles of which a JVM was ready, and how often one was not.
+    proven: HashSet<TaskPath>,
+    failed_starts: HashMap<TaskPath, u32>,
+    /// How often in a row at each worker, while its profile was not given up.
+    failed_at: HashMap<u32, u32>,
+    resumed: u32,
     /// Units that are run for their ends alone.
     unseen: HashSet<UnitId>,
     /// What really began, by try at a unit and worker.
@@ -49,6 +55,10 @@ impl Results {
             over: false,
             passed: HashSet::new(),
             bad_at: HashMap::new(),
+            proven: HashSet::new(),
+            failed_starts: HashMap::new(),
+            failed_at: HashMap::new(),
+            resumed: 0,
             unseen: HashSet::new(),
             began: HashMap::new(),
         }
@@ -57,7 +67,31 @@ impl Results {
     /// Takes in an event that the run made.
     pub(super) fn see(&mut self, event: &RunEvent) {
         match event {
+            RunEvent::JvmStarted { task, worker, .. } => {
+                self.proven.insert(task.clone());
+                self.failed_at.remove(worker);
+            }
+            RunEvent::JvmDied { worker, never_ready: Some(task), .. } => {
+                *self.failed_starts.entry(task.clone()).or_default() += 1;
+                let in_a_row = self.failed_at.entry(*worker).or_default();
+                *in_a_row += 1;
+                // A coordinator may be lost before it comes to the end of the worker.
+                assert!(*in_a_row <= 2 + self.resumed, "worker {worker} starts no JVM and stays");
+            }
+            RunEvent::ProfileGivenUp { task, .. } => {
+                assert!(!self.proven.contains(task), "{task} is given up though its JVM worked");
+                self.failed_at.clear();
+            }
+            RunEvent::WorkerStarted { worker, .. } => {
+                self.failed_at.remove(worker);
+            }
+            RunEvent::RunResumed { .. } => self.resumed += 1,
             RunEvent::TestFinished { test, slice, finished, worker, .. } => {
+                if finished.thrown.first().is_some_and(|thrown| thrown.kind == "JvmStart") {
+                    let failed = self.failed_starts.get(&test.task).copied().unwrap_or_default();
+                    assert!(!self.proven.contains(&test.task), "{test} is blamed for a start though others worked");
+                    assert!(failed > 1, "{test} is blamed for the first start that failed");
+                }
                 let part = (test.clone(), *slice);
                 let is_bad = Verdict::from(finished.outcome).is_bad();
                 if let Some(worker) = worker.filter(|_| is_bad) {

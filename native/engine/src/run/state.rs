@@ -3,6 +3,7 @@
 use super::job::{Job, Planned, TestPlace};
 use super::limits::Limits;
 use super::queue::Waiting;
+use super::starts::FailedStarts;
 use super::tries::{Judgement, UnitState};
 use super::workers::{Life, Workers};
 use super::{RunInput, decide};
@@ -37,6 +38,8 @@ pub struct State {
     pub(super) workers: Workers,
     /// Profiles of which a JVM was ready in this run.
     pub(super) proven: BTreeSet<TaskPath>,
+    /// By profile.
+    pub(super) failed_starts: BTreeMap<TaskPath, FailedStarts>,
     /// Verdicts of tests that were reported without being planned.
     pub(super) unplanned: BTreeMap<TestId, Verdict>,
     /// Tests by verdict, the unplanned included.
@@ -136,6 +139,7 @@ impl State {
             waiting: Waiting::new(&job),
             workers: Workers::new(job.profiles.len()),
             proven: BTreeSet::new(),
+            failed_starts: BTreeMap::new(),
             unplanned: BTreeMap::new(),
             counts: BTreeMap::new(),
             worst: Verdict::Passed,

@@ -30,6 +30,8 @@ pub(super) struct WorkerState {
     pub(super) starts: u32,
     /// How often in a row without a test that completed there.
     pub(super) fruitless: u32,
+    /// How many starts of a JVM failed there in a row, for which nothing else is to blame.
+    pub(super) failed_starts: u32,
     /// When it was last heard, as far as events tell.
     pub(super) heard_ms: u64,
     /// Why it has to end, if it said so; it gets nothing more.
@@ -162,6 +164,7 @@ impl Workers {
             life: Life::Ended,
             starts: 0,
             fruitless: 0,
+            failed_starts: 0,
             heard_ms: 0,
             leaving: None,
             jvm_died: false,
@@ -177,6 +180,7 @@ impl Workers {
             worker.hopeless &= worker.starts > 0;
             worker.starts += 1;
             worker.fruitless += 1;
+            worker.failed_starts = 0;
             worker.heard_ms = at_ms;
             worker.leaving = None;
             worker.jvm_died = false;
