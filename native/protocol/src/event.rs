@@ -324,6 +324,14 @@ pub enum RunEvent {
         /// When.
         at_ms: u64,
     },
+    /// No worker is left, and none is started any more: what has no verdict by now is lost. A run that goes on does so from
+    /// before this.
+    RunAborted {
+        /// Why each worker ended.
+        reason: String,
+        /// When.
+        at_ms: u64,
+    },
     /// The last event.
     RunFinished {
         /// The worst verdict that counts.

@@ -226,7 +226,8 @@ impl Aggregate {
             | RunEvent::RunResumed { .. }
             | RunEvent::WorkerLeaving { .. }
             | RunEvent::ProfileGivenUp { .. }
-            | RunEvent::RunTimedOut { .. } => {}
+            | RunEvent::RunTimedOut { .. }
+            | RunEvent::RunAborted { .. } => {}
             RunEvent::CancelRequested { .. } => self.run.cancelled = true,
             RunEvent::RunFinished { verdict, cancelled, counts: _, at_ms: _ } => {
                 self.run.verdict = Some(*verdict);
@@ -288,6 +289,7 @@ impl Aggregate {
             | RunEvent::CancelRequested { at_ms }
             | RunEvent::WorkerLeaving { at_ms, .. }
             | RunEvent::RunTimedOut { at_ms, .. }
+            | RunEvent::RunAborted { at_ms, .. }
             | RunEvent::LeaseRenewed { at_ms, .. }
             | RunEvent::RunResumed { at_ms, .. }
             | RunEvent::RunFinished { at_ms, .. } => *at_ms,

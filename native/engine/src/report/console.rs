@@ -210,6 +210,10 @@ impl Console {
                 );
                 vec![(Level::Error, text)]
             }
+            RunEvent::RunAborted { .. } => {
+                let text = "No worker is left: what has no result is lost. `./gradlew runParallel --resume` runs it once workers start again";
+                vec![(Level::Error, text.to_owned())]
+            }
             RunEvent::ProfileGivenUp { task, .. } => {
                 vec![(Level::Error, format!("No test JVM of {task} starts: its tests are not tried any more"))]
             }

@@ -207,7 +207,13 @@ pub(super) fn reused(state: &State) -> Vec<RunEvent> {
     events
 }
 
-fn start_worker(state: &State, worker: u32, at_ms: u64, events: &mut Vec<RunEvent>, commands: &mut Vec<Command>) {
+pub(super) fn start_worker(
+    state: &State,
+    worker: u32,
+    at_ms: u64,
+    events: &mut Vec<RunEvent>,
+    commands: &mut Vec<Command>,
+) {
     events.push(RunEvent::WorkerStarted { worker, backend: state.job.backend.clone(), at_ms });
     let life = state.workers.get(worker).map_or(0, |worker| worker.starts) + 1;
     commands.push(Command::StartWorker { worker, life });
@@ -261,13 +267,13 @@ fn settle(state: &State, at_ms: u64) -> Decision {
     if state.waiting.is_empty() {
         return Decision::default();
     }
-    if let Some(worker) = state.workers.to_start_again() {
+    if let Some(worker) = state.workers.to_start_again(at_ms) {
         let (mut events, mut commands) = Decision::default();
         start_worker(state, worker, at_ms, &mut events, &mut commands);
         return (events, commands);
     }
-    if state.workers.live_count() == 0 {
-        return (no_worker_left(state), Vec::new());
+    if state.workers.live_count() == 0 && !state.workers.may_start_again() {
+        return (no_worker_left(state, at_ms), Vec::new());
     }
     match choose(state) {
         Some((worker, unit)) => assign(state, worker, unit, at_ms),
@@ -354,14 +360,16 @@ fn stopped(state: &State, stop: Stop, at_ms: u64) -> Vec<RunEvent> {
     events
 }
 
-fn no_worker_left(state: &State) -> Vec<RunEvent> {
+fn no_worker_left(state: &State, at_ms: u64) -> Vec<RunEvent> {
     let reasons: Vec<_> = state
         .workers
         .all()
         .filter_map(|(number, worker)| Some(format!("worker {number}: {}", worker.failure.as_ref()?)))
         .collect();
-    let mut events = Vec::new();
-    lose_all(state, &format!("no worker is left to run it ({})", reasons.join("; ")), &mut events);
+    let reason = reasons.join("; ");
+    let lost = format!("no worker is left to run it ({reason})");
+    let mut events = vec![RunEvent::RunAborted { reason, at_ms }];
+    lose_all(state, &lost, &mut events);
     events
 }
 

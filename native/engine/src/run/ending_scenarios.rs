@@ -2,6 +2,8 @@
 
 use super::decide::{Command, Input};
 use super::scenarios::{Bench, class_failure};
+use super::test_plans::{input_of, plan_of};
+use super::{Queue, State};
 use testfleet_protocol::agent::{AgentMessage, UnitAttempt};
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::plan::UnitId;
@@ -182,4 +184,79 @@ fn what_waits_at_a_worker_for_a_profile_that_is_given_up_is_dropped_there() {
         _ => None,
     });
     assert_eq!(dropped, Some(behind.len() - 1));
+}
+
+#[test]
+fn a_worker_is_started_again_later_each_time() {
+    let mut bench = Bench::new(&[(0, 1, 900)], 1);
+    let starts =
+        |bench: &Bench| bench.commands.iter().filter(|command| matches!(command, Command::StartWorker { .. })).count();
+    let mut now_ms = 1_000;
+    for (again, after_ms) in (1..).zip([0, 2_000, 10_000, 30_000]) {
+        bench.feed(Input::WorkerEnded { worker: 1, failure: None, at_ms: now_ms });
+        if after_ms > 0 {
+            bench.feed(Input::Tick { at_ms: now_ms + after_ms - 1, late_ms: 0 });
+            assert_eq!(starts(&bench), again, "not yet");
+        }
+        now_ms += after_ms;
+        bench.feed(Input::Tick { at_ms: now_ms, late_ms: 0 });
+        assert_eq!(starts(&bench), again + 1);
+    }
+    bench.feed(Input::WorkerEnded { worker: 1, failure: None, at_ms: now_ms });
+    let aborted = bench.events.iter().position(|event| matches!(event, RunEvent::RunAborted { .. })).unwrap();
+    let verdict = bench.events.iter().position(|event| matches!(event, RunEvent::TestVerdict { .. })).unwrap();
+    assert!(aborted < verdict, "a resumed run goes on before it");
+    assert_eq!(bench.verdict(), Some(Verdict::Lost));
+}
+
+#[test]
+fn a_cancel_does_not_wait_for_another_start() {
+    let mut bench = Bench::new(&[(0, 1, 900)], 1);
+    for at_ms in [1_000, 1_001] {
+        bench.feed(Input::WorkerEnded { worker: 1, failure: None, at_ms });
+    }
+    bench.feed(Input::Cancel { at_ms: 1_002 });
+    assert!(matches!(bench.events.last(), Some(RunEvent::RunFinished { cancelled: true, .. })));
+}
+
+#[test]
+fn tests_that_lose_their_worker_use_up_none_of_its_starts() {
+    let mut bench = Bench::new(&[(0, 1, 900), (0, 1, 800), (0, 1, 700)], 1);
+    while bench.verdict().is_none() {
+        let (worker, unit, attempt, ..) = bench.assigned().last().cloned().unwrap();
+        let unit: u32 = unit[1..].parse().unwrap();
+        bench.start(worker, unit, attempt, "t0()");
+        if unit == 3 {
+            bench.pass(worker, unit, attempt, "t0()");
+            bench.unit_finished(worker, unit, attempt, vec![]);
+        } else {
+            bench.lose(worker);
+            bench.hello(worker, VERSION);
+        }
+        if bench.verdicts().len() == 3 {
+            bench.lose(worker);
+        }
+    }
+    let mut verdicts = bench.verdicts();
+    verdicts.sort();
+    assert_eq!(verdicts, ["C1.t0() errored", "C2.t0() errored", "C3.t0() passed"]);
+}
+
+#[test]
+fn who_goes_on_starts_the_workers_that_were_not_started_yet() {
+    let input = input_of(plan_of(&[(0, 1, 900), (0, 1, 800), (0, 1, 700)]), Queue::Dynamic, 3);
+    for written in 1..4 {
+        let mut state = State::new(&input, "bench").unwrap();
+        let (events, _) = state.clone().step(Input::Start { at_ms: 5 });
+        events[..written].iter().for_each(|event| state.apply(event));
+        let (_, commands) = state.step(Input::Resume { at_ms: 6 });
+        let started: Vec<_> = commands
+            .iter()
+            .filter_map(|command| match command {
+                Command::StartWorker { worker, .. } => Some(*worker),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(started, (written as u32..=3).collect::<Vec<_>>());
+    }
 }

@@ -50,7 +50,10 @@ impl State {
             }
             RunEvent::TestVerdict { test, verdict, .. } => return self.judged(test, *verdict),
             RunEvent::LeaseRenewed { worker, at_ms } => return self.workers.heard(*worker, *at_ms),
-            RunEvent::Output { .. } | RunEvent::FileStored { .. } | RunEvent::WorkerUsed { .. } => return,
+            RunEvent::Output { .. }
+            | RunEvent::FileStored { .. }
+            | RunEvent::WorkerUsed { .. }
+            | RunEvent::RunAborted { .. } => return,
             RunEvent::RunStarted { at_ms, .. } => {
                 self.started = true;
                 self.epoch = 1;
@@ -70,7 +73,7 @@ impl State {
                 self.workers.change(*worker, |worker| worker.leaving = Some(reason.clone()));
                 self.waiting.worker_gone(*worker);
             }
-            RunEvent::WorkerEnded { worker, failure, .. } => self.worker_ended(*worker, failure.as_ref()),
+            RunEvent::WorkerEnded { worker, failure, at_ms } => self.worker_ended(*worker, failure.as_ref(), *at_ms),
             RunEvent::JvmStarted { worker, task, pid, at_ms } => {
                 self.workers.heard(*worker, *at_ms);
                 self.proven.insert(task.clone());
@@ -127,9 +130,10 @@ impl State {
         }
     }
 
-    fn worker_ended(&mut self, number: u32, failure: Option<&Failure>) {
+    fn worker_ended(&mut self, number: u32, failure: Option<&Failure>, at_ms: u64) {
         self.workers.change(number, |worker| {
             worker.life = Life::Ended;
+            worker.ended_ms = at_ms;
             worker.jvm = None;
             worker.jvm_died = false;
             worker.profile = None;
@@ -191,6 +195,11 @@ impl State {
                         held.due.remove(&index);
                     }
                 }
+            }
+            // That it was lost says something of the test, not of the worker.
+            let lost_with = ran && self.workers.get(number).is_some_and(|known| known.life == Life::Ended);
+            if lost_with {
+                self.workers.not_in_vain(number);
             }
             if finished.outcome != Outcome::Errored && self.workers.get(number).is_some_and(|known| known.fruitless > 0)
             {
@@ -377,7 +386,7 @@ impl State {
         }
         // What waited behind another unit is not to blame.
         if let Some(reason) = lost.filter(|_| index == 0) {
-            self.lost(unit, &held, silent || unseen, reason);
+            self.lost(unit, number, &held, silent || unseen, reason);
         }
         if unseen {
             self.unseen.insert(unit);
@@ -391,7 +400,7 @@ impl State {
     }
 
     /// A worker was lost with this unit as the one that ran.
-    fn lost(&mut self, unit: usize, held: &Held, silent: bool, reason: String) {
+    fn lost(&mut self, unit: usize, number: u32, held: &Held, silent: bool, reason: String) {
         let state = &mut self.units[unit];
         let names = &self.job.units[unit].tests;
         let running: Vec<_> =
@@ -400,6 +409,9 @@ impl State {
             let losses = &mut state.tries.entry(test).or_default().losses;
             losses.push(reason.clone());
             state.isolated |= losses.len() >= LOSSES_UNTIL_ALONE;
+        }
+        if !running.is_empty() {
+            self.workers.not_in_vain(number);
         }
         if running.is_empty() && silent {
             state.silent_losses.push(reason);

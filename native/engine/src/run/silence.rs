@@ -1,6 +1,6 @@
 //! What the passing of time means: leases that run out, a run that takes too long, a coordinator that is gone.
 
-use super::decide::{Command, Decision};
+use super::decide::{Command, Decision, start_worker};
 use super::endings;
 use super::state::State;
 use super::workers::{Life, WorkerState};
@@ -15,6 +15,13 @@ pub(super) fn tick(state: &State, at_ms: u64, late_ms: u64) -> Decision {
     let may_end = state.stop.is_none() && !state.is_done();
     if let Some(limit_ms) = limit.filter(|limit| may_end && at_ms.saturating_sub(state.since_ms) > *limit) {
         return (vec![RunEvent::RunTimedOut { limit_ms, at_ms }], commands);
+    }
+    // Settling does the rest: it starts all whose time has come.
+    if may_end
+        && !state.waiting.is_empty()
+        && let Some(worker) = state.workers.to_start_again(at_ms)
+    {
+        start_worker(state, worker, at_ms, &mut events, &mut commands);
     }
     let Some(lease_ms) = state.job.lease_ms() else { return (events, commands) };
     for (worker, known) in state.workers.live().filter(|(_, known)| known.life != Life::Asked) {
@@ -98,5 +105,10 @@ pub(super) fn resume(state: &State, at_ms: u64) -> Decision {
             gone(state, worker, known, at_ms, &mut events);
         }
     }
-    (events, Vec::new())
+    let mut commands = Vec::new();
+    // The coordinator may have been lost before it started all.
+    for &worker in state.job.workers.iter().filter(|worker| !state.workers.known(**worker) && !state.is_done()) {
+        start_worker(state, worker, at_ms, &mut events, &mut commands);
+    }
+    (events, commands)
 }

@@ -50,10 +50,14 @@ pub(super) enum Mutation {
     FirstStartDecides,
     /// A worker on which no JVM starts stays.
     FailedStartsForgotten,
+    /// A worker that is lost twice in a row is not started again.
+    GivenUpEarly,
+    /// Who goes on with a run starts nobody that was not started yet.
+    PlannedWorkerForgotten,
 }
 
 impl Mutation {
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::LeaseIgnored,
         Self::DuplicateCounted,
         Self::RetryAfterPass,
@@ -73,6 +77,8 @@ impl Mutation {
         Self::ClassFailureForgotten,
         Self::FirstStartDecides,
         Self::FailedStartsForgotten,
+        Self::GivenUpEarly,
+        Self::PlannedWorkerForgotten,
     ];
 
     /// Changes what was decided.
@@ -121,6 +127,10 @@ impl Mutation {
                 for unit in state.waiting.of_profile(profile) {
                     endings::never_handed_out(state, unit, &cause, input.at_ms(), events);
                 }
+            }
+            Self::PlannedWorkerForgotten if matches!(input, Input::Resume { .. }) => {
+                events.retain(|event| !matches!(event, RunEvent::WorkerStarted { .. }));
+                commands.clear();
             }
             Self::EndNotSeen => {
                 for event in events {
@@ -197,6 +207,9 @@ impl Mutation {
                 if let Some((unit, _)) = state.job.place(test, *slice) {
                     state.units[unit].tries.values_mut().for_each(|tries| tries.bad_at = None);
                 }
+            }
+            (Self::GivenUpEarly, RunEvent::WorkerEnded { worker, .. }) => {
+                state.workers.change(*worker, |worker| worker.hopeless |= worker.fruitless > 1);
             }
             (Self::FailedStartsForgotten, RunEvent::JvmDied { worker, .. }) => {
                 state.workers.change(*worker, |worker| worker.failed_starts = 0);

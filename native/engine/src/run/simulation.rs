@@ -108,7 +108,7 @@ impl World {
         self.feeds += 1;
         self.tell(|| format!("{} ms: {input:?}", input.at_ms()));
         let (mut events, commands) = self.step(input);
-        let crashes = self.crashes > 0 && self.dice.chance(2);
+        let crashes = self.crashes > 0 && (self.dice.chance(2) || self.feeds == 1 && self.dice.chance(200));
         if crashes {
             // Some of it was written down, none of it done.
             let kept = self.dice.below(events.len() as u64 + 1) as usize;

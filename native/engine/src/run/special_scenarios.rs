@@ -174,7 +174,7 @@ fn a_cancel_and_the_loss_of_all_workers_give_one_verdict() {
     cancelled.feed(Input::Cancel { at_ms: 9 });
     assert_eq!((cancelled.verdicts(), cancelled.reason().as_str()), (vec!["C1.t0() lost".into()], "cancelled"));
     let mut alone = bench(sliced(&[9_000, 9_000]), 1);
-    for _ in 0..4 {
+    for _ in 0..5 {
         alone.lose(1);
         alone.hello(1, VERSION);
     }

@@ -114,13 +114,15 @@ fn told(retries: &Retries) -> String {
     )
 }
 
-/// Leaves out what a cancel or a time-out made of the tests that had no result yet: they are open again.
+/// Leaves out what a cancel, a time-out or the loss of all workers made of the tests that had no result yet: they are open again.
 fn unfinished_part(mut recorded: Recorded) -> Result<Recorded> {
     // What came before an earlier resume was cut then.
-    let ends = |event: &RunEvent| matches!(event, RunEvent::CancelRequested { .. } | RunEvent::RunTimedOut { .. });
-    let cancel = recorded.events.iter().position(ends);
-    if let Some(cancel) = cancel {
-        recorded.truncate(cancel);
+    let ends = |event: &RunEvent| {
+        use RunEvent::{CancelRequested, RunAborted, RunTimedOut};
+        matches!(event, CancelRequested { .. } | RunTimedOut { .. } | RunAborted { .. })
+    };
+    if let Some(end) = recorded.events.iter().position(ends) {
+        recorded.truncate(end);
     }
     let nothing = |cause: &str, hint: &str| Err(Failure::new(FailureCode::NothingToResume, cause).hint(hint));
     match (recorded.events.first(), recorded.events.last()) {
