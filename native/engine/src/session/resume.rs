@@ -75,6 +75,11 @@ fn cannot_go_on(run: &str, failure: Failure) -> Failure {
 
 /// Checks that everything is as it was, and locks the run.
 fn open(context: &mut Context<'_>, mut dir: RunDir) -> Result<Unfinished> {
+    if dir.is_single() {
+        // Its journal names the whole plan, which all workers would go on with.
+        return Err(Failure::new(FailureCode::InvalidRequest, "it is a run of one worker alone")
+            .hint("begin it again with `runWorker`; `--resume` alone goes on with the last run of all workers"));
+    }
     dir.lock()?;
     let recorded = unfinished_part(read_journal(&dir.journal())?)?;
     let plan = read_plan(&dir.plan_file())?;
