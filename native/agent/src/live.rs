@@ -235,6 +235,11 @@ impl Live {
                 let verdict = format!("{names} took longer than the limit of {} for a test", seconds(limit));
                 Doom { verdict, cause: DeathCause::TestTimeout, blamed, evidence: Vec::new() }
             }
+            Overdue::Run(limit) => {
+                let verdict = format!("the run took longer than its limit of {}", seconds(limit));
+                let blamed = self.deadlines.running();
+                Doom { verdict, cause: DeathCause::RunTimeout, blamed, evidence: Vec::new() }
+            }
             Overdue::Class(limit) => {
                 let class = self.running.as_ref().map_or("", |running| &running.unit.class);
                 let verdict = format!("{class} took longer than the limit of {} for a class", seconds(limit));

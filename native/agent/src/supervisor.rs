@@ -4,7 +4,7 @@ use crate::args::Args;
 use crate::asking::Asking;
 use crate::collect::Collector;
 use crate::coordinator::Coordinator;
-use crate::deadlines::Deadlines;
+use crate::deadlines::{Deadlines, Overdue};
 use crate::ending::{Death, Doom};
 use crate::jvm::{Jvm, JvmEnd, JvmEvent, make_pipes};
 use crate::launch::{Launch, Place};
@@ -161,6 +161,7 @@ impl Supervisor {
             }
             Some(CoordinatorMessage::Ask { task, classes }) => self.asks.push_back(Asking::new(task, classes)),
             Some(CoordinatorMessage::Finish) => self.finishing = true,
+            Some(CoordinatorMessage::Condemn { limit_ms }) => self.condemn(Duration::from_millis(limit_ms)),
             Some(CoordinatorMessage::Cancel) | None => return Ok(Some(Ending::Stopped)),
             Some(CoordinatorMessage::Welcome { protocol, .. }) if protocol != VERSION => {
                 return Err(Failure::new(
@@ -181,6 +182,14 @@ impl Supervisor {
         self.queue.retain(|held| !units.iter().any(|unit| held.is(unit)));
         if let Some(live) = self.live.as_mut().filter(|live| units.iter().any(|unit| live.runs(unit))) {
             live.drop_unit();
+        }
+    }
+
+    /// The run takes too long: what runs ends once it has told where its threads are, and nothing follows it.
+    fn condemn(&mut self, limit: Duration) {
+        self.queue.clear();
+        if let Some(live) = self.live.as_mut().filter(|live| live.unit().is_some() && !live.ending) {
+            live.condemn(Overdue::Run(limit), Instant::now());
         }
     }
 

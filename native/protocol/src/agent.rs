@@ -253,6 +253,8 @@ pub enum DeathCause {
     TestTimeout,
     /// The agent killed it: what it ran of a class took too long.
     ClassTimeout,
+    /// The agent killed it: the whole run took too long.
+    RunTimeout,
 }
 
 impl DeathCause {
@@ -263,6 +265,7 @@ impl DeathCause {
             Self::OutOfMemory => "OutOfMemory",
             Self::TestTimeout => "TestTimeout",
             Self::ClassTimeout => "ClassTimeout",
+            Self::RunTimeout => "RunTimeout",
         }
     }
 }
@@ -382,6 +385,11 @@ pub enum CoordinatorMessage {
     },
     /// No more units will come: end the JVM, clean up and end.
     Finish,
+    /// The run takes too long: dump the threads of what runs, kill it and tell of that; forget what waits behind it.
+    Condemn {
+        /// How long the run may take, in milliseconds.
+        limit_ms: u64,
+    },
     /// Stop at once: kill the JVM, clean up and end.
     Cancel,
 }

@@ -324,6 +324,13 @@ pub enum RunEvent {
         /// When.
         at_ms: u64,
     },
+    /// The coordinator's machine was asleep, which does not count for the limit of the run.
+    CoordinatorSlept {
+        /// For how long, in milliseconds.
+        late_ms: u64,
+        /// When it woke up.
+        at_ms: u64,
+    },
     /// No worker is left, and none is started any more: what has no verdict by now is lost. A run that goes on does so from
     /// before this.
     RunAborted {

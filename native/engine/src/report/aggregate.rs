@@ -227,6 +227,7 @@ impl Aggregate {
             | RunEvent::WorkerLeaving { .. }
             | RunEvent::ProfileGivenUp { .. }
             | RunEvent::RunTimedOut { .. }
+            | RunEvent::CoordinatorSlept { .. }
             | RunEvent::RunAborted { .. } => {}
             RunEvent::CancelRequested { .. } => self.run.cancelled = true,
             RunEvent::RunFinished { verdict, cancelled, counts: _, at_ms: _ } => {
@@ -290,6 +291,7 @@ impl Aggregate {
             | RunEvent::WorkerLeaving { at_ms, .. }
             | RunEvent::RunTimedOut { at_ms, .. }
             | RunEvent::RunAborted { at_ms, .. }
+            | RunEvent::CoordinatorSlept { at_ms, .. }
             | RunEvent::LeaseRenewed { at_ms, .. }
             | RunEvent::RunResumed { at_ms, .. }
             | RunEvent::RunFinished { at_ms, .. } => *at_ms,

@@ -217,7 +217,10 @@ impl Console {
             RunEvent::ProfileGivenUp { task, .. } => {
                 vec![(Level::Error, format!("No test JVM of {task} starts: its tests are not tried any more"))]
             }
-            RunEvent::LeaseRenewed { .. } | RunEvent::RunResumed { .. } | RunEvent::FileStored { .. } => Vec::new(),
+            RunEvent::CoordinatorSlept { .. }
+            | RunEvent::LeaseRenewed { .. }
+            | RunEvent::RunResumed { .. }
+            | RunEvent::FileStored { .. } => Vec::new(),
             RunEvent::UnitFinished { worker, .. } => {
                 if let Some(units) = self.in_hand.get_mut(worker) {
                     *units = units.saturating_sub(1);

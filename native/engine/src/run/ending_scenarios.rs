@@ -4,10 +4,10 @@ use super::decide::{Command, Input};
 use super::scenarios::{Bench, class_failure};
 use super::test_plans::{input_of, plan_of};
 use super::{Queue, State};
-use testfleet_protocol::agent::{AgentMessage, UnitAttempt};
+use testfleet_protocol::agent::{AgentMessage, DeathCause, Evidence, UnitAttempt};
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::plan::UnitId;
-use testfleet_protocol::test::Verdict;
+use testfleet_protocol::test::{TaskPath, Verdict};
 use testfleet_protocol::{Failure, FailureCode, VERSION};
 
 impl Bench {
@@ -259,4 +259,68 @@ fn who_goes_on_starts_the_workers_that_were_not_started_yet() {
             .collect();
         assert_eq!(started, (written as u32..=3).collect::<Vec<_>>());
     }
+}
+
+/// A run of at most 100 s, in which a test hangs and others wait.
+fn hanging() -> Bench {
+    let mut input = input_of(plan_of(&[(0, 2, 900), (0, 1, 800)]), Queue::Dynamic, 1);
+    input.options.timeouts.run_ms = Some(100_000);
+    let mut bench = Bench::of(&input);
+    bench.jvm(1, 0, 50);
+    bench.start(1, 1, 1, "t0()");
+    bench
+}
+
+#[test]
+fn what_runs_when_the_run_takes_too_long_is_condemned_and_the_others_are_lost() {
+    let mut bench = hanging();
+    bench.feed(Input::Tick { at_ms: 101_000, late_ms: 0 });
+    assert_eq!(bench.commands.last(), Some(&Command::Condemn { worker: 1, limit_ms: 100_000 }));
+    assert_eq!(bench.verdicts(), ["C2.t0() lost"]);
+    bench.hello(1, VERSION);
+    assert_eq!(
+        bench.commands.last(),
+        Some(&Command::Condemn { worker: 1, limit_ms: 100_000 }),
+        "it may not have heard"
+    );
+    let evidence = vec![Evidence { name: "thread-dump".into(), text: "at Hangs.here".into() }];
+    let unit = Some(UnitAttempt { unit: UnitId("u1".into()), attempt: 1 });
+    let (cause, reason) = (DeathCause::RunTimeout, "the run took longer than its limit of 100 s".to_owned());
+    let (task, pid, blamed) = (TaskPath(":m0:test".into()), Some(50), Vec::new());
+    bench.say(1, AgentMessage::JvmDied { task, pid, unit, reason, was_ready: true, cause, evidence, blamed });
+    assert_eq!(bench.verdicts()[1..], ["C1.t0() errored", "C1.t1() lost"]);
+    let told = bench.events.iter().find_map(|event| match event {
+        RunEvent::TestFinished { finished, .. } => finished.thrown.first(),
+        _ => None,
+    });
+    assert!(told.is_some_and(|told| told.kind == "RunTimeout" && told.stack.contains("at Hangs.here")), "{told:?}");
+    assert_eq!(bench.commands.last(), Some(&Command::Cancel { worker: 1 }));
+}
+
+#[test]
+fn dumps_are_not_waited_for_without_end() {
+    let mut late = hanging();
+    late.feed(Input::Tick { at_ms: 101_000, late_ms: 0 });
+    late.feed(Input::Tick { at_ms: 113_000, late_ms: 0 });
+    assert_eq!(late.verdicts().len(), 1);
+    late.feed(Input::Tick { at_ms: 113_001, late_ms: 0 });
+    assert_eq!(late.verdicts()[1..], ["C1.t0() errored", "C1.t1() lost"]);
+    let mut cancelled = hanging();
+    cancelled.feed(Input::Tick { at_ms: 101_000, late_ms: 0 });
+    cancelled.feed(Input::Cancel { at_ms: 102_000 });
+    assert_eq!(cancelled.commands.last(), Some(&Command::Cancel { worker: 1 }));
+    let mut lost = hanging();
+    lost.feed(Input::Tick { at_ms: 101_000, late_ms: 0 });
+    lost.lose(1);
+    assert_eq!((lost.verdicts().len(), lost.verdict()), (3, Some(Verdict::Lost)));
+}
+
+#[test]
+fn the_time_that_the_coordinator_slept_does_not_count_for_the_run() {
+    let mut bench = hanging();
+    bench.feed(Input::Tick { at_ms: 500_000, late_ms: 450_000 });
+    bench.feed(Input::Tick { at_ms: 550_000, late_ms: 0 });
+    assert!(bench.verdicts().is_empty());
+    bench.feed(Input::Tick { at_ms: 550_006, late_ms: 0 });
+    assert_eq!(bench.verdicts(), ["C2.t0() lost"]);
 }

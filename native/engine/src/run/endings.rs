@@ -131,12 +131,12 @@ pub(super) fn jvm_died(
     let pid = pid.unwrap_or(0);
     events.push(RunEvent::JvmDied { worker, pid, reason: reason.clone(), evidence, never_ready: None, at_ms });
     // The agent ended it itself, and says why.
-    let is_timeout = matches!(cause, DeathCause::TestTimeout | DeathCause::ClassTimeout);
+    let is_timeout = matches!(cause, DeathCause::TestTimeout | DeathCause::ClassTimeout | DeathCause::RunTimeout);
     let why = if is_timeout { reason.clone() } else { format!("the test JVM died: {reason}") };
     let cause = Cause { kind: cause.kind(), reason: &why, evidence: told };
     if let Some(held) = held {
         died_with(state, worker, held, &cause, &blamed, at_ms, events);
-    } else {
+    } else if state.stop.is_none() {
         let failure = Failure::new(
             FailureCode::WorkerBroken,
             format!("failed to keep the test JVM of {task} on worker {worker}: it ended between two units"),
@@ -285,7 +285,7 @@ pub(super) fn never_handed_out(state: &State, unit: usize, cause: &Cause<'_>, at
 }
 
 /// Tests that ran are errored: those that are `blamed`, or all when none is.
-fn running_errored(
+pub(super) fn running_errored(
     state: &State,
     worker: u32,
     held: &Held,

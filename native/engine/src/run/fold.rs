@@ -106,7 +106,10 @@ impl State {
                 }
             }
             RunEvent::CancelRequested { .. } => self.stop = self.stop.or(Some(Stop::Cancelled)),
-            RunEvent::RunTimedOut { limit_ms, .. } => self.stop = self.stop.or(Some(Stop::TimedOut(*limit_ms))),
+            RunEvent::RunTimedOut { limit_ms, at_ms } => {
+                self.stop = self.stop.or(Some(Stop::TimedOut { limit_ms: *limit_ms, at_ms: *at_ms }));
+            }
+            RunEvent::CoordinatorSlept { late_ms, .. } => self.since_ms += late_ms,
             RunEvent::RunFinished { .. } => self.finished = true,
         }
         self.settled = Settled::No;

@@ -51,6 +51,7 @@ mod simulation;
 mod special_scenarios;
 mod starts;
 mod state;
+mod stopping;
 #[cfg(test)]
 mod test_lines;
 #[cfg(test)]

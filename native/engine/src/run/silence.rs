@@ -1,20 +1,28 @@
 //! What the passing of time means: leases that run out, a run that takes too long, a coordinator that is gone.
 
 use super::decide::{Command, Decision, start_worker};
-use super::endings;
 use super::state::State;
 use super::workers::{Life, WorkerState};
+use super::{endings, stopping};
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::{Failure, FailureCode};
 
 /// Time passed.
 pub(super) fn tick(state: &State, at_ms: u64, late_ms: u64) -> Decision {
+    let dumps = stopping::dumps_are_due(state, false, at_ms);
+    if !dumps.is_empty() {
+        return (dumps, Vec::new());
+    }
     let (mut events, mut commands) = Decision::default();
     let limit = state.job.options.timeouts.run_ms;
     // Once every test has its verdict, only the workers' ends are waited for.
     let may_end = state.stop.is_none() && !state.is_done();
-    if let Some(limit_ms) = limit.filter(|limit| may_end && at_ms.saturating_sub(state.since_ms) > *limit) {
-        return (vec![RunEvent::RunTimedOut { limit_ms, at_ms }], commands);
+    if late_ms > 0 && limit.is_some() {
+        events.push(RunEvent::CoordinatorSlept { late_ms, at_ms });
+    }
+    let took_ms = at_ms.saturating_sub(state.since_ms).saturating_sub(late_ms);
+    if let Some(limit_ms) = limit.filter(|limit| may_end && took_ms > *limit) {
+        return stopping::too_long(state, limit_ms, at_ms);
     }
     // Settling does the rest: it starts all whose time has come.
     if may_end

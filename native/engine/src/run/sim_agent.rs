@@ -52,6 +52,7 @@ pub(super) struct Agent {
     pub(super) down: VecDeque<CoordinatorMessage>,
     finishing: bool,
     leaving: bool,
+    condemned: bool,
     /// Until then nothing comes through.
     pub(super) cut_until_ms: u64,
     pub(super) alive_at_ms: u64,
@@ -76,6 +77,7 @@ impl Agent {
             down: VecDeque::new(),
             finishing: false,
             leaving: false,
+            condemned: false,
             cut_until_ms: 0,
             alive_at_ms: 0,
         }
@@ -147,6 +149,10 @@ impl Agent {
             CoordinatorMessage::Drop { units } => self.hand.retain(|task| !units.contains(&task.tried())),
             CoordinatorMessage::Ack { seq } => self.spool.retain(|(kept, _)| *kept > seq),
             CoordinatorMessage::Finish => self.finishing = true,
+            CoordinatorMessage::Condemn { .. } => {
+                self.hand.truncate(1);
+                self.condemned = true;
+            }
             CoordinatorMessage::Cancel => self.die(),
             CoordinatorMessage::Ask { .. } => panic!("nobody asks"),
         }
@@ -214,6 +220,13 @@ impl Agent {
             self.jvm = Some((task.clone(), self.pids));
             self.say(AgentMessage::JvmStarted { task, pid: self.pids });
             return Deed::Something;
+        }
+        if self.condemned {
+            let dumped = dice.chance(50);
+            if dumped {
+                self.kill_jvm(DeathCause::RunTimeout);
+            }
+            return if dumped { Deed::Something } else { Deed::Nothing };
         }
         let next = front.unit.tests.get(front.done).cloned();
         let trouble = scene.trouble(&front.unit);

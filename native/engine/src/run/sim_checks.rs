@@ -49,7 +49,7 @@ impl World {
             panic!("the last event is {:?}", self.events.last());
         };
         let mut worst = self.promises.worst(plan, &self.state);
-        if matches!(self.state.stop, Some(Stop::TimedOut(_))) {
+        if matches!(self.state.stop, Some(Stop::TimedOut { .. })) {
             worst = worst.max(Verdict::Errored);
         }
         assert_eq!(*verdict, worst);

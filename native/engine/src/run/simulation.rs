@@ -176,6 +176,7 @@ impl World {
             }
             Command::Drop { worker, units } => self.say(worker, CoordinatorMessage::Drop { units }),
             Command::Finish { worker } => self.say(worker, CoordinatorMessage::Finish),
+            Command::Condemn { worker, limit_ms } => self.say(worker, CoordinatorMessage::Condemn { limit_ms }),
             Command::Cancel { worker } => self.say(worker, CoordinatorMessage::Cancel),
             Command::Kill { worker, .. } => {
                 // One that can't be reached lives on.

@@ -89,8 +89,8 @@ impl PartialEq for Settled {
 pub(super) enum Stop {
     /// The user or the build wants it.
     Cancelled,
-    /// It took longer than so many milliseconds.
-    TimedOut(u64),
+    /// It took longer than so many milliseconds, which was noticed then.
+    TimedOut { limit_ms: u64, at_ms: u64 },
 }
 
 /// A test that is run in several units.
@@ -249,7 +249,7 @@ impl State {
             worst if worst.is_bad() || worst == Verdict::Flaky => worst,
             _ => Verdict::Passed,
         };
-        if matches!(self.stop, Some(Stop::TimedOut(_))) { of_tests.max(Verdict::Errored) } else { of_tests }
+        if matches!(self.stop, Some(Stop::TimedOut { .. })) { of_tests.max(Verdict::Errored) } else { of_tests }
     }
 
     /// Whether the user or the build wanted the end.

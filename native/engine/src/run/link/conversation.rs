@@ -115,7 +115,8 @@ impl Conversation {
                     self.ending = Some(message.clone());
                 }
             }
-            CoordinatorMessage::Ask { .. } => {}
+            // The run says it again to one that comes back.
+            CoordinatorMessage::Ask { .. } | CoordinatorMessage::Condemn { .. } => {}
         }
         if self.listens && self.is_obeyed() { self.queue(&message) } else { Ok(()) }
     }
