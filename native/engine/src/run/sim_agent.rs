@@ -7,6 +7,9 @@ use testfleet_protocol::agent::{AgentMessage, ClassFailure, CoordinatorMessage, 
 use testfleet_protocol::plan::Unit;
 use testfleet_protocol::test::{Invocation, Outcome, TaskPath, TestName, Thrown};
 
+/// How long a test may take, in milliseconds.
+const TEST_MS: u64 = 5_000;
+
 /// Something in an agent's hand.
 pub(super) struct Task {
     pub(super) unit: Unit,
@@ -15,6 +18,7 @@ pub(super) struct Task {
     /// Tests that ended, and whether the next one has started.
     done: usize,
     started: bool,
+    since_ms: u64,
     /// Whether it was told that its class failed.
     failed: bool,
 }
@@ -144,7 +148,15 @@ impl Agent {
                 );
                 let behind = self.hand.back().is_some_and(|last| last.fresh_jvm) || fresh_jvm;
                 assert!(!behind || self.hand.is_empty(), "{} is not alone at worker {}", unit.id.0, self.worker);
-                self.hand.push_back(Task { unit, attempt, fresh_jvm, done: 0, started: false, failed: false });
+                self.hand.push_back(Task {
+                    unit,
+                    attempt,
+                    fresh_jvm,
+                    done: 0,
+                    started: false,
+                    since_ms: 0,
+                    failed: false,
+                });
             }
             CoordinatorMessage::Drop { units } => self.hand.retain(|task| !units.contains(&task.tried())),
             CoordinatorMessage::Ack { seq } => self.spool.retain(|(kept, _)| *kept > seq),
@@ -169,7 +181,7 @@ impl Agent {
     }
 
     /// The JVM dies, in the middle of a unit or between two.
-    pub(super) fn kill_jvm(&mut self, cause: DeathCause) {
+    pub(super) fn kill_jvm(&mut self, cause: DeathCause, blamed: Vec<TestName>) {
         let Some((task, pid)) = self.jvm.take() else { return };
         let runs = self.hand.front().is_some_and(|front| front.unit.task == task);
         let unit = if runs { self.hand.pop_front().map(|front| front.tried()) } else { None };
@@ -182,12 +194,12 @@ impl Agent {
             was_ready: true,
             cause,
             evidence: Vec::new(),
-            blamed: Vec::new(),
+            blamed,
         });
     }
 
     /// Does the next thing that an agent does.
-    pub(super) fn work(&mut self, scene: &Scene, dice: &mut Dice) -> Deed {
+    pub(super) fn work(&mut self, scene: &Scene, dice: &mut Dice, now_ms: u64) -> Deed {
         // A last word is heard before the end.
         if (self.finishing || self.leaving) && self.hand.is_empty() {
             if self.spool.is_empty() || self.finishing && self.up.is_empty() {
@@ -224,7 +236,7 @@ impl Agent {
         if self.condemned {
             let dumped = dice.chance(50);
             if dumped {
-                self.kill_jvm(DeathCause::RunTimeout);
+                self.kill_jvm(DeathCause::RunTimeout, Vec::new());
             }
             return if dumped { Deed::Something } else { Deed::Nothing };
         }
@@ -251,7 +263,7 @@ impl Agent {
         };
         let nature = scene.nature(&test);
         if !front.started && nature != Nature::Silent {
-            self.hand[0].started = true;
+            (self.hand[0].started, self.hand[0].since_ms) = (true, now_ms);
             self.say(AgentMessage::TestStarted { unit, attempt, test: test.clone() });
             return Deed::Began(test);
         }
@@ -265,7 +277,14 @@ impl Agent {
         }
         if nature == Nature::KillsJvm(true) || nature == Nature::KillsJvm(false) && dice.chance(500) {
             let causes = [DeathCause::Died, DeathCause::OutOfMemory, DeathCause::TestTimeout, DeathCause::ClassTimeout];
-            self.kill_jvm(causes[dice.below(4) as usize]);
+            self.kill_jvm(causes[dice.below(4) as usize], Vec::new());
+            return Deed::Something;
+        }
+        if nature == Nature::Hangs {
+            if now_ms < front.since_ms + TEST_MS {
+                return Deed::Nothing;
+            }
+            self.kill_jvm(DeathCause::TestTimeout, vec![test]);
             return Deed::Something;
         }
         if dice.chance(100) && nature != Nature::Silent {

@@ -1,7 +1,7 @@
 //! What is checked when a simulated run is over.
 
 use super::job::OUTSIDE_OF_TESTS;
-use super::sim_plan::Trouble;
+use super::sim_plan::{Nature, Trouble};
 use super::simulation::World;
 use super::state::Stop;
 use std::collections::{HashMap, HashSet};
@@ -88,6 +88,8 @@ impl World {
         let bad = tries.iter().filter(|outcome| is_bad(outcome)).count();
         let last_bad = tries.iter().rev().find(|outcome| is_bad(outcome)).map(|outcome| Verdict::from(*outcome));
         let told = || format!("{test} is {verdict:?} ({reason}) by {tries:?}");
+        let hangs = self.scene.nature(&test.name) == Nature::Hangs;
+        assert!(!hangs || verdict.is_bad(), "it hangs: {}", told());
         if verdict == Verdict::Lost {
             let known = ["cancelled", "the run took longer", "no worker is left", "the test framework ran"];
             assert!(known.iter().any(|known| reason.starts_with(known)), "{}", told());

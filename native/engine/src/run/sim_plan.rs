@@ -21,8 +21,10 @@ pub(super) enum Nature {
     KillsWorker(bool),
     /// The framework does not report it.
     Silent,
-    /// It never ends.
+    /// Its end is not reported.
     NeverEnds,
+    /// It never ends, until its limit does.
+    Hangs,
     Skipped,
 }
 
@@ -161,6 +163,7 @@ impl Scene {
             930..940 => Nature::Silent,
             940..945 => Nature::NeverEnds,
             945..955 => Nature::Skipped,
+            955..960 => Nature::Hangs,
             _ => Nature::Passes,
         }
     }

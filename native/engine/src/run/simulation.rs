@@ -238,7 +238,7 @@ impl World {
     fn work(&mut self, index: usize) -> bool {
         let Some(agent) = self.agents.get_mut(index).filter(|agent| agent.alive) else { return false };
         let front = agent.hand.front().map(|task| (task.unit.id.clone(), task.attempt, agent.worker));
-        match agent.work(&self.scene, &mut self.dice) {
+        match agent.work(&self.scene, &mut self.dice, self.now_ms) {
             Deed::Nothing => return false,
             Deed::Something => {}
             Deed::Began(test) => {
@@ -356,7 +356,7 @@ impl World {
                 self.agents[index].cut();
                 self.agents[index].cut_until_ms = at_ms + ms;
             }
-            1_976..1_984 if alive => self.agents[index].kill_jvm(DeathCause::Died),
+            1_976..1_984 if alive => self.agents[index].kill_jvm(DeathCause::Died, Vec::new()),
             1_984..1_988 if alive => {
                 self.agents[index].die();
                 // Whoever starts an agent notices when it says nothing at all.
