@@ -329,7 +329,8 @@ fn outside_of_tests(
 /// Whether something stands for what happens to a class outside of its tests.
 fn is_told(outside: &TestId, state: &State, events: &[RunEvent]) -> bool {
     let now = |event: &RunEvent| matches!(event, RunEvent::TestFinished { test, .. } if test == outside);
-    state.unplanned.contains_key(outside) || state.job.tests.contains_key(outside) || events.iter().any(now)
+    let before = state.unplanned.contains_key(outside) || state.to_tell.contains_key(outside);
+    before || state.job.tests.contains_key(outside) || events.iter().any(now)
 }
 
 fn class_of<'a>(state: &'a State, held: &Held) -> &'a str {
