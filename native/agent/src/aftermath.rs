@@ -5,7 +5,6 @@ use crate::ending::{Death, Traces, crash_file, crash_head};
 use crate::jvm::JvmEnd;
 use crate::live::{Assigned, Live};
 use crate::supervisor::{Supervisor, remark};
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use testfleet_host::oom_kills;
 use testfleet_protocol::Result;
@@ -65,8 +64,7 @@ impl Supervisor {
         (remarks, head)
     }
 
-    /// Tells of a JVM that did not start. Unless others of its profile did, what waits for the profile gets the same
-    /// answer: a start for each would fail alike.
+    /// Tells of a JVM that did not start, for the coordinator to say what becomes of its unit. What waits behind stays here.
     pub(crate) fn not_started(
         &mut self,
         for_asking: bool,
@@ -83,13 +81,8 @@ impl Supervisor {
         }
         // It was started for the first unit of the queue, which goes with it, unless it was dropped meanwhile.
         let is_its = self.queue.front().is_some_and(|first| first.unit.task == *task);
-        let mut without = Vec::from_iter(if is_its { self.queue.pop_front() } else { None });
-        if !self.proven.contains(task) {
-            let (same, others): (VecDeque<_>, _) = self.queue.drain(..).partition(|waiting| waiting.unit.task == *task);
-            self.queue = others;
-            without.extend(same);
-        }
-        without.into_iter().try_for_each(|assigned| {
+        let unit = if is_its { self.queue.pop_front() } else { None };
+        unit.map_or(Ok(()), |assigned| {
             coordinator.send(died(task.clone(), Some(assigned.into_attempt()), pid, false, death.clone()))
         })
     }

@@ -36,6 +36,8 @@ impl Clock {
 /// What is over its limit.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Overdue {
+    /// The whole run.
+    Run(Duration),
     /// The unit.
     Class(Duration),
     /// These tests.

@@ -7,7 +7,6 @@ use crate::ending::{Doom, is_out_of_memory};
 use crate::jvm::Jvm;
 use crate::output::{Outputs, Rest};
 use crate::ready::unfit;
-use crate::room::Failures;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -92,13 +91,7 @@ pub(crate) struct Live {
     used: bool,
     deadlines: Deadlines,
     outputs: Outputs,
-    running: Option<Running>,
-}
-
-/// The unit that a JVM runs.
-struct Running {
-    assigned: Assigned,
-    failures: Failures,
+    running: Option<Assigned>,
 }
 
 /// What is known of a JVM that was just started and configured.
@@ -163,13 +156,13 @@ impl Live {
 
     /// Whether it runs this try at a unit.
     pub(crate) fn runs(&self, unit: &UnitAttempt) -> bool {
-        self.running.as_ref().is_some_and(|running| running.assigned.is(unit))
+        self.running.as_ref().is_some_and(|running| running.is(unit))
     }
 
     /// What it runs.
     pub(crate) fn unit(&self) -> Option<UnitAttempt> {
         self.running.as_ref().map(|running| {
-            let Assigned { unit, attempt, .. } = &running.assigned;
+            let Assigned { unit, attempt, .. } = running;
             UnitAttempt { unit: unit.id.clone(), attempt: *attempt }
         })
     }
@@ -203,7 +196,7 @@ impl Live {
         self.used = true;
         self.worn |= assigned.fresh_jvm;
         self.deadlines.unit_started(Instant::now());
-        self.running = Some(Running { assigned, failures: Failures::default() });
+        self.running = Some(assigned);
         Ok(())
     }
 
@@ -258,8 +251,13 @@ impl Live {
                 let verdict = format!("{names} took longer than the limit of {} for a test", seconds(limit));
                 Doom { verdict, cause: DeathCause::TestTimeout, blamed, evidence: Vec::new() }
             }
+            Overdue::Run(limit) => {
+                let verdict = format!("the run took longer than its limit of {}", seconds(limit));
+                let blamed = self.deadlines.running();
+                Doom { verdict, cause: DeathCause::RunTimeout, blamed, evidence: Vec::new() }
+            }
             Overdue::Class(limit) => {
-                let class = self.running.as_ref().map_or("", |running| &running.assigned.unit.class);
+                let class = self.running.as_ref().map_or("", |running| &running.unit.class);
                 let verdict = format!("{class} took longer than the limit of {} for a class", seconds(limit));
                 let blamed = self.deadlines.running();
                 Doom { verdict, cause: DeathCause::ClassTimeout, blamed, evidence: Vec::new() }
@@ -302,7 +300,7 @@ impl Live {
         messages.append(&mut rest.messages);
         rest.messages = messages;
         rest.files.append(&mut self.files);
-        (self.running.take().map(|running| running.assigned), self.doom.take(), rest)
+        (self.running.take(), self.doom.take(), rest)
     }
 
     /// What the JVM process itself wrote.
@@ -317,7 +315,7 @@ impl Live {
     }
 
     fn raw_output(&mut self, stream: Stream, text: &str) -> Vec<AgentMessage> {
-        let unit = self.running.as_ref().map(|running| running.assigned.unit.id.clone());
+        let unit = self.running.as_ref().map(|running| running.unit.id.clone());
         self.outputs.take(unit, None, stream, text.as_bytes())
     }
 
@@ -387,11 +385,10 @@ impl Live {
             }
             FromHarness::ClassFailed { unit, class, thrown } => {
                 self.worn |= is_out_of_memory(&thrown.stack);
-                match self.running.as_mut().filter(|running| running.assigned.unit.id.0 == unit) {
-                    Some(running) => running.failures.push(ClassFailure { class, thrown }),
-                    None => tracing::warn!("the harness told of a failure of {class} in {unit}, which it does not run"),
-                }
-                Vec::new()
+                self.of_unit(&unit, |unit, attempt| {
+                    let failure = ClassFailure { class, thrown };
+                    AgentMessage::ClassFailed { unit, attempt, failure }
+                })
             }
             FromHarness::ExitCalled { stacks } => {
                 self.exit_stacks = Some(stacks);
@@ -403,15 +400,13 @@ impl Live {
             // One that is about to be killed keeps its unit, whose verdict its death brings.
             FromHarness::UnitFinished { .. } if self.doom.is_some() => Vec::new(),
             FromHarness::UnitFinished { unit } => {
-                let Some(Running { assigned, failures }) =
-                    self.running.take_if(|running| running.assigned.unit.id.0 == unit)
-                else {
+                let Some(assigned) = self.running.take_if(|running| running.unit.id.0 == unit) else {
                     return Vec::new();
                 };
                 self.deadlines.unit_finished();
                 let Assigned { unit: Unit { id: unit, .. }, attempt, .. } = assigned;
                 let mut told = self.keep_files(|outputs| outputs.unit_ended(&unit));
-                told.push(AgentMessage::UnitFinished { unit, attempt, failures: failures.told() });
+                told.push(AgentMessage::UnitFinished { unit, attempt });
                 told
             }
         }
@@ -428,7 +423,7 @@ impl Live {
         rest.messages
     }
 
-    /// A message about a test of the unit that runs; one about another is none. What is said of a test after it was found
+    /// A message about a test of the unit that runs. What is said of a test after it was found
     /// to be over its limit comes too late.
     fn of_test(
         &self,
@@ -439,10 +434,15 @@ impl Live {
         if self.doom.as_ref().is_some_and(|doom| doom.blamed.contains(test)) {
             return Vec::new();
         }
-        match self.running.as_ref().filter(|running| running.assigned.unit.id.0 == unit) {
-            Some(Running { assigned, .. }) => vec![message(assigned.unit.id.clone(), assigned.attempt)],
+        self.of_unit(unit, message)
+    }
+
+    /// A message about the unit that runs; one about another is none.
+    fn of_unit(&self, unit: &str, message: impl FnOnce(UnitId, Attempt) -> AgentMessage) -> Vec<AgentMessage> {
+        match self.running.as_ref().filter(|running| running.unit.id.0 == unit) {
+            Some(running) => vec![message(running.unit.id.clone(), running.attempt)],
             None => {
-                tracing::warn!("the harness told of a test of {unit}, which it does not run");
+                tracing::warn!("the harness told of {unit}, which it does not run");
                 Vec::new()
             }
         }

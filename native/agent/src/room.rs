@@ -1,14 +1,8 @@
-//! What fits a message: results that are longer say less, with the reason, and failures of classes are as many as there is
-//! room for.
+//! What fits a message: results that are longer say less, with the reason.
 
-use testfleet_protocol::agent::{AgentMessage, ClassFailure, Envelope};
+use testfleet_protocol::agent::{AgentMessage, Envelope};
 use testfleet_protocol::test::{Outcome, Thrown};
 use testfleet_protocol::{Failure, Result, frame};
-
-/// Most failures outside of tests that one unit tells of.
-const MOST: usize = 100;
-/// No more are kept once they have so many bytes.
-const ENOUGH: usize = 1 << 20;
 
 /// The frame of a message, ready to be written. A result that is too long for one is errored, and says why.
 ///
@@ -34,51 +28,25 @@ fn without_details(mut message: AgentMessage, failure: &Failure) -> Option<Agent
             finished.thrown.clear();
             Some(message)
         }
+        AgentMessage::ClassFailed { failure, .. } => {
+            failure.thrown = too_long(reason);
+            Some(message)
+        }
         AgentMessage::Discovered { task, class, .. } => {
-            let thrown = Thrown { kind: "TooLong".to_owned(), message: reason, stack: String::new(), hint: None };
-            Some(AgentMessage::DiscoveryFailed { task: task.clone(), class: class.clone(), thrown })
+            Some(AgentMessage::DiscoveryFailed { task: task.clone(), class: class.clone(), thrown: too_long(reason) })
         }
         _ => None,
     }
 }
 
-/// Failures outside of the tests of a unit.
-#[derive(Debug, Default)]
-pub(crate) struct Failures {
-    kept: Vec<ClassFailure>,
-    bytes: usize,
-    left_out: u64,
-}
-
-impl Failures {
-    /// Takes one more, or counts it when there is no room.
-    pub(crate) fn push(&mut self, failure: ClassFailure) {
-        if self.kept.len() >= MOST || self.bytes > ENOUGH {
-            self.left_out += 1;
-            return;
-        }
-        let Thrown { kind, message, stack, .. } = &failure.thrown;
-        self.bytes += failure.class.len() + kind.len() + message.len() + stack.len();
-        self.kept.push(failure);
-    }
-
-    /// All of them; how many were left out is the last.
-    pub(crate) fn told(self) -> Vec<ClassFailure> {
-        let Self { mut kept, left_out, .. } = self;
-        if left_out > 0
-            && let Some(last) = kept.last()
-        {
-            let message = format!("... and {left_out} more, which are left out");
-            let thrown = Thrown { kind: "LeftOut".to_owned(), stack: message.clone(), message, hint: None };
-            kept.push(ClassFailure { class: last.class.clone(), thrown });
-        }
-        kept
-    }
+fn too_long(message: String) -> Thrown {
+    Thrown { kind: "TooLong".to_owned(), message, stack: String::new(), hint: None }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use testfleet_protocol::agent::ClassFailure;
     use testfleet_protocol::plan::UnitId;
     use testfleet_protocol::test::{Finished, TaskPath, TestName};
 
@@ -123,21 +91,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_result_and_too_long_is_an_error() {
-        let message = AgentMessage::HandedBack { units: Vec::new(), reason: "x".repeat(frame::MAX_FRAME) };
-        assert!(frame_of(1, message).is_err());
+    fn what_fails_outside_of_tests_is_told_without_its_words_when_they_are_too_long() {
+        let (unit, attempt) = (UnitId("u".into()), serde_json::from_str("1").unwrap());
+        let failure = ClassFailure { class: "a.B".into(), thrown: thrown(&"\u{1}".repeat(frame::MAX_FRAME / 3)) };
+        let message = sent(AgentMessage::ClassFailed { unit, attempt, failure });
+        let AgentMessage::ClassFailed { failure, .. } = message else { panic!("{message:?}") };
+        assert_eq!((failure.class.as_str(), failure.thrown.kind.as_str()), ("a.B", "TooLong"));
     }
 
     #[test]
-    fn failures_of_a_unit_are_bounded_in_number_and_in_bytes() {
-        for (text, most) in [("x".to_owned(), MOST), ("x".repeat(ENOUGH / 4), 4)] {
-            let mut failures = Failures::default();
-            (0..300).for_each(|_| failures.push(ClassFailure { class: "a.B".into(), thrown: thrown(&text) }));
-            let told = failures.told();
-            assert_eq!(told.len(), most + 1);
-            let last = &told[most].thrown;
-            assert_eq!(last.message, format!("... and {} more, which are left out", 300 - most));
-        }
-        assert!(Failures::default().told().is_empty());
+    fn what_is_no_result_and_too_long_is_an_error() {
+        let message = AgentMessage::HandedBack { units: Vec::new(), reason: "x".repeat(frame::MAX_FRAME) };
+        assert!(frame_of(1, message).is_err());
     }
 }

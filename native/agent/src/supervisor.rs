@@ -4,7 +4,7 @@ use crate::args::Args;
 use crate::asking::Asking;
 use crate::collect::Collector;
 use crate::coordinator::Coordinator;
-use crate::deadlines::Deadlines;
+use crate::deadlines::{Deadlines, Overdue};
 use crate::ending::{Death, Doom};
 use crate::framework::framework;
 use crate::jvm::{Jvm, JvmEnd, JvmEvent, make_pipes};
@@ -14,7 +14,7 @@ use crate::live::{Assigned, Leavings, Live, Started};
 use crate::outgoing::Outgoing;
 use crate::output::Outputs;
 use crate::usage::used;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -59,8 +59,6 @@ pub(crate) struct Supervisor {
     stalled: Option<Instant>,
     /// How many JVMs were started; names their folders.
     started: u32,
-    /// Profiles of which a JVM was ready here.
-    pub(crate) proven: BTreeSet<TaskPath>,
     /// It has to end.
     pub(crate) leaving: Option<Leaving>,
 }
@@ -79,7 +77,6 @@ impl Supervisor {
             outgoing,
             stalled: None,
             started: 0,
-            proven: BTreeSet::new(),
             leaving: None,
         }
     }
@@ -165,6 +162,7 @@ impl Supervisor {
             }
             Some(CoordinatorMessage::Ask { task, classes }) => self.asks.push_back(Asking::new(task, classes)),
             Some(CoordinatorMessage::Finish) => self.finishing = true,
+            Some(CoordinatorMessage::Condemn { limit_ms }) => self.condemn(Duration::from_millis(limit_ms)),
             Some(CoordinatorMessage::Cancel) | None => return Ok(Some(Ending::Stopped)),
             Some(CoordinatorMessage::Welcome { protocol, .. }) if protocol != VERSION => {
                 return Err(Failure::new(
@@ -185,6 +183,14 @@ impl Supervisor {
         self.queue.retain(|held| !units.iter().any(|unit| held.is(unit)));
         if let Some(live) = self.live.as_mut().filter(|live| units.iter().any(|unit| live.runs(unit))) {
             live.drop_unit();
+        }
+    }
+
+    /// The run takes too long: what runs ends once it has told where its threads are, and nothing follows it.
+    fn condemn(&mut self, limit: Duration) {
+        self.queue.clear();
+        if let Some(live) = self.live.as_mut().filter(|live| live.unit().is_some() && !live.ending) {
+            live.condemn(Overdue::Run(limit), Instant::now());
         }
     }
 
@@ -334,9 +340,6 @@ impl Supervisor {
                 }
                 for (of, path) in live.files.drain(..) {
                     self.outgoing.push(of, path);
-                }
-                if live.ready {
-                    self.proven.insert(live.task.clone());
                 }
                 if unit_ends && let Some((of, file)) = live.coverage(true) {
                     self.outgoing.push_moved(of, file);

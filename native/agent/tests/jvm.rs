@@ -66,6 +66,22 @@ fn a_stopped_jvm_is_killed_when_its_class_is_over_the_limit() {
 }
 
 #[test]
+fn what_runs_when_the_run_takes_too_long_is_killed_with_evidence_and_nothing_follows() {
+    let world = World::new(&[(":test", "A", &["passes", "hangs"]), (":test", "B", &["passes1"])]);
+    let mut agent = Spoken::start(&world, Rules::default());
+    agent.assign(&world.plan.units[0], 1, false);
+    agent.assign(&world.plan.units[1], 1, false);
+    agent.until(|message| matches!(message, AgentMessage::TestStarted { test, .. } if test.method == "hangs()"));
+    agent.condemn(90_000);
+    let said = agent.finish();
+    let (cause, reason, blamed, evidence) = deaths(&said).remove(0);
+    assert_eq!((cause, blamed), (DeathCause::RunTimeout, vec!["A > hangs()".to_owned()]));
+    assert_eq!(reason, "the run took longer than its limit of 90 s");
+    assert!(!evidence.is_empty());
+    assert_eq!(finished(&said), ["A > passes() Passed"]);
+}
+
+#[test]
 fn what_others_take_between_the_invocations_of_a_test_is_not_its_time() {
     let world = World::new(&[(":test", "A", &["pauses"])]);
     let mut agent = Spoken::start(&world, limits(Some(3_000), None));

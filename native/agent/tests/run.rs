@@ -172,7 +172,7 @@ async fn a_cancel_ends_the_run_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_jvm_that_cannot_start_is_tried_once_for_all_its_units() {
+async fn a_jvm_that_cannot_start_is_not_tried_for_each_unit() {
     let mut world =
         World::new(&[(":a:test", "A", &["passes"]), (":a:test", "B", &["passes1"]), (":b:test", "C", &["passes2"])]);
     world.bundle.profiles[0].jvm_args.push("-Dfake.start=exit".into());

@@ -112,15 +112,22 @@ pub enum AgentMessage {
         /// Text of at most 64 KiB.
         text: String,
     },
+    /// Something failed outside of any test: class initialisation, `@AfterAll`, a missing class. Said at once, so that it
+    /// is known however the unit ends.
+    ClassFailed {
+        /// Of which unit.
+        unit: UnitId,
+        /// Which try of it.
+        attempt: Attempt,
+        /// What failed, with the class that it belongs to.
+        failure: ClassFailure,
+    },
     /// The harness is through with a unit. Tests of it without `TestFinished` did not run.
     UnitFinished {
         /// Which.
         unit: UnitId,
         /// Which try.
         attempt: Attempt,
-        /// Failures outside of any test (class initialisation, `@AfterAll`, missing classes), with
-        /// the class they belong to.
-        failures: Vec<ClassFailure>,
     },
     /// The harness JVM ended without being told to, or could not start. The unit that it ran is no longer in the
     /// agent's hands: its tests of [`AgentMessage::TestStarted`] without `TestFinished` were running, the others did not
@@ -145,7 +152,7 @@ pub enum AgentMessage {
         /// tests that run at once). Empty: all that were running.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         blamed: Vec<TestName>,
-        /// `false`: it died before it was ready, so another start will hardly do better.
+        /// `false`: it died before it was ready; its unit was only to run in it.
         was_ready: bool,
     },
     /// A piece of a file that came out of the tests and is to be kept. The pieces of one file follow each other; files may
@@ -253,6 +260,8 @@ pub enum DeathCause {
     TestTimeout,
     /// The agent killed it: what it ran of a class took too long.
     ClassTimeout,
+    /// The agent killed it: the whole run took too long.
+    RunTimeout,
 }
 
 impl DeathCause {
@@ -263,6 +272,7 @@ impl DeathCause {
             Self::OutOfMemory => "OutOfMemory",
             Self::TestTimeout => "TestTimeout",
             Self::ClassTimeout => "ClassTimeout",
+            Self::RunTimeout => "RunTimeout",
         }
     }
 }
@@ -386,6 +396,11 @@ pub enum CoordinatorMessage {
     },
     /// No more units will come: end the JVM, clean up and end.
     Finish,
+    /// The run takes too long: dump the threads of what runs, kill it and tell of that; forget what waits behind it.
+    Condemn {
+        /// How long the run may take, in milliseconds.
+        limit_ms: u64,
+    },
     /// Stop at once: kill the JVM, clean up and end.
     Cancel,
 }

@@ -158,6 +158,16 @@ pub enum RunEvent {
         /// What tells more, for the tests that it took with it.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         evidence: Vec<crate::agent::Evidence>,
+        /// The profile whose JVM did not become ready. `None`: it had worked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        never_ready: Option<crate::test::TaskPath>,
+        /// When.
+        at_ms: u64,
+    },
+    /// No harness JVM of a profile was ever ready, and nobody is left who may do better: its tests are not tried any more.
+    ProfileGivenUp {
+        /// Which profile.
+        task: crate::test::TaskPath,
         /// When.
         at_ms: u64,
     },
@@ -278,6 +288,19 @@ pub enum RunEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// Something failed outside of any test. What that means for tests and class is told when the unit leaves the worker.
+    ClassFailed {
+        /// Of which unit.
+        unit: UnitId,
+        /// Where.
+        worker: u32,
+        /// Which try.
+        attempt: Attempt,
+        /// Binary name: the unit's class, or one that is nested in it.
+        class: String,
+        /// What was thrown.
+        thrown: crate::test::Thrown,
+    },
     /// A unit is done at a worker, or what is left of it was handed back.
     UnitFinished {
         /// Which.
@@ -288,6 +311,9 @@ pub enum RunEvent {
         attempt: Attempt,
         /// Tests without a verdict that go back to the queue, those that are to be tried again among them.
         handed_back: Vec<TestId>,
+        /// All of its tests had ended, but what comes after them was not seen: it is run once more for that.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unseen: bool,
         /// When.
         at_ms: u64,
     },
@@ -300,6 +326,21 @@ pub enum RunEvent {
     RunTimedOut {
         /// How long it may take, in milliseconds.
         limit_ms: u64,
+        /// When.
+        at_ms: u64,
+    },
+    /// The coordinator's machine was asleep, which does not count for the limit of the run.
+    CoordinatorSlept {
+        /// For how long, in milliseconds.
+        late_ms: u64,
+        /// When it woke up.
+        at_ms: u64,
+    },
+    /// No worker is left, and none is started any more: what has no verdict by now is lost. A run that goes on does so from
+    /// before this.
+    RunAborted {
+        /// Why each worker ended.
+        reason: String,
         /// When.
         at_ms: u64,
     },

@@ -78,6 +78,11 @@ impl Spoken {
         self.say(&CoordinatorMessage::Drop { units });
     }
 
+    /// The run took longer than this.
+    pub(crate) fn condemn(&mut self, limit_ms: u64) {
+        self.say(&CoordinatorMessage::Condemn { limit_ms });
+    }
+
     /// Listens until the agent says what is wanted.
     pub(crate) fn until(&mut self, wanted: impl Fn(&AgentMessage) -> bool) {
         loop {

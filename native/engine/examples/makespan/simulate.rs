@@ -134,7 +134,7 @@ impl World<'_> {
                 };
                 let message = AgentMessage::TestFinished { unit: unit.clone(), attempt, test, finished };
                 self.feed(Input::Message { worker, message, at_ms });
-                let message = AgentMessage::UnitFinished { unit, attempt, failures: Vec::new() };
+                let message = AgentMessage::UnitFinished { unit, attempt };
                 self.feed(Input::Message { worker, message, at_ms });
             }
         }

@@ -177,7 +177,7 @@ impl Aggregate {
                 record.jvm_starts += 1;
                 record.free_since_ms = record.free_since_ms.max(*at_ms);
             }
-            RunEvent::JvmDied { worker, pid, reason, evidence, at_ms } => {
+            RunEvent::JvmDied { worker, pid, reason, evidence, at_ms, never_ready: _ } => {
                 let mut reason = reason.clone();
                 shorten(&mut reason, REASON);
                 let evidence = evidence.iter().map(|one| (one.name.clone(), self.budget.kept(&one.text))).collect();
@@ -193,7 +193,7 @@ impl Aggregate {
                     }
                 }
             }
-            RunEvent::UnitFinished { unit, worker, attempt, at_ms, handed_back: _ } => {
+            RunEvent::UnitFinished { unit, worker, attempt, at_ms, handed_back: _, unseen: _ } => {
                 self.workers.entry(*worker).or_default().unit_done(unit, *attempt, *at_ms);
             }
             RunEvent::TestStarted { test, worker, attempt, slice, at_ms, unit: _ } => {
@@ -213,8 +213,8 @@ impl Aggregate {
                 attempt.worker = worker.or(attempt.worker);
                 attempt.finished = Some(finished);
             }
-            // The test's verdict says why.
-            RunEvent::SliceLost { .. } => {}
+            // The test's verdict says why, and what stands for the class.
+            RunEvent::SliceLost { .. } | RunEvent::ClassFailed { .. } => {}
             RunEvent::TestVerdict { test, verdict, reason } => self.test_verdict(test, *verdict, reason.as_deref()),
             RunEvent::Output { test, class, task, worker, stream, text } => {
                 self.output(test.as_ref(), class, task, *worker, *stream, text);
@@ -225,7 +225,10 @@ impl Aggregate {
             RunEvent::LeaseRenewed { .. }
             | RunEvent::RunResumed { .. }
             | RunEvent::WorkerLeaving { .. }
-            | RunEvent::RunTimedOut { .. } => {}
+            | RunEvent::ProfileGivenUp { .. }
+            | RunEvent::RunTimedOut { .. }
+            | RunEvent::CoordinatorSlept { .. }
+            | RunEvent::RunAborted { .. } => {}
             RunEvent::CancelRequested { .. } => self.run.cancelled = true,
             RunEvent::RunFinished { verdict, cancelled, counts: _, at_ms: _ } => {
                 self.run.verdict = Some(*verdict);
@@ -280,18 +283,22 @@ impl Aggregate {
             | RunEvent::JvmStarted { at_ms, .. }
             | RunEvent::WorkerUsed { at_ms, .. }
             | RunEvent::JvmDied { at_ms, .. }
+            | RunEvent::ProfileGivenUp { at_ms, .. }
             | RunEvent::UnitAssigned { at_ms, .. }
             | RunEvent::TestStarted { at_ms, .. }
             | RunEvent::UnitFinished { at_ms, .. }
             | RunEvent::CancelRequested { at_ms }
             | RunEvent::WorkerLeaving { at_ms, .. }
             | RunEvent::RunTimedOut { at_ms, .. }
+            | RunEvent::RunAborted { at_ms, .. }
+            | RunEvent::CoordinatorSlept { at_ms, .. }
             | RunEvent::LeaseRenewed { at_ms, .. }
             | RunEvent::RunResumed { at_ms, .. }
             | RunEvent::RunFinished { at_ms, .. } => *at_ms,
             RunEvent::InvocationFinished { .. }
             | RunEvent::Output { .. }
             | RunEvent::SliceLost { .. }
+            | RunEvent::ClassFailed { .. }
             | RunEvent::FileStored { .. }
             | RunEvent::TestFinished { .. }
             | RunEvent::TestVerdict { .. } => return,

@@ -210,7 +210,17 @@ impl Console {
                 );
                 vec![(Level::Error, text)]
             }
-            RunEvent::LeaseRenewed { .. } | RunEvent::RunResumed { .. } | RunEvent::FileStored { .. } => Vec::new(),
+            RunEvent::RunAborted { .. } => {
+                let text = "No worker is left: what has no result is lost. `./gradlew runParallel --resume` runs it once workers start again";
+                vec![(Level::Error, text.to_owned())]
+            }
+            RunEvent::ProfileGivenUp { task, .. } => {
+                vec![(Level::Error, format!("No test JVM of {task} starts: its tests are not tried any more"))]
+            }
+            RunEvent::CoordinatorSlept { .. }
+            | RunEvent::LeaseRenewed { .. }
+            | RunEvent::RunResumed { .. }
+            | RunEvent::FileStored { .. } => Vec::new(),
             RunEvent::UnitFinished { worker, .. } => {
                 if let Some(units) = self.in_hand.get_mut(worker) {
                     *units = units.saturating_sub(1);
@@ -253,7 +263,7 @@ impl Console {
                 self.slice_ended(test, *slice);
                 Vec::new()
             }
-            RunEvent::Output { .. } | RunEvent::RunFinished { .. } => Vec::new(),
+            RunEvent::Output { .. } | RunEvent::ClassFailed { .. } | RunEvent::RunFinished { .. } => Vec::new(),
         }
     }
 

@@ -177,6 +177,7 @@ impl Script {
             worker,
             attempt,
             handed_back: handed_back.iter().copied().cloned().collect(),
+            unseen: false,
             at_ms: START + at,
         });
     }
@@ -260,6 +261,7 @@ pub(super) fn events() -> Vec<RunEvent> {
         pid: 5_002,
         reason: reason.into(),
         evidence: vec![Evidence { name: "exit-stack".into(), text: "\"main\"\n\tat com.acme.SlowTest".into() }],
+        never_ready: None,
         at_ms: START + 8_300,
     });
     let task = || kills.task.clone();

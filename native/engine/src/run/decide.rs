@@ -1,9 +1,9 @@
 //! The decisions of a run: inputs in, events and commands out. No clock, randomness or I/O.
 
 use super::job::Planned;
-use super::state::{State, Stop};
+use super::state::State;
 use super::workers::{Life, WorkerState};
-use super::{endings, heard, silence};
+use super::{endings, heard, silence, stopping};
 use testfleet_protocol::agent::{AgentMessage, UnitAttempt};
 use testfleet_protocol::event::{Attempt, RunEvent};
 use testfleet_protocol::plan::Unit;
@@ -114,6 +114,13 @@ pub enum Command {
         /// Which.
         worker: u32,
     },
+    /// Tell it that the run took too long: what it runs is to be killed, with evidence of what it was at.
+    Condemn {
+        /// Which.
+        worker: u32,
+        /// How long the run may take, in milliseconds.
+        limit_ms: u64,
+    },
     /// Tell it to stop at once.
     Cancel {
         /// Which.
@@ -152,7 +159,8 @@ pub fn decide(state: &State, input: Input) -> Decision {
         Input::Message { worker, message, at_ms } => heard::heard(state, worker, message, at_ms),
         Input::WorkerEnded { worker, failure, at_ms } => worker_ended(state, worker, failure, at_ms),
         Input::Cancel { at_ms } if state.stop.is_none() => (vec![RunEvent::CancelRequested { at_ms }], Vec::new()),
-        Input::Cancel { .. } => Decision::default(),
+        // Whoever wants the end now waits for no dumps.
+        Input::Cancel { at_ms } => (stopping::dumps_are_due(state, true, at_ms), Vec::new()),
         Input::Settle { at_ms } => settle(state, at_ms),
     }
 }
@@ -206,7 +214,13 @@ pub(super) fn reused(state: &State) -> Vec<RunEvent> {
     events
 }
 
-fn start_worker(state: &State, worker: u32, at_ms: u64, events: &mut Vec<RunEvent>, commands: &mut Vec<Command>) {
+pub(super) fn start_worker(
+    state: &State,
+    worker: u32,
+    at_ms: u64,
+    events: &mut Vec<RunEvent>,
+    commands: &mut Vec<Command>,
+) {
     events.push(RunEvent::WorkerStarted { worker, backend: state.job.backend.clone(), at_ms });
     let life = state.workers.get(worker).map_or(0, |worker| worker.starts) + 1;
     commands.push(Command::StartWorker { worker, life });
@@ -236,7 +250,9 @@ fn worker_ended(state: &State, worker: u32, failure: Option<Failure>, at_ms: u64
         endings::worker_lost(state, worker, &known.hand, &failure, at_ms, &mut events);
         commands.push(Command::Problem { failure });
     } else {
-        events.extend(known.hand.iter().rev().map(|held| endings::handed_back(state, worker, held, &[], at_ms)));
+        for held in known.hand.iter().rev() {
+            endings::broken_off(state, worker, held, at_ms, &mut events);
+        }
     }
     (events, commands)
 }
@@ -250,7 +266,7 @@ fn settle(state: &State, at_ms: u64) -> Decision {
         return (ended_tests(state), Vec::new());
     }
     if let Some(stop) = state.stop.filter(|_| !state.is_done()) {
-        return (stopped(state, stop, at_ms), Vec::new());
+        return (stopping::stopped(state, stop, at_ms), Vec::new());
     }
     if state.is_done() {
         return over(state, at_ms);
@@ -258,13 +274,13 @@ fn settle(state: &State, at_ms: u64) -> Decision {
     if state.waiting.is_empty() {
         return Decision::default();
     }
-    if let Some(worker) = state.workers.to_start_again() {
+    if let Some(worker) = state.workers.to_start_again(at_ms) {
         let (mut events, mut commands) = Decision::default();
         start_worker(state, worker, at_ms, &mut events, &mut commands);
         return (events, commands);
     }
-    if state.workers.live_count() == 0 {
-        return (no_worker_left(state), Vec::new());
+    if state.workers.live_count() == 0 && !state.workers.may_start_again() {
+        return (stopping::no_worker_left(state, at_ms), Vec::new());
     }
     match choose(state) {
         Some((worker, unit)) => assign(state, worker, unit, at_ms),
@@ -336,59 +352,6 @@ fn assign(state: &State, worker: u32, index: usize, at_ms: u64) -> Decision {
     (vec![event], vec![Command::Assign { worker, unit, attempt, fresh_jvm: due.solo }])
 }
 
-fn stopped(state: &State, stop: Stop, at_ms: u64) -> Vec<RunEvent> {
-    let mut events = Vec::new();
-    for (worker, known) in state.workers.all() {
-        for held in known.hand.iter().rev() {
-            events.push(endings::handed_back(state, worker, held, &[], at_ms));
-        }
-    }
-    let reason = match stop {
-        Stop::Cancelled => "cancelled".to_owned(),
-        Stop::TimedOut(limit_ms) => format!("the run took longer than {}", crate::report::words::duration(limit_ms)),
-    };
-    lose_all(state, &reason, &mut events);
-    events
-}
-
-fn no_worker_left(state: &State) -> Vec<RunEvent> {
-    let reasons: Vec<_> = state
-        .workers
-        .all()
-        .filter_map(|(number, worker)| Some(format!("worker {number}: {}", worker.failure.as_ref()?)))
-        .collect();
-    let mut events = Vec::new();
-    lose_all(state, &format!("no worker is left to run it ({})", reasons.join("; ")), &mut events);
-    events
-}
-
-fn lose_all(state: &State, reason: &str, events: &mut Vec<RunEvent>) {
-    for (index, unit) in state.units.iter().enumerate() {
-        for test in unit.open() {
-            let id = state.job.test_id((index, test));
-            // Once for all slices that are missing.
-            let is_first = match state.job.tests.get(&id) {
-                Some(Planned::Sliced(sliced)) => {
-                    let open = |place: &&(usize, usize)| state.units[place.0].verdicts[place.1].is_none();
-                    state.job.sliced[*sliced].iter().find(open) == Some(&(index, test))
-                }
-                _ => true,
-            };
-            if is_first {
-                // What is known to be bad stays so.
-                let bad = match state.job.tests.get(&id) {
-                    Some(Planned::Sliced(sliced)) => state.slices_so_far(*sliced),
-                    _ => state.units[index].so_far(test, state.job.runs()),
-                };
-                events.push(match bad {
-                    Some((verdict, reason)) => RunEvent::TestVerdict { test: id, verdict, reason },
-                    None => verdict_lost(id, reason),
-                });
-            }
-        }
-    }
-}
-
 /// The verdicts of tests that have ended for good.
 fn ended_tests(state: &State) -> Vec<RunEvent> {
     let planned = state.to_judge.iter().map(|(planned, judgement)| {
@@ -407,7 +370,7 @@ fn ended_tests(state: &State) -> Vec<RunEvent> {
     planned.chain(others).map(verdict).collect()
 }
 
-fn verdict_lost(test: TestId, reason: &str) -> RunEvent {
+pub(super) fn verdict_lost(test: TestId, reason: &str) -> RunEvent {
     RunEvent::TestVerdict { test, verdict: Verdict::Lost, reason: Some(reason.to_owned()) }
 }
 

@@ -46,8 +46,8 @@ pub async fn run(
     driver.take_over();
     let mut batch = Vec::new();
     let mut clock = Clock::new();
+    let mut cancelled = false;
     while !driver.state.is_finished() {
-        let cancelled = driver.state.is_cancelled();
         let inputs = tokio::select! {
             _ = arrived.recv_many(&mut batch, ARRIVALS) => batch.drain(..).map(|arrival| driver.input(arrival)).collect(),
             late_ms = clock.tick() => vec![Input::Tick { at_ms: driver.now.ms(), late_ms }],
@@ -55,7 +55,10 @@ pub async fn run(
                 driver.acknowledge(on_disk);
                 continue;
             }
-            () = wanted(&mut cancel), if !cancelled => vec![Input::Cancel { at_ms: driver.now.ms() }],
+            () = wanted(&mut cancel), if !cancelled => {
+                cancelled = true;
+                vec![Input::Cancel { at_ms: driver.now.ms() }]
+            }
             Some(Err(error)) = driver.lives.join_next(), if !driver.lives.is_empty() => {
                 return Err(Failure::new(FailureCode::Internal, "failed to look after a worker").cause(&error));
             }
@@ -293,6 +296,7 @@ impl Driver {
             }
             Command::Drop { worker, units } => self.say(worker, CoordinatorMessage::Drop { units }),
             Command::Finish { worker } => self.say(worker, CoordinatorMessage::Finish),
+            Command::Condemn { worker, limit_ms } => self.say(worker, CoordinatorMessage::Condemn { limit_ms }),
             Command::Cancel { worker } => self.say(worker, CoordinatorMessage::Cancel),
             Command::Kill { worker, failure } => self.order(worker, Order::Kill(failure)),
             Command::Problem { failure } => {

@@ -1,19 +1,18 @@
 //! What becomes of a unit when it ends, one way or another.
 
 use super::decide::{Command, lost, test_ended};
+use super::job::OUTSIDE_OF_TESTS;
+use super::starts::{self, NeverReady};
 use super::state::State;
 use super::tries::LOSSES;
 use super::workers::Held;
-use std::collections::{BTreeMap, VecDeque};
-use testfleet_protocol::agent::{ClassFailure, DeathCause, Evidence};
+use std::collections::{BTreeSet, VecDeque};
+use testfleet_protocol::agent::{DeathCause, Evidence};
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::test::{Finished, Outcome, TaskPath, TestId, TestName, Thrown, Verdict};
 use testfleet_protocol::{Failure, FailureCode};
 
-/// Stands for what happened to a class outside of any of its tests, as Gradle names it.
-const OUTSIDE_OF_TESTS: &str = "executionError";
-
-/// Deaths in a row, without a result of any of its tests, after which a unit is not tried again.
+/// Deaths of JVMs that worked, in a row, without a result of any of its tests, after which a unit is not tried again.
 const SILENT_DEATHS: u32 = 2;
 
 /// Most bytes of evidence in a stack trace.
@@ -48,11 +47,11 @@ pub(super) struct JvmDeath {
 }
 
 /// Why tests could not be completed: the word and the sentence.
-struct Cause<'a> {
-    kind: &'a str,
-    reason: &'a str,
+pub(super) struct Cause<'a> {
+    pub(super) kind: &'a str,
+    pub(super) reason: &'a str,
     /// What tells more; at most [`EVIDENCE`].
-    evidence: String,
+    pub(super) evidence: String,
 }
 
 impl Cause<'_> {
@@ -73,45 +72,43 @@ impl Cause<'_> {
 }
 
 /// The harness is through with a unit: what has no result by now gets none.
-pub(super) fn unit_finished(
-    state: &State,
-    worker: u32,
-    held: &Held,
-    failures: Vec<ClassFailure>,
-    at_ms: u64,
-    events: &mut Vec<RunEvent>,
-) {
+pub(super) fn unit_finished(state: &State, worker: u32, held: &Held, at_ms: u64, events: &mut Vec<RunEvent>) {
     let never_ended = Cause {
         kind: "NeverEnded",
         reason: "it started, but the test framework reported no end of it",
         evidence: String::new(),
     };
     running_errored(state, worker, held, &never_ended, &[], at_ms, events);
-    let unit = &state.job.units[held.unit];
-    let mut by_class: BTreeMap<String, Vec<Thrown>> = BTreeMap::new();
-    for failure in failures {
-        let known = is_or_encloses(&unit.class, &failure.class);
-        by_class.entry(if known { failure.class } else { unit.class.clone() }).or_default().push(failure.thrown);
-    }
-    let mut covering = by_class.keys().map(|class| (class.clone(), false)).collect::<BTreeMap<_, _>>();
+    let mut covering = BTreeSet::new();
     for id in not_started(state, held) {
-        let class = by_class.keys().filter(|class| is_or_encloses(class, &id.name.class)).max_by_key(|name| name.len());
-        match class {
-            Some(class) => {
-                let thrown = by_class[class].clone();
-                covering.insert(class.clone(), true);
+        let around = held.failures.iter().filter(|(class, _)| is_or_encloses(class, &id.name.class));
+        match around.max_by_key(|(class, _)| class.len()) {
+            Some((class, thrown)) => {
+                let thrown = thrown.clone();
+                covering.insert(class);
                 test_ended(state, events, id, held.unit, Some(worker), held.attempt, class_failed(thrown, at_ms));
             }
             None => events.push(lost(state, id, held.unit, "the test framework ran its class but did not report it")),
         }
     }
-    for (class, thrown) in by_class {
-        if !covering[&class] {
-            outside_of_tests(state, worker, held, class, class_failed(thrown, at_ms), events);
-        }
+    for (class, thrown) in held.failures.iter().filter(|(class, _)| !covering.contains(class)) {
+        outside_of_tests(state, worker, held, class, class_failed(thrown.clone(), at_ms), events);
     }
-    let back = handed_back(state, worker, held, events, at_ms);
-    events.push(back);
+    leaves(state, worker, held, false, at_ms, events);
+}
+
+/// A unit leaves the worker before its end: what failed outside of its tests is told, and tests without a verdict go back to
+/// the queue. When all of its tests have ended, it goes back for what comes after them, which may fail.
+pub(super) fn broken_off(state: &State, worker: u32, held: &Held, at_ms: u64, events: &mut Vec<RunEvent>) {
+    failed_so_far(state, worker, held, at_ms, events);
+    leaves(state, worker, held, held.only_its_end_is_due(), at_ms, events);
+}
+
+/// What failed outside of tests stays a failure, though the tests of that class that have not ended run elsewhere.
+fn failed_so_far(state: &State, worker: u32, held: &Held, at_ms: u64, events: &mut Vec<RunEvent>) {
+    for (class, thrown) in &held.failures {
+        outside_of_tests(state, worker, held, class, class_failed(thrown.clone(), at_ms), events);
+    }
 }
 
 /// A JVM ended without being told to, with `held` as the unit that it ran or was started for.
@@ -126,27 +123,20 @@ pub(super) fn jvm_died(
 ) {
     let JvmDeath { task, pid, reason, was_ready, cause, evidence, blamed } = died;
     let reason = with_telling_line(&reason, was_ready);
-    let told = told_by(&evidence);
-    events.push(RunEvent::JvmDied { worker, pid: pid.unwrap_or(0), reason: reason.clone(), evidence, at_ms });
-    let never_works = !was_ready && !state.proven.contains(&task);
-    let (kind, what) = if was_ready { (cause.kind(), "died") } else { ("JvmStart", "did not start") };
-    // The agent ended it itself, and says why.
-    let is_timeout = was_ready && matches!(cause, DeathCause::TestTimeout | DeathCause::ClassTimeout);
-    let why = if is_timeout { reason.clone() } else { format!("the test JVM {what}: {reason}") };
-    let cause = Cause { kind, reason: &why, evidence: told };
-    if let Some(held) = held {
-        died_with(state, worker, held, &cause, &blamed, never_works, at_ms, events);
+    if !was_ready {
+        let jvm = NeverReady { task, pid, reason, evidence };
+        return starts::failed(state, worker, held, jvm, at_ms, events, commands);
     }
-    if never_works {
-        give_up_profile(state, &task, &cause, at_ms, events);
-        let failure =
-            Failure::new(FailureCode::JvmStart, format!("failed to start the test JVM of {task} on worker {worker}"))
-                .cause_text(reason)
-                .hint(
-                    "check the task's JVM, jvmArgs, maxHeapSize and classpath; `runWorker` shows it in this terminal",
-                );
-        commands.push(Command::Problem { failure });
-    } else if held.is_none() {
+    let told = told_by(&evidence);
+    let pid = pid.unwrap_or(0);
+    events.push(RunEvent::JvmDied { worker, pid, reason: reason.clone(), evidence, never_ready: None, at_ms });
+    // The agent ended it itself, and says why.
+    let is_timeout = matches!(cause, DeathCause::TestTimeout | DeathCause::ClassTimeout | DeathCause::RunTimeout);
+    let why = if is_timeout { reason.clone() } else { format!("the test JVM died: {reason}") };
+    let cause = Cause { kind: cause.kind(), reason: &why, evidence: told };
+    if let Some(held) = held {
+        died_with(state, worker, held, &cause, &blamed, at_ms, events);
+    } else if state.stop.is_none() {
         let failure = Failure::new(
             FailureCode::WorkerBroken,
             format!("failed to keep the test JVM of {task} on worker {worker}: it ended between two units"),
@@ -171,8 +161,7 @@ pub(super) fn worker_lost(
         if place == 0 {
             lost_too_often(state, worker, held, &reason, at_ms, events);
         }
-        let back = handed_back(state, worker, held, events, at_ms);
-        events.push(back);
+        broken_off(state, worker, held, at_ms, events);
     }
 }
 
@@ -197,27 +186,37 @@ fn lost_too_often(state: &State, worker: u32, held: &Held, reason: &str, at_ms: 
             give_up(test, &cause(unit.losses(test), "while it ran"), *since_ms);
         }
     }
-    if !ran && held.due.len() == held.given && unit.silent_losses.len() + 1 >= LOSSES {
+    if ran || unit.silent_losses.len() + 1 < LOSSES {
+        return;
+    }
+    if held.closing {
+        let why = cause(&unit.silent_losses, "after all tests of its class had ended");
+        let cause = Cause { kind: "WorkerLost", reason: &why, evidence: String::new() };
+        outside_of_tests(state, worker, held, class_of(state, held), cause.errored(at_ms, at_ms), events);
+    } else if held.due.len() == held.given {
         let why = cause(&unit.silent_losses, "with its unit before any test of that ran");
         held.due.iter().for_each(|test| give_up(*test, &why, at_ms));
     }
 }
 
-/// A unit leaves the worker; tests without a verdict go back to the queue. `events` are what was decided before.
-pub(super) fn handed_back(state: &State, worker: u32, held: &Held, events: &[RunEvent], at_ms: u64) -> RunEvent {
+/// A unit leaves the worker; tests without a verdict go back to the queue. With `unseen`, so does it without any.
+fn leaves(state: &State, worker: u32, held: &Held, unseen: bool, at_ms: u64, events: &mut Vec<RunEvent>) {
     let unit = state.job.units[held.unit].id.clone();
     let open = still_open(state, held, events);
+    let unseen = unseen && open.is_empty() && !is_told(&state.job.outside_of(held.unit), state, events);
     let handed_back = open.into_iter().map(|test| state.job.test_id((held.unit, test))).collect();
-    RunEvent::UnitFinished { unit, worker, attempt: held.attempt, handed_back, at_ms }
+    events.push(RunEvent::UnitFinished { unit, worker, attempt: held.attempt, handed_back, unseen, at_ms });
 }
 
-/// Tests of a unit that have no verdict, not by `events` either.
+/// Tests of a unit that have no verdict, not by what was decided of it last either.
 fn still_open(state: &State, held: &Held, events: &[RunEvent]) -> Vec<usize> {
     let mut unit = state.units[held.unit].clone();
     let mine = |test: &TestId, slice: Option<u32>| {
         state.job.place(test, slice).filter(|place| place.0 == held.unit).map(|(_, index)| index)
     };
-    for event in events {
+    // What was decided of another unit ends with that one's end.
+    let of_unit = events.iter().rev().take_while(|event| !matches!(event, RunEvent::UnitFinished { .. }));
+    for event in of_unit {
         let closed = match event {
             RunEvent::TestFinished { test, slice, finished, .. } => mine(test, *slice).filter(|index| {
                 let ran = held.running.contains_key(&test.name);
@@ -241,41 +240,52 @@ fn died_with(
     held: &Held,
     cause: &Cause<'_>,
     blamed: &[TestName],
-    hopeless: bool,
     at_ms: u64,
     events: &mut Vec<RunEvent>,
 ) {
     let unit = &state.units[held.unit];
     let rest: Vec<_> = not_started(state, held).collect();
     running_errored(state, worker, held, cause, blamed, at_ms, events);
-    if held.due.is_empty() && held.running.is_empty() {
+    failed_so_far(state, worker, held, at_ms, events);
+    if held.only_its_end_is_due() && held.running.is_empty() {
         // All tests are through: it died in what comes after them.
-        let class = state.job.units[held.unit].class.clone();
-        outside_of_tests(state, worker, held, class, cause.errored(at_ms, at_ms), events);
+        outside_of_tests(state, worker, held, class_of(state, held), cause.errored(at_ms, at_ms), events);
     }
     let silent = rest.len() == held.given;
-    if hopeless || silent && unit.silent_deaths + 1 >= SILENT_DEATHS {
+    if silent && unit.silent_deaths + 1 >= SILENT_DEATHS {
         for id in rest {
             test_ended(state, events, id, held.unit, Some(worker), held.attempt, cause.errored(at_ms, at_ms));
         }
     }
-    let back = handed_back(state, worker, held, events, at_ms);
-    events.push(back);
+    leaves(state, worker, held, false, at_ms, events);
 }
 
-/// No JVM of this profile ever worked, so none of its waiting tests is tried.
-fn give_up_profile(state: &State, task: &TaskPath, cause: &Cause<'_>, at_ms: u64, events: &mut Vec<RunEvent>) {
-    let Some(profile) = state.job.profiles.iter().position(|known| known == task) else { return };
-    for unit in state.waiting.of_profile(profile) {
-        for test in state.units[unit].open() {
-            let id = state.job.test_id((unit, test));
-            test_ended(state, events, id, unit, None, state.units[unit].attempt + 1, cause.errored(at_ms, at_ms));
-        }
+/// A unit leaves the worker with the tests that have no result errored: there is no JVM to run them in.
+pub(super) fn never_runs(
+    state: &State,
+    worker: u32,
+    held: &Held,
+    cause: &Cause<'_>,
+    at_ms: u64,
+    events: &mut Vec<RunEvent>,
+) {
+    for id in not_started(state, held) {
+        test_ended(state, events, id, held.unit, Some(worker), held.attempt, cause.errored(at_ms, at_ms));
+    }
+    failed_so_far(state, worker, held, at_ms, events);
+    leaves(state, worker, held, false, at_ms, events);
+}
+
+/// The same of a unit that waits.
+pub(super) fn never_handed_out(state: &State, unit: usize, cause: &Cause<'_>, at_ms: u64, events: &mut Vec<RunEvent>) {
+    for test in state.units[unit].open() {
+        let id = state.job.test_id((unit, test));
+        test_ended(state, events, id, unit, None, state.units[unit].attempt + 1, cause.errored(at_ms, at_ms));
     }
 }
 
 /// Tests that ran are errored: those that are `blamed`, or all when none is.
-fn running_errored(
+pub(super) fn running_errored(
     state: &State,
     worker: u32,
     held: &Held,
@@ -305,15 +315,26 @@ fn outside_of_tests(
     state: &State,
     worker: u32,
     held: &Held,
-    class: String,
+    class: &str,
     finished: Finished,
     events: &mut Vec<RunEvent>,
 ) {
     let task = state.job.units[held.unit].task.clone();
-    let test = TestId { task, name: TestName { class, method: OUTSIDE_OF_TESTS.to_owned() } };
-    if !state.unplanned.contains_key(&test) && !state.job.tests.contains_key(&test) {
+    let test = TestId { task, name: TestName { class: class.to_owned(), method: OUTSIDE_OF_TESTS.to_owned() } };
+    if !is_told(&test, state, events) {
         test_ended(state, events, test, held.unit, Some(worker), held.attempt, finished);
     }
+}
+
+/// Whether something stands for what happens to a class outside of its tests.
+fn is_told(outside: &TestId, state: &State, events: &[RunEvent]) -> bool {
+    let now = |event: &RunEvent| matches!(event, RunEvent::TestFinished { test, .. } if test == outside);
+    let before = state.unplanned.contains_key(outside) || state.to_tell.contains_key(outside);
+    before || state.job.tests.contains_key(outside) || events.iter().any(now)
+}
+
+fn class_of<'a>(state: &'a State, held: &Held) -> &'a str {
+    &state.job.units[held.unit].class
 }
 
 fn class_failed(thrown: Vec<Thrown>, at_ms: u64) -> Finished {
@@ -324,7 +345,7 @@ fn class_failed(thrown: Vec<Thrown>, at_ms: u64) -> Finished {
 }
 
 /// What evidence adds to a stack trace.
-fn told_by(evidence: &[Evidence]) -> String {
+pub(super) fn told_by(evidence: &[Evidence]) -> String {
     let mut told = String::new();
     for Evidence { name, text } in evidence {
         let room = EVIDENCE.saturating_sub(told.len());
@@ -336,7 +357,7 @@ fn told_by(evidence: &[Evidence]) -> String {
 }
 
 /// Whether `inner` is `outer` or nested in it, by binary names.
-fn is_or_encloses(outer: &str, inner: &str) -> bool {
+pub(super) fn is_or_encloses(outer: &str, inner: &str) -> bool {
     inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('$'))
 }
 

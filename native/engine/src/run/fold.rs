@@ -1,6 +1,6 @@
 //! What each event changes.
 
-use super::job::{Planned, TestPlace};
+use super::job::{OUTSIDE_OF_TESTS, Planned, TestPlace};
 use super::state::{Settled, State, Stop};
 use super::tries::{Judgement, LOSSES_UNTIL_ALONE, Policy};
 use super::workers::{Held, Life};
@@ -20,6 +20,12 @@ impl State {
                 self.workers.heard(*worker, *at_ms);
                 if let Some(held) = self.held_mut(*worker, unit) {
                     held.running.insert(test.name.clone(), *at_ms);
+                }
+                return;
+            }
+            RunEvent::ClassFailed { unit, worker, class, thrown, .. } => {
+                if let Some(held) = self.held_mut(*worker, unit) {
+                    held.failures.entry(class.clone()).or_default().push(thrown.clone());
                 }
                 return;
             }
@@ -44,7 +50,10 @@ impl State {
             }
             RunEvent::TestVerdict { test, verdict, .. } => return self.judged(test, *verdict),
             RunEvent::LeaseRenewed { worker, at_ms } => return self.workers.heard(*worker, *at_ms),
-            RunEvent::Output { .. } | RunEvent::FileStored { .. } | RunEvent::WorkerUsed { .. } => return,
+            RunEvent::Output { .. }
+            | RunEvent::FileStored { .. }
+            | RunEvent::WorkerUsed { .. }
+            | RunEvent::RunAborted { .. } => return,
             RunEvent::RunStarted { at_ms, .. } => {
                 self.started = true;
                 self.epoch = 1;
@@ -64,35 +73,43 @@ impl State {
                 self.workers.change(*worker, |worker| worker.leaving = Some(reason.clone()));
                 self.waiting.worker_gone(*worker);
             }
-            RunEvent::WorkerEnded { worker, failure, .. } => self.worker_ended(*worker, failure.as_ref()),
+            RunEvent::WorkerEnded { worker, failure, at_ms } => self.worker_ended(*worker, failure.as_ref(), *at_ms),
             RunEvent::JvmStarted { worker, task, pid, at_ms } => {
                 self.workers.heard(*worker, *at_ms);
                 self.proven.insert(task.clone());
                 self.workers.change(*worker, |worker| {
                     worker.jvm = Some(*pid);
                     worker.jvm_died = false;
+                    worker.failed_starts = 0;
                 });
             }
-            RunEvent::JvmDied { worker, at_ms, .. } => {
+            RunEvent::JvmDied { worker, never_ready, at_ms, .. } => {
                 self.workers.heard(*worker, *at_ms);
                 self.workers.change(*worker, |worker| {
                     worker.jvm = None;
-                    worker.jvm_died = true;
+                    worker.jvm_died = never_ready.is_none();
                 });
+                if let Some(task) = never_ready {
+                    self.start_failed(*worker, task);
+                }
             }
+            RunEvent::ProfileGivenUp { task, .. } => self.profile_given_up(task),
             RunEvent::UnitAssigned { unit, worker, attempt, .. } => {
                 if let Some(&unit) = self.job.unit_index.get(unit) {
                     self.assigned(unit, *worker, *attempt);
                 }
             }
-            RunEvent::UnitFinished { unit, worker, at_ms, .. } => {
+            RunEvent::UnitFinished { unit, worker, unseen, at_ms, .. } => {
                 self.workers.heard(*worker, *at_ms);
                 if let Some(&unit) = self.job.unit_index.get(unit) {
-                    self.unit_finished(unit, *worker);
+                    self.unit_finished(unit, *worker, *unseen);
                 }
             }
             RunEvent::CancelRequested { .. } => self.stop = self.stop.or(Some(Stop::Cancelled)),
-            RunEvent::RunTimedOut { limit_ms, .. } => self.stop = self.stop.or(Some(Stop::TimedOut(*limit_ms))),
+            RunEvent::RunTimedOut { limit_ms, at_ms } => {
+                self.stop = self.stop.or(Some(Stop::TimedOut { limit_ms: *limit_ms, at_ms: *at_ms }));
+            }
+            RunEvent::CoordinatorSlept { late_ms, .. } => self.since_ms += late_ms,
             RunEvent::RunFinished { .. } => self.finished = true,
         }
         self.settled = Settled::No;
@@ -116,9 +133,10 @@ impl State {
         }
     }
 
-    fn worker_ended(&mut self, number: u32, failure: Option<&Failure>) {
+    fn worker_ended(&mut self, number: u32, failure: Option<&Failure>, at_ms: u64) {
         self.workers.change(number, |worker| {
             worker.life = Life::Ended;
+            worker.ended_ms = at_ms;
             worker.jvm = None;
             worker.jvm_died = false;
             worker.profile = None;
@@ -143,6 +161,7 @@ impl State {
         }
         let state = &mut self.units[unit];
         let due = state.due(self.job.runs());
+        let closing = self.unseen.remove(&unit);
         state.attempt = attempt;
         state.holder = Some(number);
         let held = Held {
@@ -156,6 +175,8 @@ impl State {
             bound: self.job.chain_of[unit].is_some(),
             running: BTreeMap::new(),
             invocations: BTreeSet::new(),
+            failures: BTreeMap::new(),
+            closing,
         };
         let profile = self.job.profile_of[unit];
         self.waiting.given(unit, number);
@@ -178,6 +199,11 @@ impl State {
                     }
                 }
             }
+            // That it was lost says something of the test, not of the worker.
+            let lost_with = ran && self.workers.get(number).is_some_and(|known| known.life == Life::Ended);
+            if lost_with {
+                self.workers.not_in_vain(number);
+            }
             if finished.outcome != Outcome::Errored && self.workers.get(number).is_some_and(|known| known.fruitless > 0)
             {
                 self.workers.change(number, |worker| worker.fruitless = 0);
@@ -193,6 +219,7 @@ impl State {
             return;
         };
         let (unit, index) = place;
+        self.units[unit].last = index;
         if self.units[unit].verdicts[index].is_some() {
             return;
         }
@@ -315,6 +342,9 @@ impl State {
                 self.open -= 1;
             }
             None => {
+                if test.name.method == OUTSIDE_OF_TESTS {
+                    self.class_judged(test);
+                }
                 self.to_tell.remove(test);
                 if self.unplanned.insert(test.clone(), verdict).is_some() {
                     return;
@@ -330,7 +360,17 @@ impl State {
         *self.counts.entry(verdict).or_default() += 1;
     }
 
-    fn unit_finished(&mut self, unit: usize, number: u32) {
+    /// That a class is bad outside of its tests is known: nothing more of it has to be seen.
+    fn class_judged(&mut self, outside: &TestId) {
+        let job = Arc::clone(&self.job);
+        let known: Vec<_> = self.unseen.extract_if(.., |unit| job.outside_of(*unit) == *outside).collect();
+        for unit in known {
+            self.waiting.remove(unit);
+            self.settled = Settled::No;
+        }
+    }
+
+    fn unit_finished(&mut self, unit: usize, number: u32, unseen: bool) {
         let Some((index, held)) = self.workers.take_back(number, unit) else { return };
         self.in_hand -= 1;
         let (mut lost, mut jvm_died) = (None, false);
@@ -349,7 +389,10 @@ impl State {
         }
         // What waited behind another unit is not to blame.
         if let Some(reason) = lost.filter(|_| index == 0) {
-            self.lost(unit, &held, silent, reason);
+            self.lost(unit, number, &held, silent || unseen, reason);
+        }
+        if unseen {
+            self.unseen.insert(unit);
         }
         if self.limits.over {
             // A try that was cut short waits for another one now, and gets none.
@@ -360,7 +403,7 @@ impl State {
     }
 
     /// A worker was lost with this unit as the one that ran.
-    fn lost(&mut self, unit: usize, held: &Held, silent: bool, reason: String) {
+    fn lost(&mut self, unit: usize, number: u32, held: &Held, silent: bool, reason: String) {
         let state = &mut self.units[unit];
         let names = &self.job.units[unit].tests;
         let running: Vec<_> =
@@ -369,6 +412,9 @@ impl State {
             let losses = &mut state.tries.entry(test).or_default().losses;
             losses.push(reason.clone());
             state.isolated |= losses.len() >= LOSSES_UNTIL_ALONE;
+        }
+        if !running.is_empty() {
+            self.workers.not_in_vain(number);
         }
         if running.is_empty() && silent {
             state.silent_losses.push(reason);
@@ -379,7 +425,7 @@ impl State {
     /// Puts what is left of a unit in its line.
     pub(super) fn queue(&mut self, unit: usize, handed_back: bool) {
         let (state, planned) = (&self.units[unit], &self.job.units[unit]);
-        if state.missing == 0 {
+        if state.missing == 0 && !self.unseen.contains(&unit) {
             return;
         }
         let due = state.due(self.job.runs());

@@ -5,10 +5,13 @@ use super::job::Whose;
 use super::state::State;
 use super::workers::{Held, Life, WorkerState};
 use super::{endings, hello, silence};
-use testfleet_protocol::agent::{AgentMessage, UnitAttempt};
+use testfleet_protocol::agent::{AgentMessage, ClassFailure, UnitAttempt};
 use testfleet_protocol::event::{Attempt, RunEvent};
 use testfleet_protocol::plan::UnitId;
 use testfleet_protocol::test::{TaskPath, TestId, TestName};
+
+/// Most failures of one class, outside of its tests, that are kept of one try at a unit.
+const CLASS_FAILURES: usize = 20;
 
 pub(super) fn heard(state: &State, worker: u32, message: AgentMessage, at_ms: u64) -> Decision {
     let Some(known) = state.workers.get(worker).filter(|worker| worker.life != Life::Ended) else {
@@ -67,9 +70,14 @@ pub(super) fn heard(state: &State, worker: u32, message: AgentMessage, at_ms: u6
             let test = test.map(|name| TestId { task: task.clone(), name });
             events.push(RunEvent::Output { test, class, task, worker, stream, text });
         }
-        AgentMessage::UnitFinished { unit, attempt, failures } => {
+        AgentMessage::ClassFailed { unit, attempt, failure } => {
             if let Some(held) = in_hand(state, worker, &unit, attempt) {
-                endings::unit_finished(state, worker, held, failures, at_ms, &mut events);
+                events.extend(class_failed(state, worker, held, failure));
+            }
+        }
+        AgentMessage::UnitFinished { unit, attempt } => {
+            if let Some(held) = in_hand(state, worker, &unit, attempt) {
+                endings::unit_finished(state, worker, held, at_ms, &mut events);
             }
         }
         AgentMessage::JvmDied { task, pid, unit, reason, was_ready, cause, evidence, blamed } => {
@@ -96,6 +104,21 @@ pub(super) fn heard(state: &State, worker: u32, message: AgentMessage, at_ms: u6
     (events, commands)
 }
 
+/// Something failed outside of any test. A class that fails over and over needs not be told of without end.
+fn class_failed(
+    state: &State,
+    worker: u32,
+    held: &Held,
+    ClassFailure { class, thrown }: ClassFailure,
+) -> Option<RunEvent> {
+    let planned = &state.job.units[held.unit];
+    let class = if endings::is_or_encloses(&planned.class, &class) { class } else { planned.class.clone() };
+    let told = held.failures.get(&class).map_or(&[][..], Vec::as_slice);
+    let news = told.len() < CLASS_FAILURES && !told.contains(&thrown);
+    let (unit, attempt) = (planned.id.clone(), held.attempt);
+    news.then_some(RunEvent::ClassFailed { unit, worker, attempt, class, thrown })
+}
+
 /// A worker has to end, through no fault of what it runs.
 #[allow(clippy::too_many_arguments)]
 fn handed_back(
@@ -115,9 +138,9 @@ fn handed_back(
     let given = |held: &&Held| {
         units.iter().any(|tried| tried.attempt == held.attempt && tried.unit == state.job.units[held.unit].id)
     };
-    events.extend(
-        known.hand.iter().rev().filter(given).map(|held| endings::handed_back(state, worker, held, &[], at_ms)),
-    );
+    for held in known.hand.iter().rev().filter(given) {
+        endings::broken_off(state, worker, held, at_ms, events);
+    }
     commands.push(Command::Finish { worker });
 }
 
@@ -132,7 +155,7 @@ pub(super) fn in_hand<'a>(state: &'a State, worker: u32, unit: &UnitId, attempt:
 fn awaited(state: &State, held: &Held, name: TestName) -> Option<TestId> {
     let id = TestId { task: state.job.units[held.unit].task.clone(), name };
     let news = match state.job.whose(&id, held.unit) {
-        Whose::Mine(test) => held.due.contains(&test),
+        Whose::Mine(test) => held.due.contains(&test) && !held.closing,
         Whose::Anothers => false,
         Whose::Nobodys => !state.unplanned.contains_key(&id),
     };

@@ -54,8 +54,8 @@ pub(super) fn said_hello(state: &State, number: u32, known: &WorkerState, hello:
         commands.push(Command::Drop { worker: number, units: others });
     }
     // It may not have heard that it is to end.
-    if state.stop.is_some() {
-        commands.push(Command::Cancel { worker: number });
+    if let Some(stop) = state.stop {
+        commands.push(super::stopping::told_again(known, number, stop));
     } else if state.is_done() || known.leaving.is_some() {
         commands.push(Command::Finish { worker: number });
     }
@@ -66,6 +66,6 @@ pub(super) fn said_hello(state: &State, number: u32, known: &WorkerState, hello:
 /// it. They go back without blame.
 pub(super) fn unconfirmed(state: &State, number: u32, known: &WorkerState, at_ms: u64, events: &mut Vec<RunEvent>) {
     for held in known.hand.iter().rev().filter(|held| !held.confirmed) {
-        events.push(super::endings::handed_back(state, number, held, &[], at_ms));
+        super::endings::broken_off(state, number, held, at_ms, events);
     }
 }

@@ -6,11 +6,14 @@ use crate::quarantined::Quarantine;
 use std::collections::HashMap;
 use testfleet_protocol::plan::{Reused, Unit, UnitId};
 use testfleet_protocol::run_options::RunOptions;
-use testfleet_protocol::test::{TaskPath, TestId};
+use testfleet_protocol::test::{TaskPath, TestId, TestName};
 use testfleet_protocol::{Failure, FailureCode, Result};
 
 /// Where a planned test, or a slice of one, is: index of its unit, and its index there.
 pub(super) type TestPlace = (usize, usize);
+
+/// Stands for what happened to a class outside of any of its tests, as Gradle names it.
+pub(super) const OUTSIDE_OF_TESTS: &str = "executionError";
 
 /// The backend whose agents end with their coordinator.
 const LOCAL: &str = "local";
@@ -222,6 +225,12 @@ impl Job {
     pub(super) fn test_id(&self, (unit, test): TestPlace) -> TestId {
         let unit = &self.units[unit];
         TestId { task: unit.task.clone(), name: unit.tests[test].clone() }
+    }
+
+    /// What stands for what happens to the class of a unit outside of its tests.
+    pub(super) fn outside_of(&self, unit: usize) -> TestId {
+        let Unit { task, class, .. } = &self.units[unit];
+        TestId { task: task.clone(), name: TestName { class: class.clone(), method: OUTSIDE_OF_TESTS.to_owned() } }
     }
 
     /// Whose a test is, seen from a unit.

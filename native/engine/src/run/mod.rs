@@ -9,6 +9,8 @@ pub mod decide;
 #[cfg(test)]
 mod dice;
 mod driver;
+#[cfg(test)]
+mod ending_scenarios;
 mod endings;
 mod files;
 mod fold;
@@ -47,7 +49,9 @@ mod sim_tests;
 mod simulation;
 #[cfg(test)]
 mod special_scenarios;
+mod starts;
 mod state;
+mod stopping;
 #[cfg(test)]
 mod test_lines;
 #[cfg(test)]

@@ -17,6 +17,10 @@ pub(super) struct Promises {
     /// What each life of each worker was given, in order.
     given: BTreeMap<(u32, usize), Vec<UnitId>>,
     lives: BTreeMap<u32, usize>,
+    /// Workers that have not ended.
+    live: BTreeSet<u32>,
+    /// How often this coordinator started each.
+    starts: BTreeMap<u32, u32>,
     /// The worker that each name of belonging together was last given to, while that lives.
     homes: HashMap<String, u32>,
     /// Results of slices.
@@ -49,6 +53,8 @@ impl Promises {
             hands: BTreeMap::new(),
             given: BTreeMap::new(),
             lives: BTreeMap::new(),
+            live: BTreeSet::new(),
+            starts: BTreeMap::new(),
             homes: HashMap::new(),
             slices: HashMap::new(),
             verdicts: HashMap::new(),
@@ -60,8 +66,21 @@ impl Promises {
         match event {
             RunEvent::WorkerStarted { worker, .. } => {
                 *self.lives.entry(*worker).or_default() += 1;
+                *self.starts.entry(*worker).or_default() += 1;
+                self.live.insert(*worker);
+            }
+            RunEvent::RunResumed { .. } => self.starts.clear(),
+            RunEvent::RunAborted { .. } => {
+                assert!(self.live.is_empty(), "nobody is said to be left, but {:?} are", self.live);
+                for worker in &state.job.workers {
+                    let starts = self.starts.get(worker).copied().unwrap_or_default();
+                    assert!(starts > 4, "nobody is left, and worker {worker} was started {starts} times");
+                }
             }
             RunEvent::WorkerEnded { worker, .. } | RunEvent::WorkerLeaving { worker, .. } => {
+                if matches!(event, RunEvent::WorkerEnded { .. }) {
+                    self.live.remove(worker);
+                }
                 self.homes.retain(|_, home| home != worker);
             }
             RunEvent::UnitAssigned { unit, worker, .. } => self.assigned(unit, *worker, state),

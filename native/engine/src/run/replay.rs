@@ -61,7 +61,7 @@ mod tests {
     }
 
     fn finished(unit: &str, worker: u32, attempt: Attempt, handed_back: Vec<TestId>) -> RunEvent {
-        RunEvent::UnitFinished { unit: UnitId(unit.into()), worker, attempt, handed_back, at_ms: 0 }
+        RunEvent::UnitFinished { unit: UnitId(unit.into()), worker, attempt, handed_back, unseen: false, at_ms: 0 }
     }
 
     #[test]

@@ -65,7 +65,7 @@ fn fifty_thousand_units_on_a_thousand_workers() {
         if more {
             busy.push_back(worker);
         }
-        let message = AgentMessage::UnitFinished { unit: unit.id, attempt, failures: Vec::new() };
+        let message = AgentMessage::UnitFinished { unit: unit.id, attempt };
         feed(&mut state, Input::Message { worker, message, at_ms: 3 }, &mut hands, &mut busy);
     }
     assert_eq!(state.counts().get(&Verdict::Passed), Some(&(2 * UNITS as u64)));

@@ -17,7 +17,7 @@ pub(super) struct Bench {
 
 impl Bench {
     /// A run of these (profile, tests, estimate) whose workers have said hello.
-    fn new(shape: &[(u8, usize, u64)], workers: u32) -> Self {
+    pub(super) fn new(shape: &[(u8, usize, u64)], workers: u32) -> Self {
         Self::of(&input_of(plan_of(shape), Queue::Dynamic, workers))
     }
 
@@ -66,7 +66,10 @@ impl Bench {
     }
 
     pub(super) fn unit_finished(&mut self, worker: u32, unit: u32, attempt: u32, failures: Vec<ClassFailure>) {
-        self.say(worker, AgentMessage::UnitFinished { unit: UnitId(format!("u{unit}")), attempt, failures });
+        for failure in failures {
+            self.say(worker, AgentMessage::ClassFailed { unit: UnitId(format!("u{unit}")), attempt, failure });
+        }
+        self.say(worker, AgentMessage::UnitFinished { unit: UnitId(format!("u{unit}")), attempt });
     }
 
     pub(super) fn jvm_died(&mut self, worker: u32, profile: u8, pid: Option<u32>, unit: u32, attempt: u32) {
@@ -91,6 +94,8 @@ impl Bench {
     pub(super) fn lose(&mut self, worker: u32) {
         let failure = Failure::new(FailureCode::WorkerBroken, "failed to keep it: its agent was killed");
         self.feed(Input::WorkerEnded { worker, failure: Some(failure), at_ms: 20 });
+        // Time enough for another start.
+        self.feed(Input::Tick { at_ms: 60_000, late_ms: 59_000 });
     }
 
     /// `u1.t0() passed`, in the order of the events.
@@ -128,7 +133,7 @@ fn word(verdict: Verdict) -> String {
     serde_json::to_value(verdict).unwrap().as_str().unwrap().to_owned()
 }
 
-fn class_failure(class: &str) -> ClassFailure {
+pub(super) fn class_failure(class: &str) -> ClassFailure {
     let thrown = Thrown { kind: "java.lang.Error".into(), message: "no".into(), stack: "at x".into(), hint: None };
     ClassFailure { class: class.into(), thrown }
 }
@@ -175,6 +180,8 @@ fn a_unit_that_kills_two_jvms_before_any_result_is_given_up() {
 fn a_profile_whose_jvm_never_starts_is_given_up_and_the_others_run() {
     let mut bench = Bench::new(&[(0, 1, 900), (0, 1, 800), (1, 1, 100)], 1);
     bench.jvm_died(1, 0, None, 1, 1);
+    assert!(bench.verdicts().is_empty());
+    bench.jvm_died(1, 0, None, 1, 2);
     assert_eq!(bench.verdicts(), ["C1.t0() errored", "C2.t0() errored"]);
     assert_eq!(bench.assigned().last(), Some(&(1, "u3".into(), 1, 1, true)));
     let problem = bench.commands.iter().find_map(|command| match command {
@@ -230,15 +237,15 @@ fn a_unit_that_loses_its_worker_three_times_is_given_up_and_what_waited_there_is
 }
 
 #[test]
-fn a_number_is_started_four_times_in_a_row_without_a_result() {
+fn a_number_is_started_five_times_in_a_row_without_a_result() {
     let mut bench = Bench::new(&[(0, 1, 900), (0, 1, 800), (0, 1, 700)], 1);
-    for _ in 0..4 {
+    for _ in 0..5 {
         bench.lose(1);
         bench.hello(1, VERSION);
     }
     let starts =
         |bench: &Bench| bench.commands.iter().filter(|command| matches!(command, Command::StartWorker { .. })).count();
-    assert_eq!(starts(&bench), 4);
+    assert_eq!(starts(&bench), 5);
     assert!(matches!(bench.events.last(), Some(RunEvent::RunFinished { .. })));
     assert_eq!(bench.verdicts().len(), 3);
 }
@@ -247,7 +254,7 @@ fn a_number_is_started_four_times_in_a_row_without_a_result() {
 fn without_any_worker_tests_are_lost_with_the_reason() {
     let mut bench = Bench::new(&[(0, 1, 10)], 1);
     bench.start(1, 1, 1, "unplanned()");
-    for _ in 0..4 {
+    for _ in 0..5 {
         bench.lose(1);
     }
     let reason = bench.reason_of("t0()");

@@ -1,20 +1,35 @@
 //! What the passing of time means: leases that run out, a run that takes too long, a coordinator that is gone.
 
-use super::decide::{Command, Decision};
-use super::endings;
+use super::decide::{Command, Decision, start_worker};
 use super::state::State;
 use super::workers::{Life, WorkerState};
+use super::{endings, stopping};
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::{Failure, FailureCode};
 
 /// Time passed.
 pub(super) fn tick(state: &State, at_ms: u64, late_ms: u64) -> Decision {
+    let dumps = stopping::dumps_are_due(state, false, at_ms);
+    if !dumps.is_empty() {
+        return (dumps, Vec::new());
+    }
     let (mut events, mut commands) = Decision::default();
     let limit = state.job.options.timeouts.run_ms;
     // Once every test has its verdict, only the workers' ends are waited for.
     let may_end = state.stop.is_none() && !state.is_done();
-    if let Some(limit_ms) = limit.filter(|limit| may_end && at_ms.saturating_sub(state.since_ms) > *limit) {
-        return (vec![RunEvent::RunTimedOut { limit_ms, at_ms }], commands);
+    if late_ms > 0 && limit.is_some() {
+        events.push(RunEvent::CoordinatorSlept { late_ms, at_ms });
+    }
+    let took_ms = at_ms.saturating_sub(state.since_ms).saturating_sub(late_ms);
+    if let Some(limit_ms) = limit.filter(|limit| may_end && took_ms > *limit) {
+        return stopping::too_long(state, limit_ms, at_ms);
+    }
+    // Settling does the rest: it starts all whose time has come.
+    if may_end
+        && !state.waiting.is_empty()
+        && let Some(worker) = state.workers.to_start_again(at_ms)
+    {
+        start_worker(state, worker, at_ms, &mut events, &mut commands);
     }
     let Some(lease_ms) = state.job.lease_ms() else { return (events, commands) };
     for (worker, known) in state.workers.live().filter(|(_, known)| known.life != Life::Asked) {
@@ -75,7 +90,7 @@ pub(super) fn gone(state: &State, worker: u32, known: &WorkerState, at_ms: u64, 
         events.push(RunEvent::WorkerEnded { worker, failure: None, at_ms });
     }
     for held in known.hand.iter().rev() {
-        events.push(endings::handed_back(state, worker, held, &[], at_ms));
+        endings::broken_off(state, worker, held, at_ms, events);
     }
 }
 
@@ -98,5 +113,10 @@ pub(super) fn resume(state: &State, at_ms: u64) -> Decision {
             gone(state, worker, known, at_ms, &mut events);
         }
     }
-    (events, Vec::new())
+    let mut commands = Vec::new();
+    // The coordinator may have been lost before it started all.
+    for &worker in state.job.workers.iter().filter(|worker| !state.workers.known(**worker) && !state.is_done()) {
+        start_worker(state, worker, at_ms, &mut events, &mut commands);
+    }
+    (events, commands)
 }

@@ -1,11 +1,14 @@
 //! An agent as the protocol describes it, without a process.
 
 use super::dice::Dice;
-use super::sim_plan::{Nature, Scene, outcome};
+use super::sim_plan::{Nature, Scene, Trouble, outcome};
 use std::collections::VecDeque;
 use testfleet_protocol::agent::{AgentMessage, ClassFailure, CoordinatorMessage, DeathCause, UnitAttempt};
 use testfleet_protocol::plan::Unit;
 use testfleet_protocol::test::{Invocation, Outcome, TaskPath, TestName, Thrown};
+
+/// How long a test may take, in milliseconds.
+const TEST_MS: u64 = 5_000;
 
 /// Something in an agent's hand.
 pub(super) struct Task {
@@ -15,6 +18,9 @@ pub(super) struct Task {
     /// Tests that ended, and whether the next one has started.
     done: usize,
     started: bool,
+    since_ms: u64,
+    /// Whether it was told that its class failed.
+    failed: bool,
 }
 
 /// What became of an agent by its own work.
@@ -50,6 +56,7 @@ pub(super) struct Agent {
     pub(super) down: VecDeque<CoordinatorMessage>,
     finishing: bool,
     leaving: bool,
+    condemned: bool,
     /// Until then nothing comes through.
     pub(super) cut_until_ms: u64,
     pub(super) alive_at_ms: u64,
@@ -74,6 +81,7 @@ impl Agent {
             down: VecDeque::new(),
             finishing: false,
             leaving: false,
+            condemned: false,
             cut_until_ms: 0,
             alive_at_ms: 0,
         }
@@ -140,11 +148,23 @@ impl Agent {
                 );
                 let behind = self.hand.back().is_some_and(|last| last.fresh_jvm) || fresh_jvm;
                 assert!(!behind || self.hand.is_empty(), "{} is not alone at worker {}", unit.id.0, self.worker);
-                self.hand.push_back(Task { unit, attempt, fresh_jvm, done: 0, started: false });
+                self.hand.push_back(Task {
+                    unit,
+                    attempt,
+                    fresh_jvm,
+                    done: 0,
+                    started: false,
+                    since_ms: 0,
+                    failed: false,
+                });
             }
             CoordinatorMessage::Drop { units } => self.hand.retain(|task| !units.contains(&task.tried())),
             CoordinatorMessage::Ack { seq } => self.spool.retain(|(kept, _)| *kept > seq),
             CoordinatorMessage::Finish => self.finishing = true,
+            CoordinatorMessage::Condemn { .. } => {
+                self.hand.truncate(1);
+                self.condemned = true;
+            }
             CoordinatorMessage::Cancel => self.die(),
             CoordinatorMessage::Ask { .. } => panic!("nobody asks"),
         }
@@ -161,7 +181,7 @@ impl Agent {
     }
 
     /// The JVM dies, in the middle of a unit or between two.
-    pub(super) fn kill_jvm(&mut self, cause: DeathCause) {
+    pub(super) fn kill_jvm(&mut self, cause: DeathCause, blamed: Vec<TestName>) {
         let Some((task, pid)) = self.jvm.take() else { return };
         let runs = self.hand.front().is_some_and(|front| front.unit.task == task);
         let unit = if runs { self.hand.pop_front().map(|front| front.tried()) } else { None };
@@ -174,12 +194,12 @@ impl Agent {
             was_ready: true,
             cause,
             evidence: Vec::new(),
-            blamed: Vec::new(),
+            blamed,
         });
     }
 
     /// Does the next thing that an agent does.
-    pub(super) fn work(&mut self, scene: &Scene, dice: &mut Dice) -> Deed {
+    pub(super) fn work(&mut self, scene: &Scene, dice: &mut Dice, now_ms: u64) -> Deed {
         // A last word is heard before the end.
         if (self.finishing || self.leaving) && self.hand.is_empty() {
             if self.spool.is_empty() || self.finishing && self.up.is_empty() {
@@ -193,23 +213,57 @@ impl Agent {
         if self.jvm.as_ref().is_none_or(|(task, _)| *task != front.unit.task) {
             let task = front.unit.task.clone();
             self.pids += 1;
+            self.jvm = None;
+            if scene.start_fails(self.worker, &task, dice) {
+                let unit = self.hand.pop_front().map(|front| front.tried());
+                let reason = "exit code 1".into();
+                self.say(AgentMessage::JvmDied {
+                    task,
+                    pid: Some(self.pids),
+                    unit,
+                    reason,
+                    was_ready: false,
+                    cause: DeathCause::Died,
+                    evidence: Vec::new(),
+                    blamed: Vec::new(),
+                });
+                return Deed::Something;
+            }
             self.jvm = Some((task.clone(), self.pids));
             self.say(AgentMessage::JvmStarted { task, pid: self.pids });
             return Deed::Something;
         }
-        let ended = |agent: &mut Self, failures| {
-            agent.hand.pop_front();
-            agent.say(AgentMessage::UnitFinished { unit: unit.clone(), attempt, failures });
-            Deed::Something
-        };
-        if scene.class_fails(&front.unit) {
-            let thrown = Thrown { kind: "E".into(), message: "no".into(), stack: String::new(), hint: None };
-            return ended(self, vec![ClassFailure { class: front.unit.class.clone(), thrown }]);
+        if self.condemned {
+            let dumped = dice.chance(50);
+            if dumped {
+                self.kill_jvm(DeathCause::RunTimeout, Vec::new());
+            }
+            return if dumped { Deed::Something } else { Deed::Nothing };
         }
-        let Some(test) = front.unit.tests.get(front.done).cloned() else { return ended(self, Vec::new()) };
+        let next = front.unit.tests.get(front.done).cloned();
+        let trouble = scene.trouble(&front.unit);
+        let fails = match trouble {
+            Some(Trouble::SetUp) => true,
+            Some(Trouble::Nested) => front.done >= front.unit.tests.len().div_ceil(2),
+            Some(Trouble::AfterAll) => next.is_none(),
+            None => false,
+        };
+        if fails && !front.failed && !front.started {
+            let nested = if trouble == Some(Trouble::Nested) { "$In" } else { "" };
+            let class = format!("{}{nested}", front.unit.class);
+            let thrown = Thrown { kind: "E".into(), message: "no".into(), stack: String::new(), hint: None };
+            self.hand[0].failed = true;
+            self.say(AgentMessage::ClassFailed { unit, attempt, failure: ClassFailure { class, thrown } });
+            return Deed::Something;
+        }
+        let Some(test) = next.filter(|_| trouble != Some(Trouble::SetUp)) else {
+            self.hand.pop_front();
+            self.say(AgentMessage::UnitFinished { unit, attempt });
+            return Deed::Something;
+        };
         let nature = scene.nature(&test);
         if !front.started && nature != Nature::Silent {
-            self.hand[0].started = true;
+            (self.hand[0].started, self.hand[0].since_ms) = (true, now_ms);
             self.say(AgentMessage::TestStarted { unit, attempt, test: test.clone() });
             return Deed::Began(test);
         }
@@ -223,7 +277,14 @@ impl Agent {
         }
         if nature == Nature::KillsJvm(true) || nature == Nature::KillsJvm(false) && dice.chance(500) {
             let causes = [DeathCause::Died, DeathCause::OutOfMemory, DeathCause::TestTimeout, DeathCause::ClassTimeout];
-            self.kill_jvm(causes[dice.below(4) as usize]);
+            self.kill_jvm(causes[dice.below(4) as usize], Vec::new());
+            return Deed::Something;
+        }
+        if nature == Nature::Hangs {
+            if now_ms < front.since_ms + TEST_MS {
+                return Deed::Nothing;
+            }
+            self.kill_jvm(DeathCause::TestTimeout, vec![test]);
             return Deed::Something;
         }
         if dice.chance(100) && nature != Nature::Silent {

@@ -1,10 +1,13 @@
 //! What is checked when a simulated run is over.
 
+use super::job::OUTSIDE_OF_TESTS;
+use super::sim_plan::{Nature, Trouble};
 use super::simulation::World;
 use super::state::Stop;
 use std::collections::{HashMap, HashSet};
 use testfleet_protocol::event::RunEvent;
-use testfleet_protocol::test::{Outcome, TestId, Verdict};
+use testfleet_protocol::plan::Unit;
+use testfleet_protocol::test::{Outcome, TestId, TestName, Verdict};
 
 impl World {
     pub(super) fn check(&self) {
@@ -39,13 +42,14 @@ impl World {
                 self.fits(&test, verdict, reason, &tries, runs);
             }
         }
+        self.classes_that_failed_are_bad(&verdicts);
         self.promises.nothing_came_between();
         assert!(self.state.waiting.is_at_rest(), "something waits or is held at the end");
         let Some(RunEvent::RunFinished { counts, cancelled, verdict, .. }) = self.events.last() else {
             panic!("the last event is {:?}", self.events.last());
         };
         let mut worst = self.promises.worst(plan, &self.state);
-        if matches!(self.state.stop, Some(Stop::TimedOut(_))) {
+        if matches!(self.state.stop, Some(Stop::TimedOut { .. })) {
             worst = worst.max(Verdict::Errored);
         }
         assert_eq!(*verdict, worst);
@@ -56,12 +60,36 @@ impl World {
         assert!(self.replayed() == self.state, "the state is not what its events make");
     }
 
+    /// Whatever else happened: a failure outside of tests that was heard of, or that comes at each end of a class, is a bad
+    /// result of that class or of a test in it.
+    fn classes_that_failed_are_bad(&self, verdicts: &HashMap<&TestId, (Verdict, &str)>) {
+        let units: HashMap<_, _> = self.scene.input.plan.units.iter().map(|unit| (&unit.id, unit)).collect();
+        let is_bad = |unit: &Unit, class: &str| {
+            let name = TestName { class: class.to_owned(), method: OUTSIDE_OF_TESTS.to_owned() };
+            let outside = TestId { task: unit.task.clone(), name };
+            let bad = |test: &TestId| verdicts.get(test).is_some_and(|(verdict, _)| verdict.is_bad());
+            bad(&outside) || unit.test_ids().any(|test| test.name.class.starts_with(class) && bad(&test))
+        };
+        for event in &self.events {
+            if let RunEvent::ClassFailed { unit, class, .. } = event {
+                assert!(is_bad(units[unit], class), "{class} failed in {unit:?}, and that is forgotten");
+            }
+        }
+        let runs = self.state.job.runs();
+        for unit in units.values().filter(|unit| unit.reused.is_none() || runs > 1) {
+            let fails = self.scene.trouble(unit) == Some(Trouble::AfterAll);
+            assert!(!fails || is_bad(unit, &unit.class), "what comes after the tests of {:?} was not seen", unit.id);
+        }
+    }
+
     /// Whether a verdict is what the tries came to.
     fn fits(&self, test: &TestId, verdict: Verdict, reason: &str, tries: &[Outcome], runs: u32) {
         let is_bad = |outcome: &Outcome| Verdict::from(*outcome).is_bad();
         let bad = tries.iter().filter(|outcome| is_bad(outcome)).count();
         let last_bad = tries.iter().rev().find(|outcome| is_bad(outcome)).map(|outcome| Verdict::from(*outcome));
         let told = || format!("{test} is {verdict:?} ({reason}) by {tries:?}");
+        let hangs = self.scene.nature(&test.name) == Nature::Hangs;
+        assert!(!hangs || verdict.is_bad(), "it hangs: {}", told());
         if verdict == Verdict::Lost {
             let known = ["cancelled", "the run took longer", "no worker is left", "the test framework ran"];
             assert!(known.iter().any(|known| reason.starts_with(known)), "{}", told());

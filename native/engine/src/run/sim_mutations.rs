@@ -2,7 +2,10 @@
 
 use super::State;
 use super::decide::{Decision, Input};
+use super::endings;
+use super::job::OUTSIDE_OF_TESTS;
 use super::workers::Life;
+use testfleet_protocol::agent::AgentMessage;
 use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::test::{Outcome, Verdict};
 
@@ -39,10 +42,22 @@ pub(super) enum Mutation {
     FlakyPasses,
     /// A worker that has to end gets further units.
     LeavingGetsMore,
+    /// A unit whose tests have all ended is done, whatever becomes of its end.
+    EndNotSeen,
+    /// What failed outside of tests is forgotten when the unit breaks off.
+    ClassFailureForgotten,
+    /// A profile is given up with the first start that fails, whoever else may do better.
+    FirstStartDecides,
+    /// A worker on which no JVM starts stays.
+    FailedStartsForgotten,
+    /// A worker that is lost twice in a row is not started again.
+    GivenUpEarly,
+    /// Who goes on with a run starts nobody that was not started yet.
+    PlannedWorkerForgotten,
 }
 
 impl Mutation {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::LeaseIgnored,
         Self::DuplicateCounted,
         Self::RetryAfterPass,
@@ -58,6 +73,12 @@ impl Mutation {
         Self::LossIsVerdict,
         Self::FlakyPasses,
         Self::LeavingGetsMore,
+        Self::EndNotSeen,
+        Self::ClassFailureForgotten,
+        Self::FirstStartDecides,
+        Self::FailedStartsForgotten,
+        Self::GivenUpEarly,
+        Self::PlannedWorkerForgotten,
     ];
 
     /// Changes what was decided.
@@ -93,6 +114,37 @@ impl Mutation {
                     })
                     .collect();
                 events.splice(1..1, lost);
+            }
+            Self::FirstStartDecides => {
+                let task = events.iter().find_map(|event| match event {
+                    RunEvent::JvmDied { never_ready, .. } => never_ready.clone(),
+                    _ => None,
+                });
+                let Some(task) = task else { return };
+                let profile = state.job.profiles.iter().position(|known| *known == task).unwrap();
+                let reason = "it did not start";
+                let cause = endings::Cause { kind: "JvmStart", reason, evidence: String::new() };
+                for unit in state.waiting.of_profile(profile) {
+                    endings::never_handed_out(state, unit, &cause, input.at_ms(), events);
+                }
+            }
+            Self::PlannedWorkerForgotten if matches!(input, Input::Resume { .. }) => {
+                events.retain(|event| !matches!(event, RunEvent::WorkerStarted { .. }));
+                commands.clear();
+            }
+            Self::EndNotSeen => {
+                for event in events {
+                    if let RunEvent::UnitFinished { unseen, .. } = event {
+                        *unseen = false;
+                    }
+                }
+            }
+            Self::ClassFailureForgotten
+                if !matches!(input, Input::Message { message: AgentMessage::UnitFinished { .. }, .. }) =>
+            {
+                events.retain(|event| {
+                    !matches!(event, RunEvent::TestFinished { test, .. } if test.name.method == OUTSIDE_OF_TESTS)
+                });
             }
             Self::FlakyPasses => {
                 for event in events {
@@ -155,6 +207,12 @@ impl Mutation {
                 if let Some((unit, _)) = state.job.place(test, *slice) {
                     state.units[unit].tries.values_mut().for_each(|tries| tries.bad_at = None);
                 }
+            }
+            (Self::GivenUpEarly, RunEvent::WorkerEnded { worker, .. }) => {
+                state.workers.change(*worker, |worker| worker.hopeless |= worker.fruitless > 1);
+            }
+            (Self::FailedStartsForgotten, RunEvent::JvmDied { worker, .. }) => {
+                state.workers.change(*worker, |worker| worker.failed_starts = 0);
             }
             (Self::LeavingGetsMore, RunEvent::WorkerLeaving { worker, .. }) => {
                 state.workers.change(*worker, |worker| worker.leaving = None);

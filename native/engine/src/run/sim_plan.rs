@@ -6,7 +6,7 @@ use super::{Queue, RunInput};
 use std::sync::Arc;
 use testfleet_protocol::plan::{EstimateSource, Invocations, Lock, Plan, Quarantined, Reused, Slice, Unit};
 use testfleet_protocol::run_options::{Retries, RunOptions};
-use testfleet_protocol::test::{Finished, Outcome, TestName};
+use testfleet_protocol::test::{Finished, Outcome, TaskPath, TestName};
 
 /// How a test behaves, whenever it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,9 +21,22 @@ pub(super) enum Nature {
     KillsWorker(bool),
     /// The framework does not report it.
     Silent,
-    /// It never ends.
+    /// Its end is not reported.
     NeverEnds,
+    /// It never ends, until its limit does.
+    Hangs,
     Skipped,
+}
+
+/// What goes wrong with a class outside of its tests, whenever it comes to that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Before the first test.
+    SetUp,
+    /// In a nested class, when half of the tests are through.
+    Nested,
+    /// After the last test.
+    AfterAll,
 }
 
 /// All of a simulated run that is decided before it starts.
@@ -150,13 +163,25 @@ impl Scene {
             930..940 => Nature::Silent,
             940..945 => Nature::NeverEnds,
             945..955 => Nature::Skipped,
+            955..960 => Nature::Hangs,
             _ => Nature::Passes,
         }
     }
 
-    /// Whether the set-up of a class fails.
-    pub(super) fn class_fails(&self, unit: &Unit) -> bool {
-        self.hash(&TestName { class: unit.class.clone(), method: String::new() }, 3) < 10
+    /// Whether a JVM fails to start: always of this profile, always there, or this time.
+    pub(super) fn start_fails(&self, worker: u32, task: &TaskPath, dice: &mut Dice) -> bool {
+        let always = |class: &str, method: String| self.hash(&TestName { class: class.into(), method }, 11);
+        always("profile", task.0.clone()) < 15 || always("worker", worker.to_string()) < 40 || dice.chance(15)
+    }
+
+    /// What goes wrong with the class of a unit.
+    pub(super) fn trouble(&self, unit: &Unit) -> Option<Trouble> {
+        match self.hash(&TestName { class: unit.class.clone(), method: String::new() }, 3) {
+            0..10 => Some(Trouble::SetUp),
+            10..30 => Some(Trouble::Nested),
+            30..70 => Some(Trouble::AfterAll),
+            _ => None,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use testfleet_protocol::event::{Attempt, RunEvent};
 use testfleet_protocol::plan::{Plan, Unit, UnitId};
 use testfleet_protocol::run_options::{Retries, RunOptions};
-use testfleet_protocol::test::{Outcome, TestId, TestName, Verdict};
+use testfleet_protocol::test::{Outcome, TaskPath, TestId, TestName, Verdict};
 
 /// A test, or a slice of one.
 type Part = (TestId, Option<u32>);
@@ -26,6 +26,14 @@ pub(super) struct Results {
     passed: HashSet<Part>,
     /// The worker of the latest bad try.
     bad_at: HashMap<Part, u32>,
+    /// Profiles of which a JVM was ready, and how often one was not.
+    proven: HashSet<TaskPath>,
+    failed_starts: HashMap<TaskPath, u32>,
+    /// How often in a row at each worker, while its profile was not given up.
+    failed_at: HashMap<u32, u32>,
+    resumed: u32,
+    /// Units that are run for their ends alone.
+    unseen: HashSet<UnitId>,
     /// What really began, by try at a unit and worker.
     began: HashMap<(UnitId, Attempt, u32), HashSet<TestName>>,
 }
@@ -47,6 +55,11 @@ impl Results {
             over: false,
             passed: HashSet::new(),
             bad_at: HashMap::new(),
+            proven: HashSet::new(),
+            failed_starts: HashMap::new(),
+            failed_at: HashMap::new(),
+            resumed: 0,
+            unseen: HashSet::new(),
             began: HashMap::new(),
         }
     }
@@ -54,7 +67,31 @@ impl Results {
     /// Takes in an event that the run made.
     pub(super) fn see(&mut self, event: &RunEvent) {
         match event {
+            RunEvent::JvmStarted { task, worker, .. } => {
+                self.proven.insert(task.clone());
+                self.failed_at.remove(worker);
+            }
+            RunEvent::JvmDied { worker, never_ready: Some(task), .. } => {
+                *self.failed_starts.entry(task.clone()).or_default() += 1;
+                let in_a_row = self.failed_at.entry(*worker).or_default();
+                *in_a_row += 1;
+                // A coordinator may be lost before it comes to the end of the worker.
+                assert!(*in_a_row <= 2 + self.resumed, "worker {worker} starts no JVM and stays");
+            }
+            RunEvent::ProfileGivenUp { task, .. } => {
+                assert!(!self.proven.contains(task), "{task} is given up though its JVM worked");
+                self.failed_at.clear();
+            }
+            RunEvent::WorkerStarted { worker, .. } => {
+                self.failed_at.remove(worker);
+            }
+            RunEvent::RunResumed { .. } => self.resumed += 1,
             RunEvent::TestFinished { test, slice, finished, worker, .. } => {
+                if finished.thrown.first().is_some_and(|thrown| thrown.kind == "JvmStart") {
+                    let failed = self.failed_starts.get(&test.task).copied().unwrap_or_default();
+                    assert!(!self.proven.contains(&test.task), "{test} is blamed for a start though others worked");
+                    assert!(failed > 1, "{test} is blamed for the first start that failed");
+                }
                 let part = (test.clone(), *slice);
                 let is_bad = Verdict::from(finished.outcome).is_bad();
                 if let Some(worker) = worker.filter(|_| is_bad) {
@@ -65,6 +102,12 @@ impl Results {
                 self.one_ended(test, is_bad);
             }
             RunEvent::SliceLost { test, .. } => self.one_ended(test, true),
+            RunEvent::UnitFinished { unit, unseen: true, .. } => {
+                self.unseen.insert(unit.clone());
+            }
+            RunEvent::UnitFinished { unit, .. } => {
+                self.unseen.remove(unit);
+            }
             // One that is lost has ended, too. Of slices, each tells that itself.
             RunEvent::TestVerdict { test, verdict, .. }
                 if !self.in_slices.contains(test) && *verdict != Verdict::Reused =>
@@ -100,6 +143,10 @@ impl Results {
     /// What is handed out is to be run.
     pub(super) fn may_run(&self, worker: u32, unit: &Unit, fresh_jvm: bool, state: &State) {
         assert!(!unit.tests.is_empty());
+        if self.unseen.contains(&unit.id) {
+            assert!(unit.tests.len() == 1 && fresh_jvm, "{unit:?} is run again for its end alone");
+            return;
+        }
         let slice = unit.slice.map(|slice| slice.number);
         let runs = state.job.runs();
         let mut again = 0;
@@ -129,7 +176,7 @@ impl Results {
         let names = &state.job.units[held.unit].tests;
         for test in self.began.get(&(unit.clone(), attempt, worker)).into_iter().flatten() {
             let open = held.due.iter().any(|due| names[*due] == *test);
-            assert!(!open || held.running.contains_key(test), "{test} ran and nobody knows");
+            assert!(!open || held.closing || held.running.contains_key(test), "{test} ran and nobody knows");
         }
     }
 }

@@ -108,7 +108,7 @@ impl World {
         self.feeds += 1;
         self.tell(|| format!("{} ms: {input:?}", input.at_ms()));
         let (mut events, commands) = self.step(input);
-        let crashes = self.crashes > 0 && self.dice.chance(2);
+        let crashes = self.crashes > 0 && (self.dice.chance(2) || self.feeds == 1 && self.dice.chance(200));
         if crashes {
             // Some of it was written down, none of it done.
             let kept = self.dice.below(events.len() as u64 + 1) as usize;
@@ -176,6 +176,7 @@ impl World {
             }
             Command::Drop { worker, units } => self.say(worker, CoordinatorMessage::Drop { units }),
             Command::Finish { worker } => self.say(worker, CoordinatorMessage::Finish),
+            Command::Condemn { worker, limit_ms } => self.say(worker, CoordinatorMessage::Condemn { limit_ms }),
             Command::Cancel { worker } => self.say(worker, CoordinatorMessage::Cancel),
             Command::Kill { worker, .. } => {
                 // One that can't be reached lives on.
@@ -237,7 +238,7 @@ impl World {
     fn work(&mut self, index: usize) -> bool {
         let Some(agent) = self.agents.get_mut(index).filter(|agent| agent.alive) else { return false };
         let front = agent.hand.front().map(|task| (task.unit.id.clone(), task.attempt, agent.worker));
-        match agent.work(&self.scene, &mut self.dice) {
+        match agent.work(&self.scene, &mut self.dice, self.now_ms) {
             Deed::Nothing => return false,
             Deed::Something => {}
             Deed::Began(test) => {
@@ -355,7 +356,7 @@ impl World {
                 self.agents[index].cut();
                 self.agents[index].cut_until_ms = at_ms + ms;
             }
-            1_976..1_984 if alive => self.agents[index].kill_jvm(DeathCause::Died),
+            1_976..1_984 if alive => self.agents[index].kill_jvm(DeathCause::Died, Vec::new()),
             1_984..1_988 if alive => {
                 self.agents[index].die();
                 // Whoever starts an agent notices when it says nothing at all.

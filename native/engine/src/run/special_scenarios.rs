@@ -37,7 +37,7 @@ impl Bench {
         let test =
             AgentMessage::TestFinished { unit: unit.clone(), attempt: 1, test: t0(), finished: finished(outcome) };
         self.say(worker, test);
-        self.say(worker, AgentMessage::UnitFinished { unit, attempt: 1, failures: Vec::new() });
+        self.say(worker, AgentMessage::UnitFinished { unit, attempt: 1 });
     }
 
     /// The reason of the only verdict.
@@ -87,7 +87,7 @@ fn slices_that_passed_outweigh_those_that_were_skipped() {
 #[test]
 fn a_slice_without_a_result_makes_the_test_lost() {
     let mut bench = bench(sliced(&[9_000, 9_000]), 2);
-    bench.say(1, AgentMessage::UnitFinished { unit: UnitId("u1".into()), attempt: 1, failures: Vec::new() });
+    bench.say(1, AgentMessage::UnitFinished { unit: UnitId("u1".into()), attempt: 1 });
     assert!(bench.verdicts().is_empty(), "the other one still runs");
     bench.end_slice(2, 2, Outcome::Failed);
     assert_eq!(bench.verdicts(), ["C1.t0() lost"]);
@@ -157,8 +157,9 @@ fn a_class_that_fails_fails_each_of_its_slices() {
     let mut bench = bench(sliced(&[9_000, 9_000]), 2);
     let thrown = Thrown { kind: "java.lang.Error".into(), message: "no".into(), stack: String::new(), hint: None };
     for (worker, unit) in [(1, "u1"), (2, "u2")] {
-        let failures = vec![ClassFailure { class: "C1".into(), thrown: thrown.clone() }];
-        bench.say(worker, AgentMessage::UnitFinished { unit: UnitId(unit.into()), attempt: 1, failures });
+        let (unit, failure) = (UnitId(unit.into()), ClassFailure { class: "C1".into(), thrown: thrown.clone() });
+        bench.say(worker, AgentMessage::ClassFailed { unit: unit.clone(), attempt: 1, failure });
+        bench.say(worker, AgentMessage::UnitFinished { unit, attempt: 1 });
     }
     assert_eq!(
         (bench.verdicts(), bench.reason().as_str()),
@@ -173,7 +174,7 @@ fn a_cancel_and_the_loss_of_all_workers_give_one_verdict() {
     cancelled.feed(Input::Cancel { at_ms: 9 });
     assert_eq!((cancelled.verdicts(), cancelled.reason().as_str()), (vec!["C1.t0() lost".into()], "cancelled"));
     let mut alone = bench(sliced(&[9_000, 9_000]), 1);
-    for _ in 0..4 {
+    for _ in 0..5 {
         alone.lose(1);
         alone.hello(1, VERSION);
     }
@@ -272,7 +273,7 @@ fn a_bad_test_in_quarantine_makes_no_run_red() {
     let mut bench = bench(quarantined(plan_of(&[(0, 1, 900)])), 1);
     bench.say(1, AgentMessage::TestStarted { unit: UnitId("u1".into()), attempt: 1, test: t0() });
     let thrown = Thrown { kind: "java.lang.Error".into(), message: "no".into(), stack: String::new(), hint: None };
-    let failures = vec![ClassFailure { class: "C1".into(), thrown }];
+    let failure = ClassFailure { class: "C1".into(), thrown };
     bench.say(
         1,
         AgentMessage::TestFinished {
@@ -282,7 +283,8 @@ fn a_bad_test_in_quarantine_makes_no_run_red() {
             finished: finished(Outcome::Failed),
         },
     );
-    bench.say(1, AgentMessage::UnitFinished { unit: UnitId("u1".into()), attempt: 1, failures });
+    bench.say(1, AgentMessage::ClassFailed { unit: UnitId("u1".into()), attempt: 1, failure });
+    bench.say(1, AgentMessage::UnitFinished { unit: UnitId("u1".into()), attempt: 1 });
     bench.lose(1);
     assert_eq!(bench.verdicts(), ["C1.t0() failed", "C1.executionError errored"]);
     assert_eq!(bench.ended(), Some(Verdict::Passed));
@@ -299,7 +301,7 @@ fn others_beside_a_quarantine_count() {
         2,
         AgentMessage::TestFinished { unit: unit.clone(), attempt: 1, test, finished: finished(Outcome::Failed) },
     );
-    bench.say(2, AgentMessage::UnitFinished { unit, attempt: 1, failures: Vec::new() });
+    bench.say(2, AgentMessage::UnitFinished { unit, attempt: 1 });
     bench.lose(1);
     bench.lose(2);
     assert_eq!(bench.ended(), Some(Verdict::Failed));

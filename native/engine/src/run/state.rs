@@ -3,6 +3,7 @@
 use super::job::{Job, Planned, TestPlace};
 use super::limits::Limits;
 use super::queue::Waiting;
+use super::starts::FailedStarts;
 use super::tries::{Judgement, UnitState};
 use super::workers::{Life, Workers};
 use super::{RunInput, decide};
@@ -37,6 +38,8 @@ pub struct State {
     pub(super) workers: Workers,
     /// Profiles of which a JVM was ready in this run.
     pub(super) proven: BTreeSet<TaskPath>,
+    /// By profile.
+    pub(super) failed_starts: BTreeMap<TaskPath, FailedStarts>,
     /// Verdicts of tests that were reported without being planned.
     pub(super) unplanned: BTreeMap<TestId, Verdict>,
     /// Tests by verdict, the unplanned included.
@@ -47,6 +50,8 @@ pub struct State {
     pub(super) open: usize,
     /// Units at workers.
     pub(super) in_hand: usize,
+    /// Units whose tests have all ended, and of which nobody saw what came after those.
+    pub(super) unseen: BTreeSet<usize>,
     /// Nothing has happened since the last [`decide::Input::Settle`] that could call for anything.
     pub(super) settled: Settled,
 }
@@ -84,8 +89,8 @@ impl PartialEq for Settled {
 pub(super) enum Stop {
     /// The user or the build wants it.
     Cancelled,
-    /// It took longer than so many milliseconds.
-    TimedOut(u64),
+    /// It took longer than so many milliseconds, which was noticed then.
+    TimedOut { limit_ms: u64, at_ms: u64 },
 }
 
 /// A test that is run in several units.
@@ -134,11 +139,13 @@ impl State {
             waiting: Waiting::new(&job),
             workers: Workers::new(job.profiles.len()),
             proven: BTreeSet::new(),
+            failed_starts: BTreeMap::new(),
             unplanned: BTreeMap::new(),
             counts: BTreeMap::new(),
             worst: Verdict::Passed,
             open: job.tests.len(),
             in_hand: 0,
+            unseen: BTreeSet::new(),
             settled: Settled::default(),
             job,
         };
@@ -225,7 +232,7 @@ impl State {
 
     /// Whether no test waits for a verdict and no unit for its end.
     pub(super) fn is_done(&self) -> bool {
-        self.open == 0 && self.in_hand == 0
+        self.open == 0 && self.in_hand == 0 && self.unseen.is_empty()
     }
 
     /// Tests by verdict so far.
@@ -242,7 +249,7 @@ impl State {
             worst if worst.is_bad() || worst == Verdict::Flaky => worst,
             _ => Verdict::Passed,
         };
-        if matches!(self.stop, Some(Stop::TimedOut(_))) { of_tests.max(Verdict::Errored) } else { of_tests }
+        if matches!(self.stop, Some(Stop::TimedOut { .. })) { of_tests.max(Verdict::Errored) } else { of_tests }
     }
 
     /// Whether the user or the build wanted the end.

@@ -31,6 +31,8 @@ pub(super) struct UnitState {
     pub(super) verdicts: Vec<Option<Verdict>>,
     /// How many of them are missing.
     pub(super) missing: usize,
+    /// The test that ended last.
+    pub(super) last: usize,
     /// Of the tests that have not simply ended in their first try.
     pub(super) tries: BTreeMap<usize, Tries>,
 }
@@ -78,6 +80,7 @@ impl UnitState {
             isolated: false,
             verdicts: vec![None; tests],
             missing: tests,
+            last: 0,
             tries: BTreeMap::new(),
         }
     }
@@ -88,8 +91,12 @@ impl UnitState {
     }
 
     /// Which of the open tests go to a worker next: those without a bad try before those that are tried again. Of an isolated
-    /// unit first those that no loss points at, then the others one by one.
+    /// unit first those that no loss points at, then the others one by one. When none is open, the last that ended: what comes
+    /// after it is to be seen.
     pub(super) fn due(&self, runs: u32) -> Due {
+        if self.missing == 0 {
+            return Due { tests: vec![self.last], solo: true };
+        }
         if self.isolated {
             let innocent = |test: &usize| self.losses(*test).is_empty();
             let blank = self.silent_losses.len() < LOSSES_UNTIL_ALONE;

@@ -3,11 +3,11 @@
 use super::queue::PREFETCH_UNITS;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use testfleet_protocol::event::Attempt;
-use testfleet_protocol::test::TestName;
+use testfleet_protocol::test::{TestName, Thrown};
 
-/// How often in a row a worker is started under one number without any test completed in between. What completes is
-/// bounded, so the starts are as well.
-const STARTS_WITHOUT_RESULT: u32 = 4;
+/// How long after its end a worker is started again under its number, in milliseconds, for each start in a row of which nothing
+/// came: what keeps them from starting may pass. What completes is bounded, so the starts are as well.
+const START_AGAIN_AFTER_MS: [u64; 4] = [0, 2_000, 10_000, 30_000];
 
 /// Where a worker's life stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +28,12 @@ pub(super) struct WorkerState {
     pub(super) life: Life,
     /// How often it was started.
     pub(super) starts: u32,
-    /// How often in a row without a test that completed there.
+    /// How often in a row without a test that completed there, or that it was lost with.
     pub(super) fruitless: u32,
+    /// When it ended.
+    pub(super) ended_ms: u64,
+    /// How many starts of a JVM failed there in a row, for which nothing else is to blame.
+    pub(super) failed_starts: u32,
     /// When it was last heard, as far as events tell.
     pub(super) heard_ms: u64,
     /// Why it has to end, if it said so; it gets nothing more.
@@ -72,6 +76,10 @@ pub(super) struct Held {
     pub(super) running: BTreeMap<TestName, u64>,
     /// Invocations that ended.
     pub(super) invocations: BTreeSet<(TestName, String)>,
+    /// What failed outside of any test, by class.
+    pub(super) failures: BTreeMap<String, Vec<Thrown>>,
+    /// Whether its tests had all ended before, and it is there for what comes after them: their results count no more.
+    pub(super) closing: bool,
 }
 
 /// All workers by number.
@@ -86,8 +94,8 @@ pub(super) struct Workers {
     servers: Vec<u64>,
     /// Those that are ready and have empty hands.
     idle: BTreeSet<u32>,
-    /// Those that have ended and may be started again.
-    again: BTreeSet<u32>,
+    /// Those that have ended and may be started again, by when.
+    again: BTreeSet<(u64, u32)>,
     /// Those that may get more behind what runs there, by live profile, with the estimate of what waits there.
     room: Vec<BTreeSet<(u64, u32)>>,
 }
@@ -98,15 +106,31 @@ struct Tally {
     lives: bool,
     ready: bool,
     idle: bool,
-    again: bool,
+    again_ms: Option<u64>,
     profile: Option<usize>,
     room: Option<(usize, u64)>,
+}
+
+impl Held {
+    /// Whether all of its tests have ended, so that only the end of the unit is waited for.
+    pub(super) fn only_its_end_is_due(&self) -> bool {
+        self.closing || self.due.is_empty()
+    }
 }
 
 impl WorkerState {
     /// Whether it takes units.
     pub(super) fn is_ready(&self) -> bool {
         self.life == Life::Ready && self.leaving.is_none()
+    }
+
+    /// When it may be started again, if it was not in vain too often.
+    fn start_again_ms(&self) -> Option<u64> {
+        let after_ms = match self.fruitless.checked_sub(1) {
+            None => 0,
+            Some(in_vain) => *START_AGAIN_AFTER_MS.get(in_vain as usize)?,
+        };
+        Some(self.ended_ms + after_ms)
     }
 
     fn tally(&self) -> Tally {
@@ -116,7 +140,7 @@ impl WorkerState {
             lives,
             ready,
             idle: ready && self.hand.is_empty(),
-            again: !lives && !self.hopeless && self.fruitless < STARTS_WITHOUT_RESULT,
+            again_ms: self.start_again_ms().filter(|_| !lives && !self.hopeless),
             profile: self.profile.filter(|_| lives),
             room: self.profile.filter(|_| ready).and_then(|profile| Some((profile, self.waiting_ms()?))),
         }
@@ -151,6 +175,8 @@ impl Workers {
             life: Life::Ended,
             starts: 0,
             fruitless: 0,
+            ended_ms: 0,
+            failed_starts: 0,
             heard_ms: 0,
             leaving: None,
             jvm_died: false,
@@ -166,6 +192,7 @@ impl Workers {
             worker.hopeless &= worker.starts > 0;
             worker.starts += 1;
             worker.fruitless += 1;
+            worker.failed_starts = 0;
             worker.heard_ms = at_ms;
             worker.leaving = None;
             worker.jvm_died = false;
@@ -185,15 +212,18 @@ impl Workers {
     }
 
     fn count(&mut self, number: u32, tally: Tally, there: bool) {
-        let set = |set: &mut BTreeSet<u32>, holds: bool| {
-            if holds && there {
-                set.insert(number);
-            } else if holds {
-                set.remove(&number);
+        if tally.idle && there {
+            self.idle.insert(number);
+        } else if tally.idle {
+            self.idle.remove(&number);
+        }
+        if let Some(again_ms) = tally.again_ms {
+            if there {
+                self.again.insert((again_ms, number));
+            } else {
+                self.again.remove(&(again_ms, number));
             }
-        };
-        set(&mut self.idle, tally.idle);
-        set(&mut self.again, tally.again);
+        }
         let count = |count: &mut u64| if there { *count += 1 } else { *count -= 1 };
         if tally.lives {
             count(&mut self.live);
@@ -251,6 +281,11 @@ impl Workers {
         self.ready
     }
 
+    /// A start led to something that is known of a test.
+    pub(super) fn not_in_vain(&mut self, number: u32) {
+        self.change(number, |worker| worker.fruitless = worker.fruitless.saturating_sub(1));
+    }
+
     /// A worker was heard. No look-up depends on that.
     pub(super) fn heard(&mut self, number: u32, at_ms: u64) {
         if let Some(worker) = self.all.get_mut(&number) {
@@ -268,9 +303,14 @@ impl Workers {
         self.idle.iter().filter_map(|number| Some((*number, self.all.get(number)?)))
     }
 
-    /// One that has ended and may be started again.
-    pub(super) fn to_start_again(&self) -> Option<u32> {
-        self.again.first().copied()
+    /// One that has ended and is to be started again now.
+    pub(super) fn to_start_again(&self, at_ms: u64) -> Option<u32> {
+        self.again.first().filter(|(again_ms, _)| *again_ms <= at_ms).map(|(_, number)| *number)
+    }
+
+    /// Whether one that has ended is to be started again, now or later.
+    pub(super) fn may_start_again(&self) -> bool {
+        !self.again.is_empty()
     }
 
     /// For each profile the worker that has the most room behind the unit that runs there: profile, estimate of what

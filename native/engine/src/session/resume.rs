@@ -75,6 +75,11 @@ fn cannot_go_on(run: &str, failure: Failure) -> Failure {
 
 /// Checks that everything is as it was, and locks the run.
 fn open(context: &mut Context<'_>, mut dir: RunDir) -> Result<Unfinished> {
+    if dir.is_single() {
+        // Its journal names the whole plan, which all workers would go on with.
+        return Err(Failure::new(FailureCode::InvalidRequest, "it is a run of one worker alone")
+            .hint("begin it again with `runWorker`; `--resume` alone goes on with the last run of all workers"));
+    }
     dir.lock()?;
     let recorded = unfinished_part(read_journal(&dir.journal())?)?;
     let plan = read_plan(&dir.plan_file())?;
@@ -114,13 +119,15 @@ fn told(retries: &Retries) -> String {
     )
 }
 
-/// Leaves out what a cancel or a time-out made of the tests that had no result yet: they are open again.
+/// Leaves out what a cancel, a time-out or the loss of all workers made of the tests that had no result yet: they are open again.
 fn unfinished_part(mut recorded: Recorded) -> Result<Recorded> {
     // What came before an earlier resume was cut then.
-    let ends = |event: &RunEvent| matches!(event, RunEvent::CancelRequested { .. } | RunEvent::RunTimedOut { .. });
-    let cancel = recorded.events.iter().position(ends);
-    if let Some(cancel) = cancel {
-        recorded.truncate(cancel);
+    let ends = |event: &RunEvent| {
+        use RunEvent::{CancelRequested, RunAborted, RunTimedOut};
+        matches!(event, CancelRequested { .. } | RunTimedOut { .. } | RunAborted { .. })
+    };
+    if let Some(end) = recorded.events.iter().position(ends) {
+        recorded.truncate(end);
     }
     let nothing = |cause: &str, hint: &str| Err(Failure::new(FailureCode::NothingToResume, cause).hint(hint));
     match (recorded.events.first(), recorded.events.last()) {

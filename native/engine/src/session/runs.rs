@@ -62,6 +62,11 @@ impl RunDir {
         Ok(Self { id: id.clone(), dir: runs.join(id), lock: None })
     }
 
+    /// Whether it is of one worker alone.
+    pub(crate) fn is_single(&self) -> bool {
+        is_single(&self.id)
+    }
+
     /// Makes this process the run's one coordinator, until the value is dropped or the process ends in whichever way.
     ///
     /// # Errors
@@ -244,7 +249,9 @@ mod tests {
         let output = tempfile::tempdir().unwrap();
         let whole = RunDir::create(output.path(), None).unwrap().id;
         let single: Vec<_> = (0..KEPT + 3).map(|_| RunDir::create(output.path(), Some(2)).unwrap().id).collect();
-        assert_eq!(RunDir::find(output.path(), "last").unwrap().id, whole);
+        let last = RunDir::find(output.path(), "last").unwrap();
+        assert!(last.id == whole && !last.is_single());
+        assert!(RunDir::find(output.path(), single.last().unwrap()).unwrap().is_single());
         assert_eq!(RunDir::find(output.path(), single.last().unwrap()).unwrap().id, *single.last().unwrap());
         assert!(RunDir::find(output.path(), &single[0]).is_err());
     }

@@ -140,6 +140,7 @@ fn a_jvm_that_does_not_start_is_explained_once() {
             pid,
             reason: how.into(),
             evidence: Vec::new(),
+            never_ready: None,
             at_ms: START + 10,
         });
     }

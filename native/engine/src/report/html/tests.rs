@@ -129,6 +129,7 @@ fn run_of(text: &str) -> (Plan, Aggregate) {
         pid: 7,
         reason: text.to_owned(),
         evidence: vec![Evidence { name: text.to_owned(), text: text.to_owned() }],
+        never_ready: None,
         at_ms: crate::report::test_support::START + 600,
     });
     let of = FileOf::Collected { task: test.task.clone(), path: text.to_owned() };

@@ -127,7 +127,7 @@ impl Agent {
 
     async fn end_unit(&mut self, seq: u64, of: &UnitAttempt) {
         let UnitAttempt { unit, attempt } = of.clone();
-        self.end.say(seq, AgentMessage::UnitFinished { unit, attempt, failures: Vec::new() }).await;
+        self.end.say(seq, AgentMessage::UnitFinished { unit, attempt }).await;
     }
 
     async fn hear_until(&mut self, last: CoordinatorMessage) {

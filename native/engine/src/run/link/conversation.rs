@@ -115,7 +115,8 @@ impl Conversation {
                     self.ending = Some(message.clone());
                 }
             }
-            CoordinatorMessage::Ask { .. } => {}
+            // The run says it again to one that comes back.
+            CoordinatorMessage::Ask { .. } | CoordinatorMessage::Condemn { .. } => {}
         }
         if self.listens && self.is_obeyed() { self.queue(&message) } else { Ok(()) }
     }
@@ -232,7 +233,7 @@ mod tests {
 
     fn finished(seq: u64, name: &str) -> Envelope {
         let UnitAttempt { unit, attempt } = of(name);
-        Envelope { seq, message: AgentMessage::UnitFinished { unit, attempt, failures: Vec::new() } }
+        Envelope { seq, message: AgentMessage::UnitFinished { unit, attempt } }
     }
 
     fn said(talk: &mut Conversation) -> Vec<CoordinatorMessage> {

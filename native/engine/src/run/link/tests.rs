@@ -110,7 +110,7 @@ fn welcome(seen: Option<u64>) -> CoordinatorMessage {
 }
 
 fn finished(name: &str) -> AgentMessage {
-    AgentMessage::UnitFinished { unit: UnitId(name.into()), attempt: 1, failures: Vec::new() }
+    AgentMessage::UnitFinished { unit: UnitId(name.into()), attempt: 1 }
 }
 
 fn assign(name: &str) -> CoordinatorMessage {
