@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
@@ -83,6 +84,21 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     file.write_all(bytes).and_then(|()| file.as_file().sync_data()).map_err(|error| failed(&error))?;
     file.persist(path).map_err(|error| failed(&error.error))?;
     Ok(())
+}
+
+/// Does something that no other process does meanwhile under the same lock file, which is made and stays.
+///
+/// # Errors
+/// `Io` when it can't be locked; what `work` fails with.
+pub(crate) fn locked<T>(lock_file: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let folder = lock_file.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(|error| Failure::io("create", folder, &error))?;
+    let opened = File::options().create(true).append(true).open(lock_file);
+    let locked = opened.and_then(|file| file.lock().map(|()| file));
+    let lock = locked.map_err(|error| Failure::io("lock", lock_file, &error))?;
+    let done = work();
+    drop(lock);
+    done
 }
 
 /// A temporary file is for its owner alone; a document is as readable as the umask lets files be.

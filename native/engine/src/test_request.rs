@@ -54,6 +54,8 @@ pub(crate) fn task(path: &str) -> TestTask {
         include_tests: vec![],
         exclude_tests: vec![],
         declared_inputs: vec![],
+        input_properties: [].into(),
+        properties_without_text: vec![],
         jacoco_file: None,
         timeout_ms: None,
         ignore_failures: false,

@@ -192,6 +192,16 @@ impl Unit {
     pub fn test_ids(&self) -> impl Iterator<Item = TestId> + '_ {
         self.tests.iter().map(|name| TestId { task: self.task.clone(), name: name.clone() })
     }
+
+    /// Whether a test belongs to the unit's class, to one nested in it, or to one that its tests are in. What is reported
+    /// without being planned, as what happens outside of any test is, is then the unit's.
+    pub fn is_of_class(&self, test: &TestId) -> bool {
+        let class = &test.name.class;
+        let below = class.strip_prefix(self.class.as_str());
+        self.task == test.task
+            && (below.is_some_and(|nested| nested.is_empty() || nested.starts_with('$'))
+                || self.tests.iter().any(|own| own.class == *class))
+    }
 }
 
 /// Where an estimate comes from.

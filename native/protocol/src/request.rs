@@ -353,6 +353,12 @@ pub struct TestTask {
     /// Files and directories that the task declares as further inputs.
     #[serde(default)]
     pub declared_inputs: Vec<PathBuf>,
+    /// What the task declares as further inputs by name and value, `inputs.property`.
+    #[serde(default)]
+    pub input_properties: BTreeMap<String, String>,
+    /// What it declares so and what has no text by which builds could be compared, in words.
+    #[serde(default)]
+    pub properties_without_text: Vec<String>,
     /// Where the JaCoCo agent of this task would write its data; the workers' data is merged there.
     #[serde(default)]
     pub jacoco_file: Option<PathBuf>,
@@ -363,6 +369,24 @@ pub struct TestTask {
     /// `ignoreFailures` of the task: its bad tests are reported but do not end the run badly.
     #[serde(default)]
     pub ignore_failures: bool,
+}
+
+impl TestTask {
+    /// Whether its patterns, tags, categories or groups may leave out tests that its classes have: the next build may ask
+    /// for others.
+    pub fn leaves_out_tests(&self) -> bool {
+        let of_framework: Vec<&Vec<String>> = match &self.framework {
+            Framework::JunitPlatform { include_tags, exclude_tags, include_engines, exclude_engines } => {
+                vec![include_tags, exclude_tags, include_engines, exclude_engines]
+            }
+            Framework::JUnit4 { include_categories, exclude_categories } => {
+                vec![include_categories, exclude_categories]
+            }
+            Framework::TestNg { include_groups, exclude_groups, .. } => vec![include_groups, exclude_groups],
+        };
+        let of_names = [&self.includes, &self.excludes, &self.include_tests, &self.exclude_tests];
+        of_framework.into_iter().chain(of_names).any(|filter| !filter.is_empty())
+    }
 }
 
 /// A JVM.

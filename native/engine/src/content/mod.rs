@@ -46,6 +46,34 @@ struct Seen {
     digest: Digest,
     /// What to remember of it.
     record: Record,
+    /// How it looked before it was read, and when that was.
+    look: Look,
+    at_ns: i64,
+}
+
+/// What tells whether something was changed.
+#[derive(PartialEq, Eq)]
+enum Look {
+    File(Stamp),
+    Dir(Arc<Listing>),
+}
+
+impl Look {
+    /// `None` where nothing is that can be read.
+    fn at(path: &Path) -> Option<Self> {
+        let metadata = std::fs::metadata(path).ok()?;
+        if metadata.is_dir() {
+            return list(path).ok().map(|listing| Self::Dir(Arc::new(listing)));
+        }
+        Some(Self::File(Stamp::of(&metadata)))
+    }
+
+    fn is_settled(&self, at_ns: i64) -> bool {
+        match self {
+            Self::File(stamp) => stamp.is_settled(at_ns),
+            Self::Dir(listing) => listing.files.iter().all(|file| file.stamp.is_settled(at_ns)),
+        }
+    }
 }
 
 enum Record {
@@ -99,6 +127,16 @@ impl Contents {
             Ok(seen) => Ok(Some(seen.digest.clone())),
             Err(_) if is_absent(path) => Ok(None),
             Err(failure) => Err(failure),
+        }
+    }
+
+    /// Whether what was looked at is as it was then: who read of it since has read what has its digest.
+    pub(crate) fn is_unchanged(&self, path: &Path) -> bool {
+        let slot = self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
+        match slot.as_ref().and_then(|slot| slot.get()) {
+            Some(Ok(seen)) => seen.look.is_settled(seen.at_ns) && Look::at(path).as_ref() == Some(&seen.look),
+            Some(Err(_)) => is_absent(path),
+            None => false,
         }
     }
 
@@ -175,13 +213,13 @@ impl Contents {
         }
         let stamp = Stamp::of(&metadata);
         if let Some(digest) = self.known.file(path, &stamp) {
-            return Ok(Seen { digest, record: Record::File(stamp) });
+            return Ok(Seen { digest, record: Record::File(stamp), look: Look::File(stamp), at_ns: now });
         }
         let digest = files::hash_file(path).map_err(|error| failed(&error))?;
         self.read.fetch_add(digest.size, Ordering::Relaxed);
         let is_same = std::fs::metadata(path).is_ok_and(|metadata| Stamp::of(&metadata) == stamp);
         let record = if is_same && stamp.is_settled(now) { Record::File(stamp) } else { Record::Nothing };
-        Ok(Seen { digest, record })
+        Ok(Seen { digest, record, look: Look::File(stamp), at_ns: now })
     }
 
     fn look_into(&self, path: &Path, on_read: OnRead<'_>) -> Result<Seen> {
@@ -189,7 +227,7 @@ impl Contents {
         let listing = self.listing(path)?;
         let known = KnownDir::load(&self.store, path);
         if let Some(digest) = known.as_ref().and_then(|known| known.digest_of(&listing)) {
-            return Ok(Seen { digest, record: Record::Dir(None) });
+            return Ok(Seen { digest, record: Record::Dir(None), look: Look::Dir(listing), at_ns: now });
         }
         let known = known.as_ref().map(KnownDir::by_path).unwrap_or_default();
         let hashes: Vec<Option<([u8; 32], bool)>> = listing
@@ -212,7 +250,7 @@ impl Contents {
             })
             .collect::<Result<_>>()?;
         let (digest, known) = KnownDir::make(path, &listing, &hashes);
-        Ok(Seen { digest, record: Record::Dir(Some(known)) })
+        Ok(Seen { digest, record: Record::Dir(Some(known)), look: Look::Dir(listing), at_ns: now })
     }
 
     /// Writes what was learned, for the next run; throws away what was not used for long. What can't be written is not.

@@ -3,7 +3,7 @@
 use super::class_file::ClassFile;
 use super::classpath::Classpath;
 use super::found::Walk;
-use super::junit4::{self, JUnit4Class};
+use super::junit4::{self, Host, JUnit4Class};
 use std::sync::Arc;
 use testfleet_protocol::Result;
 
@@ -62,11 +62,11 @@ pub(super) fn runs_annotated_methods(classpath: &Classpath, runner: &str) -> Res
 ///
 /// # Errors
 /// When a class on the way is broken, or the suites go too deep.
-pub(super) fn unknown_member(classpath: &Classpath, class: &Arc<ClassFile>) -> Result<Option<String>> {
-    look_into(classpath, class, &mut Walk::default())
+pub(super) fn unknown_member(classpath: &Classpath, class: &Arc<ClassFile>, host: Host) -> Result<Option<String>> {
+    look_into(classpath, class, host, &mut Walk::default())
 }
 
-fn look_into(classpath: &Classpath, class: &Arc<ClassFile>, walk: &mut Walk) -> Result<Option<String>> {
+fn look_into(classpath: &Classpath, class: &Arc<ClassFile>, host: Host, walk: &mut Walk) -> Result<Option<String>> {
     if !walk.enter(&class.name)? {
         return Ok(None);
     }
@@ -78,9 +78,9 @@ fn look_into(classpath: &Classpath, class: &Arc<ClassFile>, walk: &mut Walk) -> 
     }
     for member in members {
         let Some(member) = classpath.class(&member)? else { continue };
-        let why = match junit4::find(classpath, &member)? {
+        let why = match junit4::find(classpath, &member, host)? {
             JUnit4Class::Unknown(_) => Some(reason(classpath, &member)?),
-            JUnit4Class::Suite(_) => look_into(classpath, &member, walk)?,
+            JUnit4Class::Suite(_) => look_into(classpath, &member, host, walk)?,
             JUnit4Class::Annotated(_) | JUnit4Class::JUnit3(_) => doubt(classpath, &member)?,
             JUnit4Class::NoTests => None,
         };

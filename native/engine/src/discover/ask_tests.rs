@@ -220,7 +220,16 @@ fn junit4_is_asked_about_suite_methods_and_runners_without_rules() {
     let scripted = found(&["junit4"], "Scripted", &["line 1"]);
     let picky = found(&["junit4"], "RunPickily", &["e()", "more()"]);
     let mixed = found(&["junit4"], "MixedSuite", &["asked.AskedCases$RunPatiently.d()", "other.Elsewhere.z()"]);
-    let harness = Told::new(&[("Legacy", suite), ("Scripted", scripted), ("RunPickily", picky), ("MixedSuite", mixed)]);
+    let filtered = found(&["junit4"], "Filtered", &["asked.AskedCases$RunPatiently.d()"]);
+    let platform = found(&["junit4"], "OnPlatform", &["h()"]);
+    let harness = Told::new(&[
+        ("Legacy", suite),
+        ("Scripted", scripted),
+        ("RunPickily", picky),
+        ("MixedSuite", mixed),
+        ("Filtered", filtered),
+        ("OnPlatform", platform),
+    ]);
     let (_folder, request) = request(
         &[],
         |task| {
@@ -230,12 +239,14 @@ fn junit4_is_asked_about_suite_methods_and_runners_without_rules() {
         &[],
     );
     let found = discover_and_ask(&request, &harness).unwrap().0;
-    assert_eq!(harness.asked(), ["Legacy", "MixedSuite", "RunPickily", "Scripted"]);
+    assert_eq!(harness.asked(), ["Filtered", "Legacy", "MixedSuite", "OnPlatform", "RunPickily", "Scripted"]);
     assert_eq!(
         classes(&found),
         [
+            "Filtered Suite asked: Filtered.RunPatiently.d()",
             "Legacy Suite asked: Legacy.other.Elsewhere.z()",
             "MixedSuite Suite asked: MixedSuite.RunPatiently.d() MixedSuite.other.Elsewhere.z()",
+            "OnPlatform Suite asked: OnPlatform.h()",
             "PlainSuite Suite: PlainSuite.RunPatiently.d()",
             "RunPatiently JUnit4: RunPatiently.d()",
             "RunPickily JUnit4 asked: RunPickily.e() RunPickily.more()",
@@ -252,12 +263,12 @@ fn gradles_search_for_junit4_classes_decides_what_is_asked() {
     discover_and_ask(&request, &harness).unwrap();
     assert_eq!(
         harness.asked(),
-        ["MixedSuite", "RunPickily", "Scripted"],
+        ["Filtered", "MixedSuite", "OnPlatform", "RunPickily", "Scripted"],
         "a class with nothing but suite() is none for it"
     );
     let vintage = Told::new(&[]);
     ask(&[VINTAGE], &[], &vintage).unwrap();
-    assert_eq!(vintage.asked(), ["Legacy", "MixedSuite", "RunPickily", "Scripted"]);
+    assert_eq!(vintage.asked(), ["Filtered", "Legacy", "MixedSuite", "RunPickily", "Scripted"]);
 }
 
 #[test]

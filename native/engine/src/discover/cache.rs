@@ -8,7 +8,7 @@ use crate::hash;
 use rayon::prelude::*;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use testfleet_protocol::Result;
@@ -55,9 +55,8 @@ impl<'a> Cache<'a> {
     /// directories will be searched: their class files are then parsed as they are read. What can't be read is for discovery
     /// to complain about.
     pub(super) fn hash_all(&self, tasks: &'a [TestTask], containers: &Containers) {
-        let parts = |task: &'a TestTask| [&task.class_dirs, &task.classpath, &task.launcher_classpath];
         let mut paths: BTreeMap<&PathBuf, Option<u32>> =
-            tasks.iter().flat_map(parts).flatten().map(|path| (path, None)).collect();
+            tasks.iter().flat_map(paths_of).map(|path| (path, None)).collect();
         if self.contents.store().is_empty(KIND) {
             for task in tasks {
                 paths.extend(task.class_dirs.iter().map(|dir| (dir, Some(task.java.version))));
@@ -78,8 +77,19 @@ impl<'a> Cache<'a> {
         Some(kept.into_settled())
     }
 
-    /// Keeps the tests of a task; what decides them beside files and rules must be part of the key.
-    pub(super) fn put(&self, key: &str, settled: &Settled) {
+    /// Keeps the tests of tasks that were looked for, each under its key, unless anything on the task's classpath changed while
+    /// that was going on: then nobody knows whether what was read is what the key is of.
+    pub(super) fn put_all(&self, found: &[(&TestTask, String, &Settled)]) {
+        let paths: BTreeSet<&PathBuf> = found.iter().flat_map(|(task, ..)| paths_of(task)).collect();
+        let changed: HashSet<&PathBuf> =
+            paths.into_par_iter().filter(|path| !self.contents.is_unchanged(path)).collect();
+        found
+            .par_iter()
+            .filter(|(task, ..)| paths_of(task).all(|path| !changed.contains(path)))
+            .for_each(|(_, key, settled)| self.put(key, settled));
+    }
+
+    fn put(&self, key: &str, settled: &Settled) {
         self.contents.store().put_written(KIND, key, |to| {
             postcard::to_io(&kept::Task::of(settled), to).map(|_| ()).map_err(std::io::Error::other)
         });
@@ -131,4 +141,8 @@ impl<'a> Cache<'a> {
         }
         Some(hash::hex(&hasher.finalize()))
     }
+}
+
+fn paths_of(task: &TestTask) -> impl Iterator<Item = &PathBuf> {
+    [&task.class_dirs, &task.classpath, &task.launcher_classpath].into_iter().flatten()
 }

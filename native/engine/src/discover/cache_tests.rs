@@ -219,6 +219,36 @@ fn a_failure_is_not_kept() {
     assert!(!build.is_known());
 }
 
+/// Edits a class while it is asked about, as a compiler does that runs beside discovery.
+struct Meddler<'a>(&'a Path);
+
+impl AskHarness for Meddler<'_> {
+    fn ask(&self, request: &RunRequest, questions: &[Question]) -> Result<Vec<BTreeMap<String, Answer>>> {
+        fs::write(self.0, [fs::read(self.0).unwrap(), vec![0]].concat()).unwrap();
+        Nobody.ask(request, questions)
+    }
+}
+
+#[test]
+fn what_changed_while_tests_were_looked_for_is_looked_for_again() {
+    let mut build = Build::new();
+    let class = build.at("classes/cases/TaggedTest.class");
+    let original = fs::read(&class).unwrap();
+    // A second task is asked about something, so that there is a moment in between.
+    build.request.tasks.push(TestTask {
+        class_dirs: vec![compiled().asked.clone()],
+        framework: Framework::JUnit4 { include_categories: vec![], exclude_categories: vec![] },
+        ..build.task(":asked")
+    });
+    discover_and_ask(&build.request, &Meddler(&class)).unwrap();
+    fs::write(&class, &original).unwrap();
+    build.request.tasks.pop();
+    assert!(!build.is_known(), "nobody knows which version was read");
+    rest();
+    assert!(!build.is_known(), "it was looked at before it had settled");
+    assert!(build.is_known());
+}
+
 #[test]
 fn two_processes_at_once_find_the_same() {
     let build = Build::new();

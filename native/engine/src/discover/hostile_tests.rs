@@ -87,5 +87,5 @@ fn suites_that_multiply_are_a_failure() {
         ];
         class
     }));
-    assert_eq!(junit4::find(&classpath, &top).unwrap_err().code, FailureCode::BrokenClassFile);
+    assert_eq!(junit4::find(&classpath, &top, junit4::Host::Gradle).unwrap_err().code, FailureCode::BrokenClassFile);
 }

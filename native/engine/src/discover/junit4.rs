@@ -32,6 +32,15 @@ pub(crate) enum JUnit4Class {
     Unknown(String),
 }
 
+/// Who gives classes to JUnit 4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// Gradle itself: `useJUnit()`.
+    Gradle,
+    /// `junit-vintage-engine`, which leaves a class whose runner is the JUnit Platform to the platform's other engines.
+    Vintage,
+}
+
 /// The class of a class's runner, `@RunWith` being inherited.
 ///
 /// # Errors
@@ -75,12 +84,13 @@ const ENCLOSED: &str = "org.junit.experimental.runners.Enclosed";
 ///
 /// # Errors
 /// When a class that had to be looked at is broken.
-pub(crate) fn find(classpath: &Classpath, class: &Arc<ClassFile>) -> Result<JUnit4Class> {
-    Builder { classpath, walk: Walk::default() }.build(class)
+pub(crate) fn find(classpath: &Classpath, class: &Arc<ClassFile>, host: Host) -> Result<JUnit4Class> {
+    Builder { classpath, host, walk: Walk::default() }.build(class)
 }
 
 struct Builder<'a> {
     classpath: &'a Classpath,
+    host: Host,
     walk: Walk,
 }
 
@@ -114,9 +124,15 @@ impl Builder<'_> {
 
     fn with_runner(&mut self, runner: &str, class: &Arc<ClassFile>, chain: &[Arc<ClassFile>]) -> Result<JUnit4Class> {
         match runner {
-            "org.junit.runners.Suite" | "org.junit.experimental.categories.Categories" => self.suite(class, chain),
+            "org.junit.runners.Suite" => self.suite(class, chain),
             ENCLOSED => self.enclosed(chain),
-            "org.junit.platform.runner.JUnitPlatform" => Ok(JUnit4Class::NoTests),
+            "org.junit.experimental.categories.Categories" => {
+                Ok(JUnit4Class::Unknown("its categories choose the tests of its suite while it runs".to_owned()))
+            }
+            "org.junit.platform.runner.JUnitPlatform" => Ok(match self.host {
+                Host::Vintage => JUnit4Class::NoTests,
+                Host::Gradle => JUnit4Class::Unknown("the JUnit Platform makes its tests while it runs".to_owned()),
+            }),
             "org.junit.internal.runners.JUnit38ClassRunner" => Ok(junit3(class, chain)),
             "org.junit.experimental.theories.Theories" => {
                 Ok(JUnit4Class::Annotated(annotated_tests(class, chain, &[TEST, THEORY])))

@@ -49,7 +49,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use testfleet_protocol::Result;
 use testfleet_protocol::plan::Lock;
-use testfleet_protocol::request::RunRequest;
+use testfleet_protocol::request::{RunRequest, TestTask};
 use testfleet_protocol::test::{TaskPath, TestName};
 
 /// All tests of a build.
@@ -217,21 +217,26 @@ pub fn discover_and_ask(request: &RunRequest, harness: &dyn AskHarness) -> Resul
             (step, answers)
         })
         .collect();
-    let settled = with_answers
+    let keyed: Vec<(Option<String>, Settled)> = with_answers
         .into_par_iter()
         .map(|(step, answers)| match step {
-            Step::Known(settled) => Ok(settled),
+            Step::Known(settled) => Ok((None, settled)),
             Step::Looked(key, looked) => {
                 let answered = answers.unwrap_or_default();
                 let settled = looked.settle(Some(&answered.by_class))?;
                 // Answers come from a JVM and are kept by what decides those.
-                if let (Some(key), false) = (key, answered.was_asked) {
-                    cache.put(&key, &settled);
-                }
-                Ok(settled)
+                Ok((key.filter(|_| !answered.was_asked), settled))
             }
         })
         .collect::<Result<_>>()?;
+    let found: Vec<(&TestTask, String, &Settled)> = request
+        .tasks
+        .iter()
+        .zip(&keyed)
+        .filter_map(|(task, (key, settled))| Some((task, key.clone()?, settled)))
+        .collect();
+    cache.put_all(&found);
+    let settled = keyed.into_iter().map(|(_, settled)| settled).collect();
     // Nothing is parsed from here on. Parsed classes are freed meanwhile, which takes as long.
     rayon::join(|| contents.save(), || drop(containers));
     let effort = Effort { searched, known: cache.known(), bytes_read: contents.bytes_read() };

@@ -7,7 +7,7 @@ use super::classpath::Classpath;
 use super::container::{Container, Containers, is_path_of};
 use super::engines::Engines;
 use super::found::FoundTest;
-use super::junit4::JUnit4Class;
+use super::junit4::{Host, JUnit4Class};
 use super::selection::Selection;
 use super::settings::JupiterSettings;
 use super::{DiscoveredTask, FoundBy, Notice, TestClass, Traits};
@@ -369,7 +369,11 @@ impl<'a> Search<'a> {
         {
             return Ok(Vec::new());
         }
-        Ok(match junit4::find(&self.classpath, class)? {
+        let host = match self.task.framework {
+            Framework::JunitPlatform { .. } => Host::Vintage,
+            Framework::JUnit4 { .. } | Framework::TestNg { .. } => Host::Gradle,
+        };
+        Ok(match junit4::find(&self.classpath, class, host)? {
             JUnit4Class::NoTests => Vec::new(),
             JUnit4Class::Annotated(tests) => {
                 if let Some(why) = ask_runners::doubt(&self.classpath, class)? {
@@ -378,7 +382,7 @@ impl<'a> Search<'a> {
                 vec![(FoundBy::JUnit4, tests)]
             }
             JUnit4Class::Suite(tests) => {
-                if let Some(why) = ask_runners::unknown_member(&self.classpath, class)? {
+                if let Some(why) = ask_runners::unknown_member(&self.classpath, class, host)? {
                     let text = format!("it holds a class of which class files do not tell the tests: {why}");
                     let unasked = notices::missed_tests(&self.task.path, &class.name, &text);
                     doubts.ask(Reason::Suite(format!("a suite with {why}")), Some(unasked));

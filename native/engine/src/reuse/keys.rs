@@ -44,8 +44,9 @@ impl Keys {
             .tasks
             .par_iter()
             .filter_map(|found| Some((*tasks.get(&found.task)?, found)))
-            // Coverage is measured by running: a test that is not run would be missing in it.
-            .filter(|(task, _)| task.jacoco_file.is_none())
+            // Coverage is measured by running: a test that is not run would be missing in it. And what can't be compared may
+            // have changed.
+            .filter(|(task, _)| task.jacoco_file.is_none() && task.properties_without_text.is_empty())
             .map(|(task, found)| {
                 let profile = Profile::of(task, request, &contents, &common, &known)?;
                 let classpath = ClasspathReach::of(task, &contents, &profile);

@@ -98,6 +98,10 @@ impl Profile {
         for option in options(&task.framework) {
             say(&mut fields, "framework", &option);
         }
+        for (name, value) in &task.input_properties {
+            say(&mut fields, "input property", name);
+            say(&mut fields, "value", value);
+        }
         for input in inputs(&task.declared_inputs, &roots, contents, known)? {
             fields.add("input", &input.name);
             fields.add("content", &input.sha256);

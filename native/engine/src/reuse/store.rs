@@ -7,17 +7,16 @@
 use crate::document;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::Path;
-use testfleet_protocol::plan::Reused;
-use testfleet_protocol::test::TestName;
+use testfleet_protocol::plan::{Reused, Unit};
+use testfleet_protocol::test::{TaskPath, TestName};
 use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
 
 /// What no run added to or made use of for so long is forgotten, unless the build says otherwise.
 pub const KEPT_DAYS: u32 = 30;
 /// Beyond that many test classes, those that were used longest ago are forgotten: some 50 MB.
 const MAX_KEYS: usize = 100_000;
-/// Of one test class that many versions are kept: about one for each branch that is worked on.
+/// Of one test class of a Test task that many versions are kept: about one for each branch that is worked on.
 const MAX_KEYS_OF_CLASS: usize = 16;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -53,6 +52,7 @@ pub struct Store {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Entry {
+    task: TaskPath,
     class: String,
     /// The last day, from the Unix epoch, on which a run added to it or made use of it.
     used_day: u64,
@@ -63,6 +63,8 @@ struct Entry {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct StoredEntry {
+    #[serde(default)]
+    task: TaskPath,
     class: String,
     used_day: u64,
     runs: Vec<StoredRun>,
@@ -128,30 +130,23 @@ impl Store {
     /// # Errors
     /// `Io` when it can't be locked or written.
     pub fn update(path: &Path, change: impl FnOnce(&mut Self)) -> Result<()> {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder).map_err(|error| Failure::io("create", folder, &error))?;
-        let lock_file = path.with_extension("lock");
-        let locked = File::options().create(true).append(true).open(&lock_file).and_then(|file| {
-            file.lock()?;
-            Ok(file)
-        });
-        let lock = locked.map_err(|error| Failure::io("lock", &lock_file, &error))?;
-        // What was damaged has been told when the run was planned.
-        let (mut store, _) = Self::load(path);
-        let before = store.clone();
-        change(&mut store);
-        let written = if store == before { Ok(()) } else { document::write(path, &store.bytes()?) };
-        drop(lock);
-        written
+        document::locked(&path.with_extension("lock"), || {
+            // What was damaged has been told when the run was planned.
+            let (mut store, _) = Self::load(path);
+            let before = store.clone();
+            change(&mut store);
+            if store == before { Ok(()) } else { document::write(path, &store.bytes()?) }
+        })
     }
 
-    /// Notes how a test of a class ended under a key.
-    pub(super) fn record(&mut self, key: &str, class: &str, test: &TestName, ending: Ending, run: &str, at_ms: u64) {
+    /// Notes how a test of a unit ended under a key.
+    pub(super) fn record(&mut self, key: &str, unit: &Unit, test: &TestName, ending: Ending, run: &str, at_ms: u64) {
         let entry = self.keys.entry(key.to_owned()).or_default();
-        class.clone_into(&mut entry.class);
+        entry.task.clone_from(&unit.task);
+        entry.class.clone_from(&unit.class);
         entry.used_day = entry.used_day.max(at_ms / DAY_MS);
         let mark = Mark { at_ms, ending, run: run.to_owned() };
-        entry.add(short(class, test), mark);
+        entry.add(short(&unit.class, test), mark);
     }
 
     /// Notes that a run made use of a key.
@@ -163,7 +158,7 @@ impl Store {
 
     /// The run that counts for tests of a class, when under this key all of them passed, or all but some that the
     /// framework was told not to run.
-    pub(super) fn reused(&self, key: &str, class: &str, tests: &[TestName]) -> Option<Reused> {
+    pub(crate) fn reused(&self, key: &str, class: &str, tests: &[TestName]) -> Option<Reused> {
         let entry = self.keys.get(key).filter(|entry| entry.class == class)?;
         let marks: Vec<&Mark> =
             tests.iter().map(|test| entry.marks.get(&short(class, test))).collect::<Option<Vec<_>>>()?;
@@ -177,12 +172,14 @@ impl Store {
     /// Adds what another store knows.
     pub fn merge(&mut self, other: &Self) {
         for (key, entry) in &other.keys {
-            let known = self
-                .keys
-                .entry(key.clone())
-                .or_insert_with(|| Entry { class: entry.class.clone(), ..Entry::default() });
+            let known = self.keys.entry(key.clone()).or_insert_with(|| Entry {
+                task: entry.task.clone(),
+                class: entry.class.clone(),
+                ..Entry::default()
+            });
             // Equal keys are of equal classes; should somebody have edited one, both orders give the same.
-            if entry.class < known.class {
+            if (&entry.task, &entry.class) < (&known.task, &known.class) {
+                known.task.clone_from(&entry.task);
                 known.class.clone_from(&entry.class);
             }
             known.used_day = known.used_day.max(entry.used_day);
@@ -192,14 +189,17 @@ impl Store {
         }
     }
 
-    /// Forgets what was not used for `days`, and what is too much.
+    /// Forgets what was not used for `days`, unless they are 0, and what is too much.
     pub fn expire(&mut self, now_ms: u64, days: u32) {
-        let first_day = (now_ms / DAY_MS).saturating_sub(days.into());
-        self.keys.retain(|_, entry| entry.used_day >= first_day);
-        let mut by_use: Vec<(u64, String, String)> =
-            self.keys.iter().map(|(key, entry)| (entry.used(), entry.class.clone(), key.clone())).collect();
+        if days > 0 {
+            let first_day = (now_ms / DAY_MS).saturating_sub(days.into());
+            self.keys.retain(|_, entry| entry.used_day >= first_day);
+        }
+        let of = |entry: &Entry| (entry.task.clone(), entry.class.clone());
+        let mut by_use: Vec<(u64, (TaskPath, String), String)> =
+            self.keys.iter().map(|(key, entry)| (entry.used(), of(entry), key.clone())).collect();
         by_use.sort_unstable_by(|a, b| b.cmp(a));
-        let mut of_class: BTreeMap<String, usize> = BTreeMap::new();
+        let mut of_class: BTreeMap<(TaskPath, String), usize> = BTreeMap::new();
         let mut kept = 0;
         for (_, class, key) in by_use {
             let count = of_class.entry(class).or_default();
@@ -246,8 +246,9 @@ impl Entry {
 
 impl From<StoredEntry> for Entry {
     fn from(stored: StoredEntry) -> Self {
-        let mut entry = Self { class: stored.class, used_day: stored.used_day, marks: BTreeMap::new() };
-        for run in stored.runs {
+        let StoredEntry { task, class, used_day, runs } = stored;
+        let mut entry = Self { task, class, used_day, marks: BTreeMap::new() };
+        for run in runs {
             for (tests, ending) in
                 [(run.passed, Ending::Passed), (run.skipped, Ending::Skipped), (run.bad, Ending::Bad)]
             {
@@ -278,7 +279,12 @@ impl From<&Entry> for StoredEntry {
             };
             tests.insert(test.clone());
         }
-        Self { class: entry.class.clone(), used_day: entry.used_day, runs: runs.into_values().collect() }
+        Self {
+            task: entry.task.clone(),
+            class: entry.class.clone(),
+            used_day: entry.used_day,
+            runs: runs.into_values().collect(),
+        }
     }
 }
 

@@ -21,11 +21,11 @@ fn verdict(class: &str, method: &str, verdict: Verdict) -> RunEvent {
     RunEvent::TestVerdict { test, verdict, reason: None }
 }
 
-fn finished(method: &str, outcome: Outcome) -> RunEvent {
+fn finished(method: &str, outcome: Outcome, slice: Option<u32>) -> RunEvent {
     RunEvent::TestFinished {
         test: TestId { task: testfleet_protocol::test::TaskPath(TASK.into()), name: name("ATest", method) },
         worker: Some(1),
-        slice: None,
+        slice,
         attempt: 1,
         finished: Finished { outcome, started_at_ms: 0, duration_us: 0, reason: None, thrown: vec![] },
     }
@@ -61,6 +61,21 @@ fn tests_whose_coverage_is_measured_are_never_reused() {
 }
 
 #[test]
+fn declared_properties_are_part_of_the_key_and_without_a_text_there_is_none() {
+    let mut build = build();
+    let plain = build.key("ATest");
+    let declare = |build: &mut Build, value: &str| {
+        build.request.tasks[0].input_properties = [("schema".to_owned(), value.to_owned())].into();
+        build.key("ATest")
+    };
+    let (seven, eight) = (declare(&mut build, "7"), declare(&mut build, "8"));
+    assert!(plain != seven && seven != eight);
+    assert_eq!(declare(&mut build, "7"), seven);
+    build.request.tasks[0].properties_without_text = vec!["date (java.util.Date)".into()];
+    assert_eq!(build.keys().iter().count(), 0);
+}
+
+#[test]
 fn a_unit_is_reused_when_all_its_tests_passed() {
     let build = build();
     let mut store = Store::default();
@@ -92,9 +107,53 @@ fn only_what_passed_for_sure_is_reused() {
     }
     let build = build();
     let mut store = Store::default();
-    let aborted = [finished("a()", Outcome::Aborted), verdict("ATest", "a()", Verdict::Passed)];
+    let aborted = [finished("a()", Outcome::Aborted, None), verdict("ATest", "a()", Verdict::Passed)];
     after(&build, &aborted, "r1", 1, &mut store);
     assert_eq!(reused(&build, &store, &["a()"]), None, "an assumption looked at what no key knows");
+}
+
+#[test]
+fn what_failed_outside_of_tests_counts_against_all_tests_of_its_class() {
+    for (class, is_its_own) in [("ATest", true), ("ATest$In", true), ("ATests", false), ("BTest", false)] {
+        let build = build();
+        let mut store = Store::default();
+        let passed = ["a()", "b()"].map(|method| verdict("ATest", method, Verdict::Passed));
+        let outside = verdict(class, "executionError", Verdict::Errored);
+        after(&build, &[passed.as_slice(), &[outside]].concat(), "r1", 1, &mut store);
+        for tests in [["a()"].as_slice(), &["b()"], &["a()", "b()"]] {
+            assert_eq!(reused(&build, &store, tests).is_none(), is_its_own, "{class} {tests:?}");
+        }
+    }
+}
+
+#[test]
+fn a_test_of_which_some_slices_ran_has_not_passed() {
+    let build = build();
+    let slice = |number| {
+        let slice = Slice { number, of: 2, invocations: testfleet_protocol::plan::Invocations { from: 1, to: None } };
+        Unit { slice: Some(slice), whole_class: false, ..unit("ATest", &["a()"]) }
+    };
+    let keys = build.keys();
+    let record = |numbers: &[u32], ending: Verdict, store: &mut Store| {
+        let mut outcomes = Outcomes::default();
+        numbers.iter().for_each(|number| outcomes.apply(&finished("a()", Outcome::Passed, Some(*number))));
+        outcomes.apply(&verdict("ATest", "a()", ending));
+        // The plan of a worker has the slices of all workers, that of a shard just its own.
+        for units in [vec![slice(1), slice(2)], numbers.iter().map(|number| slice(*number)).collect()] {
+            outcomes.record(&Plan { units, ..Plan::default() }, &keys, &keys, "r", 1, store);
+        }
+    };
+    for (numbers, ending, is_known) in [
+        ([1].as_slice(), Verdict::Passed, false),
+        (&[2], Verdict::Skipped, false),
+        (&[1, 2], Verdict::Passed, true),
+        (&[1], Verdict::Failed, true),
+    ] {
+        let mut store = Store::default();
+        record(numbers, ending, &mut store);
+        assert_eq!(!store.is_empty(), is_known, "{numbers:?}");
+        assert_eq!(reused(&build, &store, &["a()"]).is_some(), is_known && ending == Verdict::Passed);
+    }
 }
 
 #[test]
@@ -136,7 +195,7 @@ fn a_nested_class_and_a_method_of_any_name_are_told_apart() {
     let tests = [name("A", "x"), name("A$B", "x"), name("A", "A$B;x"), name("A$B", "A;x")];
     for recorded in &tests {
         store = Store::default();
-        store.record("k", "A", recorded, Ending::Passed, "r", 1);
+        store.record("k", &unit("A", &[]), recorded, Ending::Passed, "r", 1);
         for asked in &tests {
             let is_known = store.reused("k", "A", std::slice::from_ref(asked)).is_some();
             assert_eq!(is_known, asked == recorded, "{recorded} {asked}");
@@ -150,9 +209,10 @@ fn a_nested_class_and_a_method_of_any_name_are_told_apart() {
 fn the_store_is_written_as_people_can_read_it() {
     let mut store = Store::default();
     for (test, ending) in [("a()", Ending::Passed), ("b(int)", Ending::Passed), ("c()", Ending::Bad)] {
-        store.record("ab12", "com.acme.ATest", &name("com.acme.ATest", test), ending, "20261121T1-1", 1000);
+        store.record("ab12", &unit("com.acme.ATest", &[]), &name("com.acme.ATest", test), ending, "20261121T1-1", 1000);
     }
-    store.record("ab12", "com.acme.ATest", &name("com.acme.ATest$In", "d()"), Ending::Skipped, "20261122T1-1", DAY_MS);
+    let nested = name("com.acme.ATest$In", "d()");
+    store.record("ab12", &unit("com.acme.ATest", &[]), &nested, Ending::Skipped, "20261122T1-1", DAY_MS);
     insta::assert_snapshot!(String::from_utf8(store.bytes().unwrap()).unwrap());
 }
 
@@ -162,7 +222,7 @@ fn a_damaged_store_is_empty_and_says_so() {
     let path = folder.path().join("deep/passed.json");
     let (store, failure) = Store::load(&path);
     assert!(store.is_empty() && failure.is_none());
-    let note = |store: &mut Store| store.record("k", "A", &name("A", "a()"), Ending::Passed, "r", 1);
+    let note = |store: &mut Store| store.record("k", &unit("A", &[]), &name("A", "a()"), Ending::Passed, "r", 1);
     Store::update(&path, note).unwrap();
     assert_eq!(Store::load(&path).0.len(), 1);
     for damaged in ["", "{\"protocol\": 1, \"keys\": {\"k\": {\"cla", "{\"protocol\": 99}", "[]"] {
@@ -186,7 +246,8 @@ fn processes_that_record_at_the_same_time_lose_nothing() {
             scope.spawn(move || {
                 for number in 0..5 {
                     let test = name("A", &format!("t{worker}_{number}()"));
-                    Store::update(path, |store| store.record("k", "A", &test, Ending::Passed, "r", 1)).unwrap();
+                    Store::update(path, |store| store.record("k", &unit("A", &[]), &test, Ending::Passed, "r", 1))
+                        .unwrap();
                 }
             });
         }
@@ -201,7 +262,7 @@ fn what_is_not_used_is_forgotten_and_of_one_class_the_oldest() {
     let mut store = Store::default();
     let test = name("A", "a()");
     for day in 0..40 {
-        store.record(&format!("k{day}"), "A", &test, Ending::Passed, "r", day * DAY_MS);
+        store.record(&format!("k{day}"), &unit("A", &[]), &test, Ending::Passed, "r", day * DAY_MS);
     }
     store.touch("k1", 39 * DAY_MS);
     store.expire(39 * DAY_MS, 30);
@@ -209,8 +270,23 @@ fn what_is_not_used_is_forgotten_and_of_one_class_the_oldest() {
     assert!(known(&store, 1), "it was made use of");
     assert_eq!((25..40).filter(|day| known(&store, *day)).count(), 15);
     assert_eq!(store.len(), 16);
+    store.expire(80 * DAY_MS, 0);
+    assert_eq!(store.len(), 16, "0 days keep what they find");
     store.expire(80 * DAY_MS, 30);
     assert!(store.is_empty());
+}
+
+#[test]
+fn versions_of_a_class_are_counted_for_each_test_task() {
+    let mut store = Store::default();
+    for task in [":a:test", ":b:test", ":c:test"] {
+        let unit = Unit { task: testfleet_protocol::test::TaskPath(task.into()), ..unit("A", &[]) };
+        for version in 0..20 {
+            store.record(&format!("{task}{version}"), &unit, &name("A", "a()"), Ending::Passed, "r", version);
+        }
+    }
+    store.expire(DAY_MS, 30);
+    assert_eq!(store.len(), 3 * 16);
 }
 
 fn stores() -> impl Strategy<Value = Store> {
@@ -221,7 +297,7 @@ fn stores() -> impl Strategy<Value = Store> {
         for (key, class, test, ending, run, at) in marks {
             let class = format!("C{class}");
             let test = name(&class, &format!("t{test}()"));
-            store.record(&format!("k{key}"), &class, &test, ending, &format!("r{run}"), at * DAY_MS / 2);
+            store.record(&format!("k{key}"), &unit(&class, &[]), &test, ending, &format!("r{run}"), at * DAY_MS / 2);
         }
         store
     })

@@ -3,11 +3,11 @@
 use crate::discover::Discovery;
 use std::collections::{BTreeMap, BTreeSet};
 use testfleet_protocol::event::RunEvent;
-use testfleet_protocol::plan::Plan;
+use testfleet_protocol::plan::{Plan, Unit};
 use testfleet_protocol::test::{TestId, Verdict};
 
-/// Tests of a run that have a bad verdict, or none because the run was cut off. What was never planned there is not
-/// in it.
+/// Tests of a run that have a bad verdict, or none because the run was cut off. What was bad there without being planned,
+/// as what happens outside of any test (`@AfterAll`), stands for all planned tests of its class.
 pub(crate) fn not_passed(plan: &Plan, journal: &[RunEvent]) -> BTreeSet<TestId> {
     let mut verdicts: BTreeMap<&TestId, Verdict> = BTreeMap::new();
     for event in journal {
@@ -15,11 +15,23 @@ pub(crate) fn not_passed(plan: &Plan, journal: &[RunEvent]) -> BTreeSet<TestId> 
             verdicts.insert(test, *verdict);
         }
     }
-    let mut tests: BTreeSet<TestId> = plan.units.iter().flat_map(|unit| unit.test_ids()).collect();
-    tests.retain(|test| verdicts.get(test).is_none_or(|verdict| verdict.is_bad()));
-    // Reported by a framework without being planned: it failed all the same.
-    let unplanned = verdicts.iter().filter(|(_, verdict)| verdict.is_bad()).map(|(test, _)| (*test).clone());
-    tests.extend(unplanned);
+    let mut planned: BTreeSet<TestId> = plan.units.iter().flat_map(Unit::test_ids).collect();
+    let outside: Vec<&TestId> = verdicts
+        .iter()
+        .filter(|(test, verdict)| verdict.is_bad() && !planned.contains(**test))
+        .map(|(test, _)| *test)
+        .collect();
+    let mut tests = BTreeSet::new();
+    for test in outside {
+        let units = plan.units.iter().filter(|unit| unit.is_of_class(test));
+        let of_class: Vec<TestId> = units.flat_map(Unit::test_ids).collect();
+        if of_class.is_empty() {
+            tests.insert(test.clone());
+        }
+        tests.extend(of_class);
+    }
+    planned.retain(|test| verdicts.get(test).is_none_or(|verdict| verdict.is_bad()));
+    tests.extend(planned);
     tests
 }
 
@@ -41,7 +53,6 @@ pub(crate) fn keep_only(discovery: &mut Discovery, tests: &BTreeSet<TestId>) -> 
 mod tests {
     use super::*;
     use crate::discover::{DiscoveredTask, TestClass};
-    use testfleet_protocol::plan::Unit;
     use testfleet_protocol::test::{TaskPath, TestName};
 
     fn id(class: &str, method: &str) -> TestId {
@@ -60,10 +71,38 @@ mod tests {
             verdict("lost", Verdict::Lost),
             verdict("flaky", Verdict::Flaky),
             verdict("reused", Verdict::Reused),
-            verdict("surprise", Verdict::Errored),
         ];
-        let expected = ["failed", "lost", "cut", "surprise"].map(|method| id("A", method));
+        let expected = ["failed", "lost", "cut"].map(|method| id("A", method));
         assert_eq!(not_passed(&plan, &journal), BTreeSet::from(expected));
+    }
+
+    #[test]
+    fn what_failed_outside_of_tests_stands_for_all_tests_of_its_class() {
+        let unit = |class: &str, tests: &[TestId]| Unit {
+            task: TaskPath(":test".into()),
+            class: class.into(),
+            tests: tests.iter().map(|test| test.name.clone()).collect(),
+            ..Unit::default()
+        };
+        let units = vec![
+            unit("A", &[id("A", "a")]),
+            unit("A", &[id("A$In", "b"), id("Base$In", "c")]),
+            unit("AB", &[id("AB", "d")]),
+        ];
+        let all: Vec<TestId> = units.iter().flat_map(Unit::test_ids).collect();
+        let plan = Plan { units, ..Plan::default() };
+        for (class, expected) in [
+            ("A", vec![id("A", "a"), id("A$In", "b"), id("Base$In", "c")]),
+            ("A$Other", vec![id("A", "a"), id("A$In", "b"), id("Base$In", "c")]),
+            ("Base$In", vec![id("A$In", "b"), id("Base$In", "c")]),
+            ("Elsewhere", vec![id("Elsewhere", "executionError")]),
+        ] {
+            let passed = all.iter().map(|test| (test.clone(), Verdict::Passed));
+            let verdicts = passed.chain([(id(class, "executionError"), Verdict::Errored)]);
+            let journal: Vec<RunEvent> =
+                verdicts.map(|(test, verdict)| RunEvent::TestVerdict { test, verdict, reason: None }).collect();
+            assert_eq!(not_passed(&plan, &journal), expected.into_iter().collect(), "{class}");
+        }
     }
 
     #[test]

@@ -89,6 +89,57 @@ class DescriptionTest {
     }
 
     @OnEveryGradle
+    void whatTheBuildDeclaresAsPropertiesArrives(String gradle) throws Exception {
+        GradleBuild build =
+                GradleBuild.ofOneProject(
+                        gradle,
+                        dir,
+                        "tasks.named('test') {\n"
+                                + "  if (!project.hasProperty('plain')) {\n"
+                                + "    inputs.property('schema', providers.provider { 7 })\n"
+                                + "    inputs.property('names', ['b', 'a'] as Set)\n"
+                                + "    inputs.property('date', new Date(0))\n"
+                                + "  }\n"
+                                + "}\n");
+        build.jupiterTest("ATest", "@Test void a() {}");
+
+        build.succeeds(DESCRIBE);
+        Description task = Description.ofTask(build, "", "test");
+        assertEquals(
+                Map.of("schema", "7", "names", "[a, b]"), task.object("inputProperties").asTexts());
+        assertEquals(List.of("date (java.util.Date)"), task.texts("propertiesWithoutText"));
+        build.succeeds(DESCRIBE, "-Pplain");
+        task = Description.ofTask(build, "", "test");
+        assertEquals(Map.of(), task.object("inputProperties").asTexts(), "every task has the rest");
+        assertEquals(List.of(), task.texts("propertiesWithoutText"));
+    }
+
+    @OnEveryGradle
+    void whatSpecsAndClosuresLeaveOutArrives(String gradle) throws Exception {
+        GradleBuild build =
+                GradleBuild.ofOneProject(
+                        gradle,
+                        dir,
+                        "tasks.named('test') {\n"
+                                + "  exclude '**/B*'\n"
+                                + "  exclude { it.file.name.contains('Slow') }\n"
+                                + "  include { it.directory || it.name != 'DTest.class' }\n"
+                                + "}\n");
+        for (String name : List.of("ATest", "BSlowTest", "CSlowTest", "DTest")) {
+            build.jupiterTest(name, "@Test void a() {}");
+        }
+
+        List<String> expected = List.of("**/B*", "CSlowTest.class", "DTest.class");
+        build.succeeds(DESCRIBE).says("Configuration cache entry stored");
+        assertEquals(expected, Description.ofTask(build, "", "test").texts("excludes"));
+        build.jupiterTest("ESlowTest", "@Test void a() {}");
+        build.succeeds(DESCRIBE).says("Configuration cache entry reused");
+        assertEquals(
+                List.of("**/B*", "CSlowTest.class", "DTest.class", "ESlowTest.class"),
+                Description.ofTask(build, "", "test").texts("excludes"));
+    }
+
+    @OnEveryGradle
     void filtersAndFrameworkArrive(String gradle) throws Exception {
         GradleBuild build =
                 GradleBuild.ofOneProject(

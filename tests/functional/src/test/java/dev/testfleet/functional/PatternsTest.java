@@ -117,6 +117,11 @@ class PatternsTest {
             add(tasks, "useJUnit()", "filter.includeTestsMatching('" + pattern + "')");
         }
         add(tasks, "useJUnit()", "include('**/Old*')");
+        for (String framework : List.of(platform, "useJUnit()")) {
+            add(tasks, framework, "exclude { it.file.name.contains('OldCart') }");
+            add(tasks, framework, "include('com/acme/*'); exclude { it.name =~ 'Cart' }");
+            add(tasks, framework, "include { it.directory || it.path.contains('deep') }");
+        }
         add(tasks, "useJUnitPlatform { includeTags 'slow' }", "");
         add(tasks, "useJUnitPlatform { excludeTags 'slow | db' }", "");
         add(tasks, "useJUnitPlatform { includeEngines 'junit-vintage' }", "");

@@ -35,6 +35,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
@@ -80,6 +81,14 @@ public abstract class DescribeTestTask extends DefaultTask {
     @InputFiles
     @PathSensitive(PathSensitivity.ABSOLUTE)
     public abstract ConfigurableFileCollection getDeclaredInputs();
+
+    /** What the task declares with {@code inputs.property}, as text. */
+    @Input
+    public abstract MapProperty<String, String> getInputProperties();
+
+    /** What it declares so that has no text by which it could be compared. */
+    @Input
+    public abstract ListProperty<String> getPropertiesWithoutText();
 
     /** Home of the task's JVM. */
     @Input
@@ -146,6 +155,10 @@ public abstract class DescribeTestTask extends DefaultTask {
     /** Which class files are not looked at. */
     @Input
     public abstract ListProperty<String> getExcludes();
+
+    /** The class files that patterns, specs and closures leave. */
+    @Internal
+    public abstract ConfigurableFileCollection getCandidateClassFiles();
 
     /** Whether class files are looked into. */
     @Input
@@ -232,15 +245,37 @@ public abstract class DescribeTestTask extends DefaultTask {
         task.put("forkEvery", getForkEvery().get());
         task.put("framework", getFramework().get());
         task.put("includes", getIncludes().get());
-        task.put("excludes", getExcludes().get());
+        task.put("excludes", excludes());
         task.put("scanForTestClasses", getScanForTestClasses().get());
         task.put("includeTests", getIncludeTests().get());
         task.put("excludeTests", getExcludeTests().get());
         task.put("declaredInputs", furtherInputs(classDirs, classpath));
+        task.put("inputProperties", new TreeMap<>(getInputProperties().get()));
+        task.put("propertiesWithoutText", getPropertiesWithoutText().get());
         task.put("ignoreFailures", getTestFailuresIgnored().get());
         task.put("jacocoFile", getJacocoFile().getOrNull());
         task.put("timeoutMs", getTestTaskTimeout().map(Duration::toMillis).getOrNull());
         return task;
+    }
+
+    // Specs and closures can't be written down; what they leave out can.
+    private List<String> excludes() {
+        Set<File> candidates = getCandidateClassFiles().getFiles();
+        Set<String> leftOut = new TreeSet<>();
+        getClassDirs()
+                .getAsFileTree()
+                .matching(
+                        patterns ->
+                                patterns.include(getIncludes().get()).exclude(getExcludes().get()))
+                .visit(
+                        file -> {
+                            if (!file.isDirectory() && !candidates.contains(file.getFile())) {
+                                leftOut.add(file.getRelativePath().getPathString());
+                            }
+                        });
+        List<String> excludes = new ArrayList<>(getExcludes().get());
+        excludes.addAll(leftOut);
+        return excludes;
     }
 
     private void putJvm(Map<String, Object> task) {

@@ -46,6 +46,9 @@ final class TestTaskReader {
         task.getTestClasspath().from(files(Test::getClasspath));
         task.getBootClasspath().from(files(Test::getBootstrapClasspath));
         task.getDeclaredInputs().from(files(test -> test.getInputs().getFiles()));
+        Provider<InputProperties> properties = value(InputProperties::of);
+        task.getInputProperties().set(properties.map(InputProperties::texts));
+        task.getPropertiesWithoutText().set(properties.map(InputProperties::withoutText));
     }
 
     private void connectJvm(DescribeTestTask task) {
@@ -69,6 +72,7 @@ final class TestTaskReader {
         task.getFramework().set(value(test -> FrameworkOptions.document(test.getOptions())));
         task.getIncludes().set(value(Test::getIncludes));
         task.getExcludes().set(value(Test::getExcludes));
+        task.getCandidateClassFiles().from(files(Test::getCandidateClassFiles));
         task.getScanForTestClasses().set(value(Test::isScanForTestClasses));
         task.getIncludeTests().set(value(test -> test.getFilter().getIncludePatterns()));
         task.getExcludeTests().set(value(test -> test.getFilter().getExcludePatterns()));
