@@ -69,7 +69,7 @@ pub fn timings(bytes: &[u8]) {
     let tests = plan_of(SMALL_PLAN);
     let _ = make_plan(&discovered(&tests), &Past::of(&timings), &request_for(&tests));
     let mut young = merged(&timings, &other);
-    young.keep_only(&tests);
+    young.keep_only(&tests, |_| true);
     young.expire(20_000, 90);
     let _ = young.bytes().expect("timings have a JSON form");
 }

@@ -332,9 +332,11 @@ fn a_missing_plan_and_an_empty_test_set_say_what_to_do() {
 fn timings_of_tests_that_are_gone_are_forgotten() {
     let (before, mut timings) = discovery(&[(0, 0, 0, Some(5)), (0, 1, 0, Some(7)), (1, 0, 0, Some(9))]);
     let request = request(2, Split::Class);
-    timings.keep_only(&plan(&before, &Past::of(&timings), &request).unwrap());
+    timings.keep_only(&plan(&before, &Past::of(&timings), &request).unwrap(), |_| true);
     assert_eq!(timings.test_count(), 3);
     let (after, _) = discovery(&[(0, 0, 0, None)]);
-    timings.keep_only(&plan(&after, &Past::of(&timings), &request).unwrap());
+    timings.keep_only(&plan(&after, &Past::of(&timings), &request).unwrap(), |_| false);
+    assert_eq!(timings.test_count(), 3, "the plan has some of the tests of its tasks only");
+    timings.keep_only(&plan(&after, &Past::of(&timings), &request).unwrap(), |_| true);
     assert_eq!(timings.test_count(), 2, "one of the task that ran, one of the task that did not");
 }

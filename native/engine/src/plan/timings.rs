@@ -117,9 +117,8 @@ impl Timings {
         self.past.set(self.run, run);
     }
 
-    /// Notes that these units are still there, though they were not run.
-    pub fn record_seen<'a>(&mut self, units: impl Iterator<Item = &'a Unit>) {
-        let Some(today) = self.run.day() else { return };
+    /// Notes that these units are still there, though they were not run. Days are counted from the Unix epoch.
+    pub fn record_seen<'a>(&mut self, today: u32, units: impl Iterator<Item = &'a Unit>) {
         for unit in units {
             for class in unit.tests.iter().map(|test| &test.class).chain([&unit.class]) {
                 let known = self.tasks.get_mut(&unit.task).and_then(|task| task.classes.get_mut(class));
@@ -135,8 +134,8 @@ impl Timings {
 
 /// Forgetting and merging.
 impl Timings {
-    /// Forgets the tests that the Test tasks of `plan`, which holds all that they have, no longer have.
-    pub fn keep_only(&mut self, plan: &Plan) {
+    /// Forgets the tests that Test tasks no longer have: those of which `plan` holds all tests, as `is_whole` says.
+    pub fn keep_only(&mut self, plan: &Plan, is_whole: impl Fn(&TaskPath) -> bool) {
         let mut planned: BTreeMap<&TaskPath, BTreeMap<&str, BTreeSet<&str>>> = BTreeMap::new();
         for unit in &plan.units {
             let classes = planned.entry(&unit.task).or_default();
@@ -147,7 +146,7 @@ impl Timings {
             }
         }
         for (task, timings) in &mut self.tasks {
-            let Some(planned) = planned.get(task) else { continue };
+            let Some(planned) = planned.get(task).filter(|_| is_whole(task)) else { continue };
             timings.classes.retain(|name, class| match planned.get(name.as_str()) {
                 Some(methods) => {
                     class.tests.retain(|method, _| methods.contains(method.as_str()));
@@ -158,9 +157,12 @@ impl Timings {
         }
     }
 
-    /// Forgets what was not seen in the last `days` before `today`, both counted in days since the Unix epoch. What was
-    /// never dated is dated now.
+    /// Forgets what was not seen in the last `days` before `today`, both counted in days since the Unix epoch; with 0 days
+    /// nothing. What was never dated is dated now.
     pub fn expire(&mut self, today: u32, days: u32) {
+        if days == 0 {
+            return;
+        }
         let oldest = today.saturating_sub(days);
         for task in self.tasks.values_mut() {
             task.classes.retain(|_, class| class.expire(today, oldest));

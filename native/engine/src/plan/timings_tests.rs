@@ -176,6 +176,8 @@ fn what_is_not_seen_any_more_is_forgotten_after_a_while() {
     assert!(timings.is_new(&gone.task, &gone.name));
     assert!(timings.class(&gone.task, "a.Gone").is_none());
     assert!(!timings.is_new(&kept.task, &kept.name));
+    timings.expire(day + 100, 0);
+    assert!(!timings.is_empty(), "0 days are for ever");
     timings.expire(day + 100, 30);
     assert!(timings.is_empty());
 }
@@ -190,8 +192,9 @@ fn reused_units_are_seen_and_change_a_file_once_a_week() {
     let mut written = BTreeSet::new();
     for day in 1..=70 {
         timings.begin_run(run(day * 24));
-        timings.record_seen([&unit].into_iter());
-        timings.expire(run(day * 24).day().unwrap(), 30);
+        let today = run(day * 24).day().unwrap();
+        timings.record_seen(today, [&unit].into_iter());
+        timings.expire(today, 30);
         written.insert(timings.bytes().unwrap());
     }
     assert!(!timings.is_new(&test.task, &test.name));

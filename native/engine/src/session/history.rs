@@ -6,10 +6,12 @@
 use super::Context;
 use super::show::Record;
 use crate::discover::Discovery;
+use crate::document;
 use crate::history::{Observation, PastRun, RunKey, Store, drift};
 use crate::plan::{Timings, code_fingerprint};
 use crate::report::{Aggregate, Summary};
-use std::collections::HashMap;
+use crate::reuse::KEPT_DAYS;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use testfleet_protocol::event::{Level, RunEvent};
@@ -87,6 +89,11 @@ pub(super) fn publish(context: &Context<'_>, document: &str, merge: impl FnMut(O
     }
 }
 
+/// For how many days without use things are kept; 0 is for ever.
+pub(super) fn kept_days(context: &Context<'_>) -> u32 {
+    context.request.options.history.as_ref().map_or(KEPT_DAYS, |history| history.expire_days)
+}
+
 /// A damaged copy is as good as none: the next run that publishes replaces it.
 fn parse_shared(context: &Context<'_>, shared: &SharedHistory, bytes: &[u8]) -> Timings {
     Timings::parse(Path::new(TIMINGS), bytes).unwrap_or_else(|failure| {
@@ -100,8 +107,10 @@ fn parse_shared(context: &Context<'_>, shared: &SharedHistory, bytes: &[u8]) -> 
 }
 
 /// What is learned while a run goes on.
+#[derive(Default)]
 pub(super) struct Recorder {
-    timings: Timings,
+    /// Of this run and no other: others may add to the file meanwhile.
+    learned: Timings,
     /// Since when each worker had nothing to do but to start a JVM, in milliseconds since the Unix epoch.
     idle_since: HashMap<u32, u64>,
     /// The longest start of a JVM for each Test task.
@@ -109,10 +118,6 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(timings: Timings) -> Self {
-        Self { timings, idle_since: HashMap::new(), jvm_starts: HashMap::new() }
-    }
-
     pub(super) fn take(&mut self, event: &RunEvent) {
         match event {
             RunEvent::WorkerReady { worker, at_ms, .. } | RunEvent::UnitFinished { worker, at_ms, .. } => {
@@ -145,42 +150,35 @@ impl Recorder {
         if record == Record::Nothing {
             return Ok(None);
         }
-        self.timings.begin_run(RunKey::new(&summary.run, summary.started_at_ms));
+        self.learned.begin_run(RunKey::new(&summary.run, summary.started_at_ms));
         self.record_tests(aggregate, summary);
         self.record_classes(plan, summary);
         for (task, ms) in &self.jvm_starts {
-            self.timings.record_jvm_start(task, Duration::from_millis(*ms));
+            self.learned.record_jvm_start(task, Duration::from_millis(*ms));
         }
-        self.timings.record_seen(plan.units.iter().filter(|unit| unit.reused.is_some()));
-        let whole = record == Record::All && summary.finished && !summary.cancelled;
-        if whole {
-            self.record_run(context, summary);
-            self.timings.keep_only(plan);
+        let is_whole = record == Record::All && summary.finished && !summary.cancelled;
+        // Guesses are no predictions.
+        let is_predicted = is_whole && !summary.prediction.guessed;
+        if is_predicted {
+            self.learned.record_run(past_run(summary));
         }
-        let expire = |timings: &mut Timings| match &context.request.options.history {
-            Some(SharedHistory { expire_days, .. }) if *expire_days > 0 => {
-                timings.expire(day(summary.started_at_ms), *expire_days);
-            }
-            _ => {}
+        let of_whole_tasks = context.request.tasks.iter().filter(|task| is_whole && !task.leaves_out_tests());
+        let addition = Addition {
+            learned: &self.learned,
+            plan,
+            whole: of_whole_tasks.map(|task| &task.path).collect(),
+            today: day(summary.started_at_ms),
+            kept_days: kept_days(context),
         };
-        expire(&mut self.timings);
-        let file = &context.request.timings_file;
-        self.timings.save(file)?;
-        // A single worker's run is somebody's own.
-        if let (Some(shared), true) = (&context.request.options.history, record != Record::Single) {
-            publish(context, TIMINGS, |theirs| {
-                let mut all = self.timings.clone();
-                if let Some(theirs) = theirs {
-                    all.merge(&parse_shared(context, shared, theirs));
-                }
-                if whole {
-                    all.keep_only(plan);
-                }
-                expire(&mut all);
-                all.bytes()
-            });
+        let timings = addition.save(context)?;
+        if is_predicted {
+            warn_of_drift(context, &timings);
         }
-        Ok(Some(file.clone()))
+        // A single worker's run is somebody's own.
+        if record != Record::Single {
+            addition.publish(context);
+        }
+        Ok(Some(context.request.timings_file.clone()))
     }
 
     fn record_tests(&mut self, aggregate: &Aggregate, summary: &Summary) {
@@ -197,9 +195,9 @@ impl Recorder {
                 // In a run that was broken off most tests are lost, which is not their doing.
                 Verdict::Lost | Verdict::Errored if !complete => continue,
                 Verdict::Failed | Verdict::Flaky if aggregate.whole_duration_us(&id).is_none() => {
-                    self.timings.record_outcome(&id, Observation::Broken);
+                    self.learned.record_outcome(&id, Observation::Broken);
                 }
-                verdict => self.timings.record_verdict(&id, verdict, duration),
+                verdict => self.learned.record_verdict(&id, verdict, duration),
             }
             if test.verdict == Verdict::Passed {
                 // Those of nested dynamic tests have two numbers: they can't be run some at a time.
@@ -210,7 +208,7 @@ impl Recorder {
                 if numbered.iter().zip(1..).all(|((number, _), expected)| *number == expected) {
                     let durations: Vec<Duration> =
                         numbered.iter().map(|(_, micros)| Duration::from_micros(*micros)).collect();
-                    self.timings.record_invocations(&id, &durations);
+                    self.learned.record_invocations(&id, &durations);
                 }
             }
         }
@@ -234,37 +232,76 @@ impl Recorder {
                 .filter_map(|test| durations.get(&(&unit.task, test.class.as_str(), test.method.as_str())))
                 .fold(0, |sum: u64, duration| sum.saturating_add(*duration));
             let wall = Duration::from_millis(ran.duration_ms);
-            self.timings.record_class(&unit.task, &unit.class, wall, Duration::from_micros(tests));
+            self.learned.record_class(&unit.task, &unit.class, wall, Duration::from_micros(tests));
         }
+    }
+}
+
+/// What a run adds to timings, those of its machine and the shared ones alike.
+struct Addition<'a> {
+    learned: &'a Timings,
+    plan: &'a Plan,
+    /// Test tasks of which the plan holds all tests.
+    whole: BTreeSet<&'a TaskPath>,
+    /// In days since the Unix epoch.
+    today: u32,
+    kept_days: u32,
+}
+
+impl Addition<'_> {
+    fn add_to(&self, timings: &mut Timings) {
+        timings.merge(self.learned);
+        timings.record_seen(self.today, self.plan.units.iter().filter(|unit| unit.reused.is_some()));
+        timings.keep_only(self.plan, |task| self.whole.contains(task));
+        timings.expire(self.today, self.kept_days);
     }
 
-    fn record_run(&mut self, context: &Context<'_>, summary: &Summary) {
-        let prediction = &summary.prediction;
-        if prediction.guessed {
-            // Guesses are no predictions.
-            return;
-        }
-        self.timings.record_run(PastRun {
-            workers: summary.workers_asked,
-            units: summary.units.len() as u64,
-            predicted_ms: prediction.predicted_ms,
-            actual_ms: summary.wall_ms,
-            predicted_work_ms: prediction.estimated_work_ms,
-            actual_work_ms: prediction.actual_work_ms,
-        });
-        if let Some(percent) = drift(self.timings.past_runs().map(|(_, run)| run)) {
-            let word = if percent > 0 { "longer" } else { "shorter" };
-            context.sink.say(
-                Level::Warn,
-                format!(
-                    "The last 3 runs took {}% {word} than planned, by the sum of their units\n  hint: were the timings taken on \
-                     another machine, or with fewer workers beside each other? delete {} to learn anew",
-                    percent.unsigned_abs(),
-                    context.request.timings_file.display()
-                ),
-            );
-        }
+    /// Adds to the timings file as it is now; what it then holds.
+    fn save(&self, context: &Context<'_>) -> Result<Timings> {
+        document::locked(&context.request.state_dir.join("timings.lock"), || {
+            let mut timings = load_local(context)?;
+            self.add_to(&mut timings);
+            timings.save(&context.request.timings_file)?;
+            Ok(timings)
+        })
     }
+
+    /// Adds to the shared timings, where there are some.
+    fn publish(&self, context: &Context<'_>) {
+        let Some(shared) = &context.request.options.history else { return };
+        publish(context, TIMINGS, |theirs| {
+            let mut all = theirs.map_or_else(Timings::default, |bytes| parse_shared(context, shared, bytes));
+            self.add_to(&mut all);
+            all.bytes()
+        });
+    }
+}
+
+/// What the plan of a whole run said, and what came.
+fn past_run(summary: &Summary) -> PastRun {
+    let prediction = &summary.prediction;
+    PastRun {
+        workers: summary.workers_asked,
+        units: summary.units.len() as u64,
+        predicted_ms: prediction.predicted_ms,
+        actual_ms: summary.wall_ms,
+        predicted_work_ms: prediction.estimated_work_ms,
+        actual_work_ms: prediction.actual_work_ms,
+    }
+}
+
+fn warn_of_drift(context: &Context<'_>, timings: &Timings) {
+    let Some(percent) = drift(timings.past_runs().map(|(_, run)| run)) else { return };
+    let word = if percent > 0 { "longer" } else { "shorter" };
+    context.sink.say(
+        Level::Warn,
+        format!(
+            "The last 3 runs took {}% {word} than planned, by the sum of their units\n  hint: were the timings taken on \
+             another machine, or with fewer workers beside each other? delete {} to learn anew",
+            percent.unsigned_abs(),
+            context.request.timings_file.display()
+        ),
+    );
 }
 
 fn day(at_ms: u64) -> u32 {

@@ -1,51 +1,10 @@
-use super::super::Sink;
+use super::super::test_machine::Machine;
 use super::*;
 use crate::discover::{DiscoveredTask, TestClass};
 use crate::test_request;
-use std::sync::mpsc::{Receiver, channel};
 use testfleet_protocol::FailureCode;
-use testfleet_protocol::event::Event;
 use testfleet_protocol::plan::Shard;
-use tokio::sync::watch;
-
-/// One machine: its folder, what it says, and a place that it shares with others.
-struct Machine {
-    folder: tempfile::TempDir,
-    sink: Sink,
-    said: Receiver<Event>,
-}
-
-impl Machine {
-    fn new() -> Self {
-        let (sender, said) = channel();
-        Self { folder: tempfile::tempdir().unwrap(), sink: Sink { sender }, said }
-    }
-
-    fn context(&self, location: &str, shard: Option<Shard>) -> Context<'_> {
-        let mut request = test_request::empty();
-        request.timings_file = self.folder.path().join("timings.json");
-        request.options.shard = shard;
-        request.options.history = Some(SharedHistory {
-            location: location.to_owned(),
-            branch: "main".into(),
-            fallback_branch: "main".into(),
-            publish: true,
-            expire_days: 30,
-            user_variable: None,
-            password_variable: None,
-        });
-        let (_, cancelled) = watch::channel(false);
-        Context { request, environment: [].into(), sink: &self.sink, cancelled, run_events: false }
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        let warning = |event| match event {
-            Event::Console { level: Level::Warn, text } => Some(text),
-            _ => None,
-        };
-        self.said.try_iter().filter_map(warning).collect()
-    }
-}
+use testfleet_protocol::request::Framework;
 
 fn timings(method: &str) -> Timings {
     let name = TestName { class: "a.B".into(), method: method.into() };
@@ -135,4 +94,67 @@ fn a_shard_that_does_not_know_what_the_others_plan_by_fails() {
     let context = machine.context(&file.display().to_string(), Some(Shard { number: 1, of: 2 }));
     let failure = load(&context, &discovery()).unwrap_err();
     assert!(failure.message.contains("shard 1/2") && failure.hint.is_some(), "{failure}");
+}
+
+/// What a run of all tests in `planned` adds, of which it saw `learned`.
+fn add<'a>(learned: &'a Timings, plan: &'a Plan, whole: &[&'a TaskPath], today: u32) -> Addition<'a> {
+    Addition { learned, plan, whole: whole.iter().copied().collect(), today, kept_days: 30 }
+}
+
+#[test]
+fn runs_at_the_same_time_add_to_what_is_there_when_they_end() {
+    let place = tempfile::tempdir().unwrap();
+    let machine = Machine::new();
+    let context = machine.context(&place.path().display().to_string(), None);
+    timings("there()").save(&context.request.timings_file).unwrap();
+    let plan = Plan::default();
+    for learned in [timings("first()"), timings("second()")] {
+        let addition = add(&learned, &plan, &[], 20_000);
+        addition.save(&context).unwrap();
+        addition.publish(&context);
+    }
+    assert_eq!(load_local(&context).unwrap().test_count(), 3);
+    let shared = read_shared(&context, TIMINGS).unwrap();
+    assert_eq!(
+        Timings::parse(Path::new(TIMINGS), &shared).unwrap().test_count(),
+        2,
+        "those of the machine are its own"
+    );
+    assert_eq!(machine.warnings(), Vec::<String>::new());
+}
+
+#[test]
+fn tests_that_the_build_left_out_are_kept_until_they_expire() {
+    let task = TaskPath(":test".into());
+    let name = |method: &str| TestName { class: "a.B".into(), method: method.into() };
+    let unit = Unit { task: task.clone(), class: "a.B".into(), tests: vec![name("fast()")], ..Unit::default() };
+    let plan = Plan { units: vec![unit], ..Plan::default() };
+    let machine = Machine::new();
+    let context = machine.context("/nowhere", None);
+    let both = |today| {
+        let mut both = timings("slow()");
+        both.merge(&timings("fast()"));
+        both.expire(today, 30);
+        both.save(&context.request.timings_file).unwrap();
+    };
+    both(20_000);
+    let learned = timings("fast()");
+    assert_eq!(add(&learned, &plan, &[], 20_030).save(&context).unwrap().test_count(), 2);
+    assert!(add(&learned, &plan, &[], 20_031).save(&context).unwrap().is_empty());
+    both(20_000);
+    assert_eq!(add(&learned, &plan, &[&task], 20_000).save(&context).unwrap().test_count(), 1);
+}
+
+#[test]
+fn tags_and_patterns_of_a_task_may_leave_out_tests() {
+    let plain = test_request::task(":test");
+    assert!(!plain.leaves_out_tests());
+    let mut changed = [plain.clone(), plain.clone(), plain.clone(), plain];
+    changed[0].exclude_tests = vec!["*Slow*".into()];
+    changed[1].includes = vec!["**/*Test.class".into()];
+    changed[2].framework = Framework::JUnit4 { include_categories: vec!["a.Fast".into()], exclude_categories: vec![] };
+    if let Framework::JunitPlatform { exclude_tags, .. } = &mut changed[3].framework {
+        exclude_tags.push("slow".into());
+    }
+    assert!(changed.iter().all(|task| task.leaves_out_tests()));
 }

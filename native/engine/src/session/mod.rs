@@ -13,6 +13,8 @@ mod reuse;
 mod run;
 mod runs;
 mod show;
+#[cfg(test)]
+mod test_machine;
 
 use crate::cancel::cancelled;
 pub use panic::{panicked, remember_panics};

@@ -7,7 +7,7 @@ use super::{Context, history, listing};
 use crate::bundle::{bundle, write_bundle};
 use crate::discover::{Discovery, Effort, Notice, discover_and_ask, discover_and_verify};
 use crate::hash;
-use crate::plan::{Past, Timings, notices, plan, read_plan, write_plan};
+use crate::plan::{Past, notices, plan, read_plan, write_plan};
 use crate::report::words::{counted, duration};
 use crate::run::read_events;
 use crate::select::{keep_only, not_passed, read_quarantine, today};
@@ -17,9 +17,9 @@ use std::time::Instant;
 use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::event::Level;
 use testfleet_protocol::plan::{Fingerprints, Plan};
-use testfleet_protocol::request::Listing;
+use testfleet_protocol::request::{Listing, Reuse};
 use testfleet_protocol::test::TaskPath;
-use testfleet_protocol::{Failure, Result};
+use testfleet_protocol::{Failure, FailureCode, Result};
 
 /// How many classes that were found by asking are named.
 const ASKED_NAMED: usize = 5;
@@ -28,7 +28,6 @@ const ASKED_NAMED: usize = 5;
 pub(crate) struct Prepared {
     pub(crate) plan: Plan,
     pub(crate) bundle: Bundle,
-    pub(crate) timings: Timings,
     pub(crate) before: Before,
 }
 
@@ -55,7 +54,7 @@ pub(crate) fn verify(context: &mut Context<'_>) -> Result<()> {
 }
 
 fn prepare_for(context: &mut Context<'_>, discovery: Discovery) -> Result<Prepared> {
-    let Planned { plan, timings, before } = make_plan(context, discovery)?;
+    let (plan, before) = make_plan(context, discovery, Before::read)?;
     let started = Instant::now();
     let bundle = bundle(&context.request, &plan)?;
     say_time(context, "Bundling", started, "");
@@ -66,13 +65,17 @@ fn prepare_for(context: &mut Context<'_>, discovery: Discovery) -> Result<Prepar
     write_bundle(&bundle, &context.bundle_file())?;
     context.sink.written("bundle", &context.bundle_file());
     context.sink.say(Level::Lifecycle, describe(&plan));
-    Ok(Prepared { plan, bundle, timings, before })
+    Ok(Prepared { plan, bundle, before })
 }
 
 /// Shows what would be planned, and writes nothing.
 pub(crate) fn show(context: &mut Context<'_>, what: Listing, json: bool) -> Result<()> {
     let discovery = discover_aloud(context)?;
-    let plan = make_plan(context, discovery)?.plan;
+    // The text that lists tests says nothing of what is reused.
+    let needs_passed = (json || what == Listing::Plan) && context.request.options.reuse != Reuse::Off;
+    let read: ReadBefore =
+        if needs_passed { Before::read } else { |_: &Context<'_>, discovery| Ok(Before::unread(discovery)) };
+    let plan = make_plan(context, discovery, read)?.0;
     let text = match (what, json) {
         (Listing::Tests, false) => listing::tests(&plan),
         (Listing::Tests, true) => listing::tests_json(&plan)?,
@@ -83,20 +86,18 @@ pub(crate) fn show(context: &mut Context<'_>, what: Listing, json: bool) -> Resu
     Ok(())
 }
 
-/// A plan, and what it was made with.
-struct Planned {
-    plan: Plan,
-    timings: Timings,
-    before: Before,
-}
+/// Reads what passed before.
+type ReadBefore = fn(&Context<'_>, Discovery) -> Result<Before>;
 
-/// Selects of what was discovered, and plans.
-fn make_plan(context: &mut Context<'_>, mut discovery: Discovery) -> Result<Planned> {
+/// Selects of what was discovered, and plans by what passed before.
+fn make_plan(context: &mut Context<'_>, mut discovery: Discovery, read: ReadBefore) -> Result<(Plan, Before)> {
     let started = Instant::now();
     select_failed(context, &mut discovery)?;
     let timings = history::load(context, &discovery)?;
-    let before = Before::read(context, discovery)?;
-    context.sink.say(Level::Info, before.describe());
+    let before = read(context, discovery)?;
+    for exempt in before.describe_exempt(context) {
+        context.sink.say(Level::Lifecycle, exempt);
+    }
     let past = Past { timings: &timings, passed: &before.passed(context.request.options.reuse) };
     let mut plan = plan(before.discovery(), &past, &context.request)?;
     say_all(context, &notices(before.discovery(), &context.request.options)?);
@@ -108,7 +109,7 @@ fn make_plan(context: &mut Context<'_>, mut discovery: Discovery) -> Result<Plan
         }
     }
     say_time(context, "Planning", started, "");
-    Ok(Planned { plan, timings, before })
+    Ok((plan, before))
 }
 
 /// With `--rerun-failed`, leaves the tests that did not pass in that run, and notes its id in the request.
@@ -118,6 +119,17 @@ fn select_failed(context: &mut Context<'_>, discovery: &mut Discovery) -> Result
     let failed = not_passed(&read_plan(&dir.plan_file())?, &read_events(&dir.journal())?);
     let gone = keep_only(discovery, &failed);
     let (failed, gone) = (failed.len() as u64, gone.len() as u64);
+    if failed > 0 && gone == failed {
+        return Err(Failure::new(
+            FailureCode::NoTests,
+            format!("failed to find a test that did not pass in run {}", dir.id),
+        )
+        .cause_text(format!(
+            "{} not in the build any more, or left out by its filters",
+            counted(failed, "such test is", "such tests are")
+        ))
+        .hint("run all tests: leave --rerun-failed out"));
+    }
     context.sink.say(
         Level::Lifecycle,
         match failed {

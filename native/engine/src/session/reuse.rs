@@ -4,13 +4,14 @@ use super::{Context, history};
 use crate::clock::now_ms;
 use crate::discover::Discovery;
 use crate::report::words::counted;
-use crate::reuse::{KEPT_DAYS, Keys, Outcomes, PassedBefore, Store};
+use crate::reuse::{Keys, Outcomes, PassedBefore, Store};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use testfleet_protocol::Result;
 use testfleet_protocol::event::Level;
 use testfleet_protocol::plan::Plan;
-use testfleet_protocol::request::Reuse;
+use testfleet_protocol::request::{Reuse, TestTask};
+use testfleet_protocol::test::TaskPath;
 
 /// Name of the shared document with what passed.
 const PASSED: &str = "passed";
@@ -48,7 +49,14 @@ impl Before {
                 Err(failure) => context.sink.say(Level::Warn, failure.to_string()),
             }
         }
-        Ok(Self { discovery, keys, store })
+        let before = Self { discovery, keys, store };
+        context.sink.say(Level::Info, before.describe());
+        Ok(before)
+    }
+
+    /// Nothing: for who reuses nothing and runs nothing, as reading what tests reach takes longest of all.
+    pub(crate) fn unread(discovery: Discovery) -> Self {
+        Self { discovery, keys: Keys::default(), store: Store::default() }
     }
 
     pub(crate) fn discovery(&self) -> &Discovery {
@@ -59,8 +67,35 @@ impl Before {
         PassedBefore { keys: &self.keys, store: &self.store, reuse }
     }
 
+    /// `Nothing is reused of :app:test: ...` for Test tasks that run whatever passed before.
+    pub(crate) fn describe_exempt(&self, context: &Context<'_>) -> Vec<String> {
+        if context.request.options.reuse == Reuse::Off {
+            return Vec::new();
+        }
+        let has_tests =
+            |path: &TaskPath| self.discovery.tasks.iter().any(|found| found.task == *path && !found.classes.is_empty());
+        let tasks: Vec<&TestTask> = context.request.tasks.iter().filter(|task| has_tests(&task.path)).collect();
+        let measured = tasks.iter().filter(|task| task.jacoco_file.is_some());
+        let names: Vec<&str> = measured.map(|task| task.path.0.as_str()).collect();
+        let measured = (!names.is_empty()).then(|| {
+            let names = names.join(", ");
+            format!(
+                "Nothing is reused of {names}: JaCoCo measures what runs, and a test that is not run would be missing there"
+            )
+        });
+        let unclear = tasks.iter().filter(|task| !task.properties_without_text.is_empty()).map(|task| {
+            format!(
+                "Nothing is reused of {}: of its inputs.property it can't be told whether they changed: {}\n  hint: declare a text, \
+                 a number, or a list or map of these",
+                task.path.0,
+                task.properties_without_text.join(", ")
+            )
+        });
+        measured.into_iter().chain(unclear).collect()
+    }
+
     /// `Reach: known of 96 test classes; 4 count by their whole classpath: com.acme.Plugins calls java.lang.Class.forName (3), ...`
-    pub(crate) fn describe(&self) -> String {
+    fn describe(&self) -> String {
         let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
         let mut known = 0;
         for (_, _, class) in self.keys.iter() {
@@ -81,30 +116,32 @@ impl Before {
         text
     }
 
-    /// Notes what a run came to, for classes that are as they were before it.
+    /// Notes what a run came to, for classes that are as they were before it. What is shared is what this run saw: whoever
+    /// publishes answers for that alone, and not for what others left in the store of the machine.
     ///
     /// # Errors
     /// When the classes can't be read any more, or the store not be written.
     pub(crate) fn record(&self, context: &Context<'_>, plan: &Plan, outcomes: &Outcomes, run: &str) -> Result<()> {
-        let now_ms = now_ms();
-        let days = context.request.options.history.as_ref().map_or(KEPT_DAYS, |history| history.expire_days);
+        let (now_ms, days) = (now_ms(), history::kept_days(context));
         // Reading again costs as much as it did before, and says nothing when nothing ran.
         let after = if outcomes.is_empty() { None } else { Some(Keys::of(&context.request, &self.discovery)?) };
-        let mut ours = Store::default();
-        Store::update(&file(context), |store| {
-            outcomes.record(plan, &self.keys, after.as_ref().unwrap_or(&self.keys), run, now_ms, store);
+        let after = after.as_ref().unwrap_or(&self.keys);
+        let add_to = |store: &mut Store| {
+            outcomes.record(plan, &self.keys, after, run, now_ms, store);
             store.expire(now_ms, days);
-            ours.clone_from(store);
-        })?;
+        };
+        Store::update(&file(context), add_to)?;
         history::publish(context, PASSED, |theirs| {
-            let mut all = ours.clone();
             // A damaged copy is replaced.
-            if let Some(Ok(theirs)) = theirs.map(|bytes| Store::parse(Path::new(PASSED), bytes)) {
-                all.merge(&theirs);
-            }
-            all.expire(now_ms, days);
-            all.bytes()
+            let theirs = theirs.and_then(|bytes| Store::parse(Path::new(PASSED), bytes).ok());
+            let mut theirs = theirs.unwrap_or_default();
+            add_to(&mut theirs);
+            theirs.bytes()
         });
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "reuse_tests.rs"]
+mod tests;

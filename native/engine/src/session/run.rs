@@ -11,7 +11,7 @@ use crate::backend::Backend;
 use crate::backend::local::{LocalBackend, LocalConfig};
 use crate::bundle::{bundle, write_bundle};
 use crate::hash::sha256;
-use crate::plan::{Timings, fits, read_plan, write_plan};
+use crate::plan::{fits, read_plan, write_plan};
 use crate::report::ReportDirs;
 use crate::report::words::counted;
 use crate::run::{Queue, Recorded, RunInput, read_events, units_run_by};
@@ -42,7 +42,6 @@ pub(super) const LOCAL: &str = "local";
 struct Job {
     plan: Plan,
     bundle: Bundle,
-    timings: Timings,
     before: Before,
     queue: Queue,
     workers: Vec<u32>,
@@ -65,16 +64,15 @@ pub(crate) fn parallel(context: &mut Context<'_>) -> Result<()> {
     let docker = Docker::of_request(context)?;
     if let Some(unfinished) = resume::find(context)? {
         let Unfinished { dir, plan, bundle, before, recorded } = unfinished;
-        let (timings, going_on) = (history::load_local(context)?, Some((dir, recorded)));
-        return execute(context, of_all(context, plan, bundle, timings, before, going_on, docker));
+        return execute(context, of_all(context, plan, bundle, before, Some((dir, recorded)), docker));
     }
     let prepared = prepare(context)?;
     if prepared.plan.units.is_empty() {
         context.sink.say(Level::Lifecycle, nothing_to_run(&prepared.plan));
         return Ok(());
     }
-    let Prepared { plan, bundle, timings, before } = prepared;
-    execute(context, of_all(context, plan, bundle, timings, before, None, docker))
+    let Prepared { plan, bundle, before } = prepared;
+    execute(context, of_all(context, plan, bundle, before, None, docker))
 }
 
 /// All units of a plan on all its workers.
@@ -82,7 +80,6 @@ fn of_all(
     context: &Context<'_>,
     plan: Plan,
     bundle: Bundle,
-    timings: Timings,
     before: Before,
     going_on: Option<(RunDir, Recorded)>,
     docker: Option<Docker>,
@@ -92,7 +89,6 @@ fn of_all(
         workers: (1..=plan.workers).collect(),
         plan,
         bundle,
-        timings,
         before,
         queue: Queue::Dynamic,
         debug_jvm: false,
@@ -130,7 +126,6 @@ pub(crate) fn worker(context: &mut Context<'_>, choice: &WorkerChoice) -> Result
     }
     context.sink.say(Level::Lifecycle, describe(number, &plan, &units, choice.from_run.as_deref()));
     let job = Job {
-        timings: history::load_local(context)?,
         before,
         queue: Queue::Fixed(units),
         workers: vec![number],
@@ -228,6 +223,10 @@ fn describe(number: u32, plan: &Plan, units: &[UnitId], from_run: Option<&str>) 
 }
 
 fn execute(context: &Context<'_>, job: Job) -> Result<()> {
+    if job.record != Record::Nothing {
+        // What the run is added to at its end must be in order: that is told before it, not after.
+        history::load_local(context)?;
+    }
     let single = matches!(job.queue, Queue::Fixed(_)).then(|| job.workers[0]);
     // Before the run has a folder: one that could not begin is not the last run.
     let image = match &job.docker {
@@ -247,8 +246,7 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
     };
     let plan = Arc::new(job.plan);
     let elsewhere = job.docker.as_ref().map(|_| docker::places(context, &job.bundle));
-    let mut show =
-        Show::new(context, Arc::clone(&plan), job.timings, job.record, job.output, dir.folder()).with_places(elsewhere);
+    let mut show = Show::new(context, Arc::clone(&plan), job.record, job.output, dir.folder()).with_places(elsewhere);
     if let Some(recorded) = &resumed {
         show.replay(&dir, recorded);
     }

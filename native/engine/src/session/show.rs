@@ -6,7 +6,6 @@ use super::history::Recorder;
 use super::runs::RunDir;
 use crate::backend::Backend;
 use crate::clock::now_ms;
-use crate::plan::Timings;
 use crate::report::words::{counted, thousands, verdict_word};
 use crate::report::{Aggregate, Console, ConsoleOptions, ReportDirs, Summary, TestSummary, write_all};
 use crate::reuse::Outcomes;
@@ -53,14 +52,7 @@ pub(crate) enum Record {
 }
 
 impl<'a> Show<'a> {
-    pub(crate) fn new(
-        context: &'a Context<'a>,
-        plan: Arc<Plan>,
-        timings: Timings,
-        record: Record,
-        output: bool,
-        run_dir: &Path,
-    ) -> Self {
+    pub(crate) fn new(context: &'a Context<'a>, plan: Arc<Plan>, record: Record, output: bool, run_dir: &Path) -> Self {
         let options = ConsoleOptions { build_name: context.request.build_name.clone(), workers: plan.workers };
         Self {
             context,
@@ -69,7 +61,7 @@ impl<'a> Show<'a> {
             outcomes: Outcomes::default(),
             coverage: Coverage::default(),
             plan,
-            recorder: Recorder::new(timings),
+            recorder: Recorder::default(),
             record,
             output,
             places: None,
