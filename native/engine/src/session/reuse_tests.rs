@@ -10,13 +10,13 @@ use testfleet_protocol::test::{TaskPath, TestId, TestName, Verdict};
 fn what_is_never_reused_is_told() {
     let machine = Machine::new();
     let mut context = machine.context("/nowhere", None);
-    let class = TestClass { class: "A".into(), ..TestClass::default() };
+    let classes = [TestClass { class: "A".into(), ..TestClass::default() }];
     let found = |path: &str, classes: &[TestClass]| DiscoveredTask {
         task: TaskPath(path.into()),
         searched: 1,
         classes: classes.to_vec(),
     };
-    let tasks = vec![found(":a:test", &[class.clone()]), found(":b:test", &[class]), found(":empty:test", &[])];
+    let tasks = vec![found(":a:test", &classes), found(":b:test", &classes), found(":empty:test", &[])];
     let before = Before::unread(Discovery { tasks, notices: vec![] });
     context.request.tasks = [":a:test", ":b:test", ":empty:test"].map(test_request::task).into();
     assert_eq!(before.describe_exempt(&context), Vec::<String>::new());
