@@ -173,17 +173,20 @@ fn a_profile_is_given_up_when_every_worker_failed_to_start_it() {
 
 #[test]
 fn what_waits_at_a_worker_for_a_profile_that_is_given_up_is_dropped_there() {
-    let mut bench = Bench::new(&[(0, 1, 900), (0, 1, 9), (0, 1, 8), (0, 1, 700)], 1);
+    let mut shape = vec![(0, 1, 40); 18];
+    shape.push((0, 1, 4));
+    let mut bench = Bench::new(&shape, 2);
+    assert_eq!(bench.state.workers.get(1).unwrap().hand.len(), 2, "u19 is fetched ahead");
+    bench.jvm_died(2, 0, None, 2, 1);
     bench.jvm_died(1, 0, None, 1, 1);
-    let behind: Vec<_> = bench.state.workers.get(1).unwrap().hand.iter().map(|held| held.unit as u32 + 1).collect();
-    assert!(behind.len() > 1, "{behind:?}");
-    bench.jvm_died(1, 0, None, behind[0], bench.state.units[behind[0] as usize - 1].attempt);
-    assert_eq!(bench.verdicts().len(), 4, "{:?}", bench.verdicts());
+    assert_eq!(bench.verdicts().len(), 18, "all but what worker 2 tries again: {:?}", bench.verdicts());
     let dropped = bench.commands.iter().find_map(|command| match command {
-        Command::Drop { units, .. } => Some(units.len()),
+        Command::Drop { worker: 1, units } => Some(units.clone()),
         _ => None,
     });
-    assert_eq!(dropped, Some(behind.len() - 1));
+    assert_eq!(dropped, Some(vec![UnitAttempt { unit: UnitId("u19".into()), attempt: 1 }]));
+    bench.jvm_died(2, 0, None, 2, 2);
+    assert_eq!(bench.verdicts().len(), 19);
 }
 
 #[test]
@@ -265,6 +268,7 @@ fn who_goes_on_starts_the_workers_that_were_not_started_yet() {
 fn hanging() -> Bench {
     let mut input = input_of(plan_of(&[(0, 2, 900), (0, 1, 800)]), Queue::Dynamic, 1);
     input.options.timeouts.run_ms = Some(100_000);
+    input.options.connection.lease_ms = 0;
     let mut bench = Bench::of(&input);
     bench.jvm(1, 0, 50);
     bench.start(1, 1, 1, "t0()");

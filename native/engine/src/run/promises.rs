@@ -17,8 +17,9 @@ pub(super) struct Promises {
     /// What each life of each worker was given, in order.
     given: BTreeMap<(u32, usize), Vec<UnitId>>,
     lives: BTreeMap<u32, usize>,
-    /// Workers that have not ended.
+    /// Workers that have not ended, and those of them that have to.
     live: BTreeSet<u32>,
+    leaving: BTreeSet<u32>,
     /// How often this coordinator started each.
     starts: BTreeMap<u32, u32>,
     /// The worker that each name of belonging together was last given to, while that lives.
@@ -54,6 +55,7 @@ impl Promises {
             given: BTreeMap::new(),
             lives: BTreeMap::new(),
             live: BTreeSet::new(),
+            leaving: BTreeSet::new(),
             starts: BTreeMap::new(),
             homes: HashMap::new(),
             slices: HashMap::new(),
@@ -80,6 +82,9 @@ impl Promises {
             RunEvent::WorkerEnded { worker, .. } | RunEvent::WorkerLeaving { worker, .. } => {
                 if matches!(event, RunEvent::WorkerEnded { .. }) {
                     self.live.remove(worker);
+                    self.leaving.remove(worker);
+                } else {
+                    self.leaving.insert(*worker);
                 }
                 self.homes.retain(|_, home| home != worker);
             }
@@ -109,6 +114,7 @@ impl Promises {
             // It says again that it has it.
             return;
         }
+        assert!(!self.leaving.contains(&worker), "{id:?} is given to worker {worker}, which has to end");
         let unit = &self.units[id];
         let solo = state.workers.get(worker).is_some_and(|known| known.hand.iter().any(|held| held.solo));
         assert!(unit.reused.is_none() || state.job.runs() > 1, "{id:?} counts as passed and is run");
