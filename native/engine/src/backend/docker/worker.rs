@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(in_words(&state(137, false), None), "was killed by signal 9 (SIGKILL)");
         // Its JVM was killed for that, which the agent tells.
         assert_eq!(in_words(&state(0, true), None), "ended with exit code 0");
-        assert_eq!(in_words(&state(143, false), None), "was killed by signal 15");
+        assert_eq!(in_words(&state(143, false), None), "was killed by signal 15 (SIGTERM)");
         let broken = ContainerState { error: Some("no such file".into()), ..state(127, false) };
         assert_eq!(in_words(&broken, None), "ended with exit code 127: no such file");
     }
