@@ -100,7 +100,7 @@ impl Traces {
             death.cause = doom.cause;
             death.blamed = doom.blamed;
             death.evidence = doom.evidence;
-            if matches!(doom.cause, DeathCause::TestTimeout | DeathCause::ClassTimeout) {
+            if matches!(doom.cause, DeathCause::TestTimeout | DeathCause::ClassTimeout | DeathCause::RunTimeout) {
                 let deadlock = if Dumps::found_deadlock(&death.evidence) { "; the JVM found a deadlock" } else { "" };
                 // How it ended is no news: the agent killed it. What it last wrote is the thread dump.
                 death.reason = format!("{}{deadlock}", doom.verdict);

@@ -190,6 +190,17 @@ fn what_waits_at_a_worker_for_a_profile_that_is_given_up_is_dropped_there() {
 }
 
 #[test]
+fn what_is_to_be_repeated_ends_with_its_profile() {
+    let mut input = input_of(plan_of(&[(0, 1, 900), (0, 1, 800)]), Queue::Dynamic, 1);
+    input.options.repeat = 3;
+    let mut bench = Bench::of(&input);
+    bench.jvm_died(1, 0, None, 1, 1);
+    bench.jvm_died(1, 0, None, 1, 2);
+    assert_eq!(bench.verdicts(), ["C1.t0() errored", "C2.t0() errored"]);
+    assert_eq!(bench.commands.last().map(|command| matches!(command, Command::Finish { .. })), Some(true));
+}
+
+#[test]
 fn a_worker_is_started_again_later_each_time() {
     let mut bench = Bench::new(&[(0, 1, 900)], 1);
     let starts =

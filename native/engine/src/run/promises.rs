@@ -199,7 +199,8 @@ impl Promises {
     /// Nothing that could run waits while a worker has nothing to do.
     pub(super) fn nobody_idles(&self, state: &State) {
         let idle = state.workers.idle().next();
-        let Some((idle, _)) = idle.filter(|_| !state.is_finished()) else { return };
+        // A run that is being stopped hands out nothing, though it may still wait for a slice of what is left.
+        let Some((idle, _)) = idle.filter(|_| !state.is_finished() && state.stop.is_none()) else { return };
         let running: Vec<_> = self.hands.values().flatten().collect();
         let all: Vec<_> = (0..state.units.len()).filter(|&unit| state.waiting.holds(unit)).collect();
         let is_later = |unit: &usize| state.waiting.later.holds(*unit);

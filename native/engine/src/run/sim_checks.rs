@@ -102,6 +102,7 @@ impl World {
                 matches!(
                     event,
                     RunEvent::WorkerEnded { failure: Some(_), .. }
+                        | RunEvent::ProfileGivenUp { .. }
                         | RunEvent::RunTimedOut { .. }
                         | RunEvent::CancelRequested { .. }
                 )

@@ -6,6 +6,7 @@
 use super::decide::Command;
 use super::endings::{self, Cause, broken_off};
 use super::state::State;
+use super::tries::NEVER_STARTED;
 use super::workers::{Held, Life, WorkerState};
 use std::collections::BTreeSet;
 use testfleet_protocol::agent::{Evidence, UnitAttempt};
@@ -95,7 +96,7 @@ pub(super) fn failed(
         }
         Fault::Profiles => {
             let why = format!("the test JVM did not start: {reason}");
-            let cause = Cause { kind: "JvmStart", reason: &why, evidence: told };
+            let cause = Cause { kind: NEVER_STARTED, reason: &why, evidence: told };
             events.push(RunEvent::ProfileGivenUp { task: task.clone(), at_ms });
             commands.extend(give_up(state, worker, known, held, &task, &cause, at_ms, events));
             let what = format!("failed to start the test JVM of {task} on worker {worker}");

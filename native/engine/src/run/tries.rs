@@ -11,6 +11,9 @@ pub(super) const LOSSES_UNTIL_ALONE: usize = 2;
 /// With this loss a test that ran, or a unit of which nothing ran, is given up.
 pub(super) const LOSSES: usize = 3;
 
+/// What a test is errored with when no JVM of its profile starts.
+pub(super) const NEVER_STARTED: &str = "JvmStart";
+
 /// A verdict, and why.
 pub(super) type Judgement = (Verdict, Option<String>);
 
@@ -157,7 +160,9 @@ impl UnitState {
             tries.bad_at = worker;
         }
         if policy.runs > 1 {
-            return (tries.ended >= policy.runs).then(|| tries.so_far(policy.runs)).flatten();
+            // Where no JVM starts, nothing can be run again.
+            let is_over = tries.ended >= policy.runs || is_of(finished, &[NEVER_STARTED]);
+            return is_over.then(|| tries.so_far(policy.runs)).flatten();
         }
         if verdict.is_bad() && tries.bad <= policy.retries && may_do_better(finished, ran) {
             return None;
@@ -197,8 +202,14 @@ fn may_do_better(finished: &Finished, ran: bool) -> bool {
         Outcome::Failed => true,
         Outcome::Errored => {
             let deaths = [DeathCause::Died, DeathCause::OutOfMemory, DeathCause::TestTimeout, DeathCause::ClassTimeout];
-            ran && finished.thrown.first().is_some_and(|first| deaths.iter().any(|death| death.kind() == first.kind))
+            ran && is_of(finished, &deaths.map(DeathCause::kind))
         }
         Outcome::Passed | Outcome::Aborted | Outcome::Skipped => false,
     }
+}
+
+/// Whether a test was errored by one of these.
+fn is_of(finished: &Finished, kinds: &[&str]) -> bool {
+    finished.outcome == Outcome::Errored
+        && finished.thrown.first().is_some_and(|first| kinds.contains(&first.kind.as_str()))
 }
