@@ -224,6 +224,18 @@ fn a_worker_is_started_again_later_each_time() {
 }
 
 #[test]
+fn a_worker_that_was_never_ready_is_not_waited_for() {
+    let input = input_of(plan_of(&[(0, 1, 900)]), Queue::Dynamic, 1);
+    let mut bench = Bench { state: State::new(&input, "bench").unwrap(), events: Vec::new(), commands: Vec::new() };
+    bench.feed(Input::Start { at_ms: 5 });
+    for _ in 0..5 {
+        assert_eq!(bench.verdict(), None);
+        bench.feed(Input::WorkerEnded { worker: 1, failure: None, at_ms: 6 });
+    }
+    assert_eq!(bench.verdict(), Some(Verdict::Lost));
+}
+
+#[test]
 fn a_cancel_does_not_wait_for_another_start() {
     let mut bench = Bench::new(&[(0, 1, 900)], 1);
     for at_ms in [1_000, 1_001] {

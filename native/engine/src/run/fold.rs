@@ -65,6 +65,7 @@ impl State {
                 self.workers.heard(*worker, *at_ms);
                 self.workers.change(*worker, |worker| {
                     worker.life = Life::Ready;
+                    worker.was_ready = true;
                     worker.hand.iter_mut().for_each(|held| held.confirmed = false);
                 });
             }

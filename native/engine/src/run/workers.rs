@@ -30,6 +30,8 @@ pub(super) struct WorkerState {
     pub(super) starts: u32,
     /// How often in a row without a test that completed there, or that it was lost with.
     pub(super) fruitless: u32,
+    /// Whether an agent of this number was ever ready.
+    pub(super) was_ready: bool,
     /// When it ended.
     pub(super) ended_ms: u64,
     /// How many starts of a JVM failed there in a row, for which nothing else is to blame.
@@ -130,7 +132,8 @@ impl WorkerState {
             None => 0,
             Some(in_vain) => *START_AGAIN_AFTER_MS.get(in_vain as usize)?,
         };
-        Some(self.ended_ms + after_ms)
+        // What never worked does not get better by waiting, and who started the run wants to know.
+        Some(self.ended_ms + if self.was_ready { after_ms } else { 0 })
     }
 
     fn tally(&self) -> Tally {
@@ -175,6 +178,7 @@ impl Workers {
             life: Life::Ended,
             starts: 0,
             fruitless: 0,
+            was_ready: false,
             ended_ms: 0,
             failed_starts: 0,
             heard_ms: 0,
