@@ -166,6 +166,7 @@ impl Recorder {
         let addition = Addition {
             learned: &self.learned,
             plan,
+            is_whole,
             whole: of_whole_tasks.map(|task| &task.path).collect(),
             today: day(summary.started_at_ms),
             kept_days: kept_days(context),
@@ -241,6 +242,8 @@ impl Recorder {
 struct Addition<'a> {
     learned: &'a Timings,
     plan: &'a Plan,
+    /// Whether the run was of all tests that the build chooses.
+    is_whole: bool,
     /// Test tasks of which the plan holds all tests.
     whole: BTreeSet<&'a TaskPath>,
     /// In days since the Unix epoch.
@@ -253,7 +256,6 @@ impl Addition<'_> {
         timings.merge(self.learned);
         timings.record_seen(self.today, self.plan.units.iter().filter(|unit| unit.reused.is_some()));
         timings.keep_only(self.plan, |task| self.whole.contains(task));
-        timings.expire(self.today, self.kept_days);
     }
 
     /// Adds to the timings file as it is now; what it then holds.
@@ -261,6 +263,10 @@ impl Addition<'_> {
         document::locked(&context.request.state_dir.join("timings.lock"), || {
             let mut timings = load_local(context)?;
             self.add_to(&mut timings);
+            // Some tests that run after a pause must not make the machine forget all others.
+            if self.is_whole {
+                timings.expire(self.today, self.kept_days);
+            }
             timings.save(&context.request.timings_file)?;
             Ok(timings)
         })
@@ -272,6 +278,7 @@ impl Addition<'_> {
         publish(context, TIMINGS, |theirs| {
             let mut all = theirs.map_or_else(Timings::default, |bytes| parse_shared(context, shared, bytes));
             self.add_to(&mut all);
+            all.expire(self.today, self.kept_days);
             all.bytes()
         });
     }

@@ -98,7 +98,7 @@ fn a_shard_that_does_not_know_what_the_others_plan_by_fails() {
 
 /// What a run of all tests in `planned` adds, of which it saw `learned`.
 fn add<'a>(learned: &'a Timings, plan: &'a Plan, whole: &[&'a TaskPath], today: u32) -> Addition<'a> {
-    Addition { learned, plan, whole: whole.iter().copied().collect(), today, kept_days: 30 }
+    Addition { learned, plan, is_whole: true, whole: whole.iter().copied().collect(), today, kept_days: 30 }
 }
 
 #[test]
@@ -140,6 +140,8 @@ fn tests_that_the_build_left_out_are_kept_until_they_expire() {
     both(20_000);
     let learned = timings("fast()");
     assert_eq!(add(&learned, &plan, &[], 20_030).save(&context).unwrap().test_count(), 2);
+    let some = Addition { is_whole: false, ..add(&learned, &plan, &[], 20_031) };
+    assert_eq!(some.save(&context).unwrap().test_count(), 2, "a run of some tests lets no others expire");
     assert!(add(&learned, &plan, &[], 20_031).save(&context).unwrap().is_empty());
     both(20_000);
     assert_eq!(add(&learned, &plan, &[&task], 20_000).save(&context).unwrap().test_count(), 1);

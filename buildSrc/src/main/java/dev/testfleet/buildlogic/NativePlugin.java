@@ -56,6 +56,7 @@ public abstract class NativePlugin implements Plugin<Project> {
                                                                     "*/tests/**",
                                                                     "*/proptest-regressions/**",
                                                                     "**/*.snap")))
+                                    .from(new File(workspace, ".cargo/config.toml"))
                                     .from(new File(workspace, "Cargo.toml"))
                                     .from(new File(workspace, "Cargo.lock"));
                             task.getProfile()
