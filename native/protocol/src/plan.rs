@@ -175,8 +175,11 @@ impl Lock {
 pub struct Reused {
     /// Its id.
     pub run: String,
-    /// When the last of the tests passed, in milliseconds since the Unix epoch.
+    /// When the last of the tests ended, in milliseconds since the Unix epoch.
     pub at_ms: u64,
+    /// Tests of the unit that the framework was told to skip then; all others passed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<TestName>,
 }
 
 fn is_false(value: &bool) -> bool {

@@ -208,7 +208,7 @@ proptest! {
                 unit.together = (*chain < 2).then(|| format!("chain{chain}"));
                 let lock = Lock { resource: format!("r{lock}"), exclusive: *exclusive };
                 unit.locks = if lock.resource.as_str() < "r3" { vec![lock] } else { vec![] };
-                unit.reused = (*reused == 0).then(|| Reused { run: "r".into(), at_ms: 1 });
+                unit.reused = (*reused == 0).then(|| Reused { run: "r".into(), at_ms: 1, skipped: Vec::new() });
                 unit
             })
             .collect();

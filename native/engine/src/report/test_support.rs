@@ -334,7 +334,8 @@ pub(super) fn special_plan() -> Plan {
         unit.whole_class = false;
         unit.slice = Some(Slice { number, of: 3, invocations: Invocations { from: index as u32 * 10 + 1, to } });
     }
-    plan.units[3].reused = Some(Reused { run: "20261120T080000000Z-11aa".into(), at_ms: START - 9_000 });
+    plan.units[3].reused =
+        Some(Reused { run: "20261120T080000000Z-11aa".into(), at_ms: START - 9_000, skipped: Vec::new() });
     plan.units[4].rank = 2;
     plan.units[4].together = Some("moody <things>".into());
     plan.units[4].locks = vec![

@@ -14,6 +14,8 @@ pub struct Outcomes {
     /// Tests that ended, or of which an invocation ended, in a way that another run need not share: an assumption that
     /// did not hold looks at what no key knows.
     unsure: HashSet<TestId>,
+    /// Whether any test ran, or was to.
+    has_run: bool,
     /// Which slices of tests ended: a run of one shard or of one worker may have some of them only.
     slices: HashMap<TestId, BTreeSet<u32>>,
 }
@@ -23,9 +25,12 @@ impl Outcomes {
     pub fn apply(&mut self, event: &RunEvent) {
         match event {
             RunEvent::TestVerdict { test, verdict, .. } => {
+                // Those of tests that are not run again come without anything before.
+                self.has_run |= !matches!(verdict, Verdict::Reused | Verdict::Skipped);
                 self.verdicts.insert(test.clone(), *verdict);
             }
             RunEvent::TestFinished { test, finished, slice, .. } => {
+                self.has_run = true;
                 self.look_at(test, finished);
                 if let Some(slice) = slice {
                     self.slices.entry(test.clone()).or_default().insert(*slice);
@@ -42,9 +47,9 @@ impl Outcomes {
         }
     }
 
-    /// Whether any test ran.
+    /// Whether no test ran.
     pub fn is_empty(&self) -> bool {
-        self.verdicts.values().all(|verdict| *verdict == Verdict::Reused)
+        !self.has_run
     }
 
     /// Notes in `store` how the tests of `plan` ended, and that those that did not run were made use of. `before` are the

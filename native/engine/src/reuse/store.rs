@@ -160,13 +160,18 @@ impl Store {
     /// framework was told not to run.
     pub(crate) fn reused(&self, key: &str, class: &str, tests: &[TestName]) -> Option<Reused> {
         let entry = self.keys.get(key).filter(|entry| entry.class == class)?;
-        let marks: Vec<&Mark> =
-            tests.iter().map(|test| entry.marks.get(&short(class, test))).collect::<Option<Vec<_>>>()?;
-        if marks.iter().any(|mark| mark.ending != Ending::Passed) {
+        let marks: Vec<(&TestName, &Mark)> =
+            tests.iter().map(|test| Some((test, entry.marks.get(&short(class, test))?))).collect::<Option<Vec<_>>>()?;
+        if marks.iter().any(|(_, mark)| mark.ending == Ending::Bad) {
             return None;
         }
-        let last = marks.into_iter().max()?;
-        Some(Reused { run: last.run.clone(), at_ms: last.at_ms })
+        let last = marks.iter().map(|(_, mark)| *mark).max()?;
+        let skipped = marks.iter().filter(|(_, mark)| mark.ending == Ending::Skipped);
+        Some(Reused {
+            run: last.run.clone(),
+            at_ms: last.at_ms,
+            skipped: skipped.map(|(test, _)| (*test).clone()).collect(),
+        })
     }
 
     /// Adds what another store knows.

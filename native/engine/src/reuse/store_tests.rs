@@ -82,9 +82,12 @@ fn a_unit_is_reused_when_all_its_tests_passed() {
     let ok = |method| verdict("ATest", method, Verdict::Passed);
     after(&build, &[ok("a()")], "r1", 1, &mut store);
     assert_eq!(reused(&build, &store, &["a()", "b()"]), None);
-    assert_eq!(reused(&build, &store, &["a()"]), Some(Reused { run: "r1".into(), at_ms: 1 }));
+    assert_eq!(reused(&build, &store, &["a()"]), Some(Reused { run: "r1".into(), at_ms: 1, skipped: Vec::new() }));
     after(&build, &[ok("b()")], "r2", 2, &mut store);
-    assert_eq!(reused(&build, &store, &["a()", "b()"]), Some(Reused { run: "r2".into(), at_ms: 2 }));
+    assert_eq!(
+        reused(&build, &store, &["a()", "b()"]),
+        Some(Reused { run: "r2".into(), at_ms: 2, skipped: Vec::new() })
+    );
     assert_eq!(reused(&build, &store, &["a()", "b()", "new()"]), None);
     let keys = build.keys();
     let off = PassedBefore { reuse: Reuse::Off, ..passed(&keys, &store) };
@@ -110,6 +113,22 @@ fn only_what_passed_for_sure_is_reused() {
     let aborted = [finished("a()", Outcome::Aborted, None), verdict("ATest", "a()", Verdict::Passed)];
     after(&build, &aborted, "r1", 1, &mut store);
     assert_eq!(reused(&build, &store, &["a()"]), None, "an assumption looked at what no key knows");
+}
+
+#[test]
+fn what_the_framework_was_told_to_skip_is_no_reason_to_run_a_unit_again() {
+    let build = build();
+    let mut store = Store::default();
+    after(
+        &build,
+        &[verdict("ATest", "a()", Verdict::Passed), verdict("ATest", "off()", Verdict::Skipped)],
+        "r1",
+        1,
+        &mut store,
+    );
+    let kept = reused(&build, &store, &["a()", "off()"]).unwrap();
+    assert_eq!(kept.skipped, [name("ATest", "off()")]);
+    assert!(reused(&build, &store, &["a()"]).unwrap().skipped.is_empty());
 }
 
 #[test]

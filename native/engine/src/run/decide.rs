@@ -179,7 +179,10 @@ fn start(state: &State, at_ms: u64) -> Decision {
         workers: job.workers.len() as u32,
         units: (0..job.units.len()).filter(to_run).count() as u64,
         tests: (job.tests.len() - reused.len()) as u64,
-        reused: reused.len() as u64,
+        reused: reused
+            .iter()
+            .filter(|event| matches!(event, RunEvent::TestVerdict { verdict: Verdict::Reused, .. }))
+            .count() as u64,
         at_ms,
     }];
     events.extend(reused);
@@ -191,7 +194,7 @@ fn start(state: &State, at_ms: u64) -> Decision {
 }
 
 /// The verdicts, as far as they are not told yet, of the tests of which nothing is run: an earlier run counts. Of a test in
-/// slices, the latest of them.
+/// slices, the latest of them. What was skipped then is skipped, not passed.
 pub(super) fn reused(state: &State) -> Vec<RunEvent> {
     let job = &state.job;
     let mut events = Vec::new();
@@ -206,8 +209,12 @@ pub(super) fn reused(state: &State) -> Vec<RunEvent> {
             let latest = earlier.and_then(|earlier| earlier.into_iter().max_by_key(|reused| reused.at_ms));
             let is_open = state.units[places[0].0].verdicts[places[0].1].is_none();
             if let Some(latest) = latest.filter(|_| places[0].0 == index && is_open) {
-                let reason = Some(format!("passed in run {}", latest.run));
-                events.push(RunEvent::TestVerdict { test, verdict: Verdict::Reused, reason });
+                let (verdict, then) = match latest.skipped.contains(&test.name) {
+                    true => (Verdict::Skipped, "skipped"),
+                    false => (Verdict::Reused, "passed"),
+                };
+                let reason = Some(format!("{then} in run {}", latest.run));
+                events.push(RunEvent::TestVerdict { test, verdict, reason });
             }
         }
     }

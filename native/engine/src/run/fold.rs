@@ -324,7 +324,7 @@ impl State {
         match planned {
             Some(Planned::Whole(place)) => {
                 let was_closed = self.units[place.0].verdicts[place.1].is_some();
-                if !was_closed && verdict != Verdict::Reused {
+                if !was_closed && self.job.reused(place.0).is_none() {
                     self.first_end(place, verdict.is_bad());
                 }
                 self.close(place, (verdict, None));

@@ -75,7 +75,7 @@ fn plan(dice: &mut Dice) -> Plan {
         };
         unit.together = dice.chance(120).then(|| format!("t{}", dice.below(4)));
         if dice.chance(60) {
-            unit.reused = Some(Reused { run: "r0".into(), at_ms: dice.below(9) });
+            unit.reused = Some(Reused { run: "r0".into(), at_ms: dice.below(9), skipped: Vec::new() });
         }
         if dice.chance(50) {
             quarantined.extend(unit.test_ids().map(|test| Quarantined {

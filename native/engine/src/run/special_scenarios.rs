@@ -214,7 +214,7 @@ fn a_plan_that_contradicts_itself_about_slices_is_refused() {
 }
 
 fn reused(run: &str, at_ms: u64) -> Option<Reused> {
-    Some(Reused { run: run.into(), at_ms })
+    Some(Reused { run: run.into(), at_ms, skipped: Vec::new() })
 }
 
 #[test]
@@ -227,6 +227,18 @@ fn a_run_in_which_everything_is_reused_starts_nobody() {
     assert!(matches!(bench.events[0], RunEvent::RunStarted { units: 0, tests: 0, reused: 3, workers: 0, .. }));
     assert_eq!((bench.events.len(), bench.ended()), (5, Some(Verdict::Passed)));
     assert!(bench.reason().starts_with("passed in run r0|"));
+}
+
+#[test]
+fn what_was_skipped_is_skipped_again_without_being_run() {
+    let mut plan = plan_of(&[(0, 2, 900)]);
+    let skipped = vec![plan.units[0].tests[1].clone()];
+    plan.units[0].reused = Some(Reused { run: "r0".into(), at_ms: 5, skipped });
+    let bench = bench(plan, 4);
+    assert!(bench.commands.is_empty(), "{:?}", bench.commands);
+    assert_eq!(bench.verdicts(), ["C1.t0() reused", "C1.t1() skipped"]);
+    assert!(matches!(bench.events[0], RunEvent::RunStarted { units: 0, reused: 1, workers: 0, .. }));
+    assert_eq!((bench.reason(), bench.ended()), ("passed in run r0|skipped in run r0".into(), Some(Verdict::Passed)));
 }
 
 #[test]

@@ -210,7 +210,7 @@ mod tests {
         units[4].asked = true;
         units[4].together = Some("suites".into());
         units[4].estimate_source = EstimateSource::Guess;
-        units[5].reused = Some(Reused { run: "20261120T101500000Z-0001".into(), at_ms: 0 });
+        units[5].reused = Some(Reused { run: "20261120T101500000Z-0001".into(), at_ms: 0, skipped: Vec::new() });
         let group = |number, ids: &[&str]| Group {
             number,
             estimate_ms: 5_000,

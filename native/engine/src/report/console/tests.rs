@@ -173,7 +173,7 @@ fn one_slice_of_a_test() {
 #[test]
 fn a_run_in_which_everything_is_reused_says_so() {
     let mut plan = plan_of(&[(":test", "a.FooTest", 1_000, &["t()", "u()"])]);
-    plan.units[0].reused = Some(testfleet_protocol::plan::Reused { run: "r0".into(), at_ms: 1 });
+    plan.units[0].reused = Some(testfleet_protocol::plan::Reused { run: "r0".into(), at_ms: 1, skipped: Vec::new() });
     let mut script = Script::started(0, 0);
     script.events.truncate(1);
     if let RunEvent::RunStarted { reused, .. } = &mut script.events[0] {
