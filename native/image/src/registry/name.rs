@@ -89,6 +89,10 @@ impl Reference {
             return Err(invalid(text).cause_text("it is a URL").hint(hint));
         }
         let parsed: Parsed = text.parse().map_err(|error| invalid(text).cause(&error).hint(hint))?;
+        // Understood by the parser where no registry is named, and by no registry.
+        if parsed.repository().chars().any(|c| c.is_ascii_uppercase()) {
+            return Err(invalid(text).cause_text("a repository's name has no upper-case letters").hint(hint));
+        }
         let host = match parsed.registry() {
             "index.docker.io" | DOCKER_HUB_API => DOCKER_HUB,
             host => host,
@@ -157,9 +161,9 @@ mod tests {
     }
 
     #[test]
-    fn a_place_has_no_tag() {
+    fn a_place_has_no_tag_and_no_upper_case_repository() {
         assert_eq!(Place::parse("localhost:5000/a/b").unwrap().to_string(), "localhost:5000/a/b");
-        for text in ["a:1", "localhost:5000/a:1", &format!("a@sha256:{}", "0".repeat(64))] {
+        for text in ["a:1", "localhost:5000/a:1", &format!("a@sha256:{}", "0".repeat(64)), "teamA/app"] {
             assert!(Place::parse(text).is_err(), "{text}");
         }
     }
