@@ -232,11 +232,14 @@ mod tests {
             ("discovery", discovery),
         ];
         for (target, read) in targets {
-            for kind in ["seeds", "corpus"] {
-                let Ok(folder) = std::fs::read_dir(inputs.join(kind).join(target)) else { continue };
-                for input in folder {
-                    read(&std::fs::read(input.unwrap().path()).unwrap());
-                }
+            for seed in std::fs::read_dir(inputs.join("seeds").join(target)).into_iter().flatten() {
+                read(&std::fs::read(seed.unwrap().path()).unwrap());
+            }
+            let Ok(packed) = std::fs::File::open(inputs.join("corpus").join(format!("{target}.tar.gz"))) else { continue };
+            for input in tar::Archive::new(flate2::read::GzDecoder::new(packed)).entries().unwrap() {
+                let mut bytes = Vec::new();
+                std::io::Read::read_to_end(&mut input.unwrap(), &mut bytes).unwrap();
+                read(&bytes);
             }
         }
     }
