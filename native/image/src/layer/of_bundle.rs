@@ -162,14 +162,24 @@ fn item(entry: &Entry, roots: &Roots, bundle: &Bundle, files_below: FilesBelow<'
     Ok(Item::File { target, source, sha256, mode: if is_program { PROGRAM } else { PLAIN }, guarded })
 }
 
-/// Whether the build made it, or has it among its sources. What came from a repository is known to others already.
+/// Whether the build made it, or has it among its sources. A jar that it only uses, be it from a repository or checked in, is
+/// somebody else's, and what is in it is known to others already.
 fn is_of_build(entry: &Entry) -> bool {
-    let is_below =
-        |root: &str| entry.path.strip_prefix("${").is_some_and(|path| path.starts_with(&format!("{root}}}/")));
     match entry.kind {
-        EntryKind::Classes | EntryKind::Input => true,
-        EntryKind::Changing => !is_below("gradleHome") && !is_below(place::GRADLE_CACHE),
+        EntryKind::Classes => true,
+        EntryKind::Input => !entry.path.ends_with(".jar") || is_made_here(&entry.path),
+        EntryKind::Changing => is_made_here(&entry.path),
         EntryKind::Dependency | EntryKind::Testfleet => false,
+    }
+}
+
+/// Whether a stored path lies in the `build` folder of a project, wherever that is, or in Testfleet's own below one. In Gradle's
+/// caches a folder of that name is somebody's group or module.
+fn is_made_here(path: &str) -> bool {
+    match path.strip_prefix("${").and_then(|path| path.split_once("}/")) {
+        Some(("build", _)) => true,
+        Some(("gradleHome" | place::GRADLE_CACHE, _)) | None => false,
+        Some((_, below)) => format!("/{below}").contains("/build/"),
     }
 }
 
@@ -177,4 +187,33 @@ fn is_of_build(entry: &Entry) -> bool {
 pub(crate) fn is_program(path: &Path) -> Result<bool> {
     let metadata = std::fs::metadata(path).map_err(|error| Failure::io("read", path, &error))?;
     Ok(metadata.permissions().mode() & 0o100 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jars_that_others_made_are_not_looked_into() {
+        use EntryKind::{Changing, Classes, Dependency, Input};
+        for (path, kind, expected) in [
+            ("${project}/build/libs/acme.jar", Changing, true),
+            ("${project}/lib/build/libs/lib.jar", Changing, true),
+            ("${included}/build/libs/included.jar", Changing, true),
+            ("${build}/made.jar", Changing, true),
+            ("${project}/lib/build/libs/tool.jar", Input, true),
+            ("${project}/libs/wiremock.jar", Changing, false),
+            ("${project}/libs/wiremock.jar", Input, false),
+            ("${project}/repo/com/acme/a/1/a-1.jar", Changing, false),
+            ("${m2}/repository/com/acme/a/1/a-1.jar", Changing, false),
+            ("${gradleHome}/caches/modules-2/files-2.1/acme/build/1-SNAPSHOT/0a/build-1-SNAPSHOT.jar", Changing, false),
+            ("${gradleCache}/modules-2/files-2.1/acme/build/1-SNAPSHOT/0a/build-1-SNAPSHOT.jar", Changing, false),
+            ("${gradleHome}/caches/modules-2/files-2.1/acme/a/1/0a/a-1.jar", Dependency, false),
+            ("${project}/data/server.pem", Input, true),
+            ("${project}/app/out/classes", Classes, true),
+        ] {
+            let entry = Entry { path: path.to_owned(), kind, sha256: String::new(), size: 0 };
+            assert_eq!(is_of_build(&entry), expected, "{path}");
+        }
+    }
 }
