@@ -235,7 +235,9 @@ mod tests {
             for seed in std::fs::read_dir(inputs.join("seeds").join(target)).into_iter().flatten() {
                 read(&std::fs::read(seed.unwrap().path()).unwrap());
             }
-            let Ok(packed) = std::fs::File::open(inputs.join("corpus").join(format!("{target}.tar.gz"))) else { continue };
+            let Ok(packed) = std::fs::File::open(inputs.join("corpus").join(format!("{target}.tar.gz"))) else {
+                continue;
+            };
             for input in tar::Archive::new(flate2::read::GzDecoder::new(packed)).entries().unwrap() {
                 let mut bytes = Vec::new();
                 std::io::Read::read_to_end(&mut input.unwrap(), &mut bytes).unwrap();
