@@ -6,6 +6,7 @@
 use crate::content::hash_file;
 use crate::file_names::{safe_name, task_folder};
 use crate::hash::hex;
+use crate::session::coverage::whole_blocks;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
@@ -214,7 +215,13 @@ impl FileStore {
             }
             FileOf::Jacoco { task, jvm, .. } => {
                 let name = format!("w{worker}-{}.exec", safe_name(jvm));
-                task_folder(&files.join("jacoco"), task).join(name)
+                let place = task_folder(&files.join("jacoco"), task).join(name);
+                if self.run_dir.join(&place).exists() && is_torn(partial)? {
+                    // What the JVM had measured before is worth more, and its record says that the last is missing.
+                    let _ = fs::remove_file(partial);
+                    return Ok(None);
+                }
+                place
             }
             FileOf::Crash { task, name } => {
                 self.free(&task_folder(&files.join("crash"), task), worker, &format!("-{}", safe_name(name)), "")
@@ -292,6 +299,13 @@ fn begin(path: &Path, offset: u64, is_compared: bool) -> std::io::Result<Partial
     let bytes = file.metadata()?.len();
     let hasher = (is_compared && bytes == 0).then(Sha256::new);
     Ok(Partial::Written { file, path: path.to_owned(), bytes, hasher })
+}
+
+/// Whether a JVM was killed while it wrote what it had measured.
+fn is_torn(coverage: &Path) -> Result<bool> {
+    let bytes = fs::read(coverage).map_err(|error| Failure::io("read", coverage, &error))?;
+    let whole = whole_blocks(&bytes);
+    Ok(whole == 0 || whole < bytes.len())
 }
 
 /// The path of a collected file, if it is one below some folder on every system: names separated by `/`.
