@@ -235,6 +235,7 @@ impl Driver {
         self.output.flush()?;
         // Pieces of files leave no line, but the worker forgets them just as well.
         self.files.written().into_iter().for_each(|file| self.journal.with_file(file));
+        self.files.placed().into_iter().for_each(|place| self.journal.with_place(place));
         let flushed = self.journal.flush()?;
         for event in happened {
             // Without a listener the run goes on: the journal has it all.

@@ -96,6 +96,25 @@ fn what_was_written_of_a_file_is_brought_to_the_disk_until_the_file_is_there() {
 }
 
 #[test]
+fn a_file_is_brought_to_the_disk_with_all_folders_that_are_new_for_it() {
+    let mut bench = Bench::new();
+    let run_dir = bench.dir.path().to_owned();
+    let placed = |bench: &mut Bench| -> Vec<String> {
+        let all = bench.store.placed().into_iter();
+        all.map(|place| place.strip_prefix(&run_dir).unwrap().to_str().unwrap().to_owned()).collect()
+    };
+    bench.piece((1, 1), &shot("a"), 0, "abc", false).unwrap();
+    assert_eq!(placed(&mut bench), ["", "files", "files/.partial"]);
+    bench.piece((1, 1), &shot("a"), 3, "def", true).unwrap();
+    let folder = "files/collected/app/test/worker-1";
+    let above = ["", "files", "files/collected", "files/collected/app", "files/collected/app/test"];
+    assert_eq!(placed(&mut bench), [&above[..], &[folder, &format!("{folder}/a")]].concat());
+    bench.piece((1, 2), &shot("b"), 0, "xyz", true).unwrap();
+    assert_eq!(placed(&mut bench), ["files/.partial", folder, &format!("{folder}/b")]);
+    assert!(placed(&mut bench).is_empty());
+}
+
+#[test]
 fn names_tell_whose_output_it_is() {
     let mut bench = Bench::new();
     let test = Some(TestName { class: "a.B".into(), method: "c(int)".into() });
