@@ -71,9 +71,10 @@ impl Outgoing {
         }
     }
 
-    /// What a JVM measured later holds what it measured before.
+    /// What a JVM measured later holds what it measured before. What it wrote at its end is the exception: it may have been
+    /// killed while it wrote that, so the coordinator gets both.
     fn forget_older(&mut self, newer: &FileOf) {
-        let FileOf::Jacoco { jvm: newer, .. } = newer else { return };
+        let FileOf::Jacoco { jvm: newer, so_far: true, .. } = newer else { return };
         self.waiting.retain(|waiting| {
             let is_older = matches!(&waiting.of, FileOf::Jacoco { jvm, .. } if jvm == newer);
             if is_older {
@@ -203,13 +204,13 @@ mod tests {
     fn only_the_newest_of_what_a_jvm_measured_is_sent() {
         let temp = tempfile::tempdir().unwrap();
         let mut outgoing = Outgoing::new(temp.path()).unwrap();
-        for (jvm, size) in [("1-1", 1), ("1-2", 2), ("1-1", 3)] {
+        for (jvm, size, so_far) in [("1-1", 1, true), ("1-2", 2, true), ("1-1", 3, true), ("1-1", 4, false)] {
             let path = outgoing.free_path();
             fs::write(&path, vec![7; size]).unwrap();
-            outgoing.push(FileOf::Jacoco { task: TaskPath(":test".into()), jvm: jvm.into(), so_far: true }, path);
+            outgoing.push(FileOf::Jacoco { task: TaskPath(":test".into()), jvm: jvm.into(), so_far }, path);
         }
-        assert_eq!(outgoing.bytes(), 5);
-        assert_eq!(all(&mut outgoing), [(1, 0, 2, true), (2, 0, 3, true)]);
+        assert_eq!(outgoing.bytes(), 9);
+        assert_eq!(all(&mut outgoing), [(1, 0, 2, true), (2, 0, 3, true), (3, 0, 4, true)], "the last may be torn");
     }
 
     #[test]

@@ -40,9 +40,11 @@ pub enum Input {
     Tick {
         /// When.
         at_ms: u64,
-        /// How much later this comes than it should have, in milliseconds: the coordinator itself was asleep, so that
-        /// nobody's silence in that time means anything.
+        /// How much later this comes than it should have, in milliseconds: the coordinator itself was asleep or busy, so
+        /// that nobody's silence in that time means anything.
         late_ms: u64,
+        /// How much of that its machine slept, in milliseconds.
+        slept_ms: u64,
     },
     /// Go on with the run whose events were applied so far, after its coordinator ended. No agent is connected yet.
     Resume {
@@ -155,7 +157,7 @@ pub fn decide(state: &State, input: Input) -> Decision {
         Input::Resume { at_ms } if !state.started => start(state, at_ms),
         _ if !state.started => Decision::default(),
         Input::Resume { at_ms } => silence::resume(state, at_ms),
-        Input::Tick { at_ms, late_ms } => silence::tick(state, at_ms, late_ms),
+        Input::Tick { at_ms, late_ms, slept_ms } => silence::tick(state, at_ms, late_ms, slept_ms),
         Input::Message { worker, message, at_ms } => heard::heard(state, worker, message, at_ms),
         Input::WorkerEnded { worker, failure, at_ms } => worker_ended(state, worker, failure, at_ms),
         Input::Cancel { at_ms } if state.stop.is_none() => (vec![RunEvent::CancelRequested { at_ms }], Vec::new()),

@@ -50,7 +50,7 @@ pub async fn run(
     while !driver.state.is_finished() {
         let inputs = tokio::select! {
             _ = arrived.recv_many(&mut batch, ARRIVALS) => batch.drain(..).map(|arrival| driver.input(arrival)).collect(),
-            late_ms = clock.tick() => vec![Input::Tick { at_ms: driver.now.ms(), late_ms }],
+            (late_ms, slept_ms) = clock.tick() => vec![Input::Tick { at_ms: driver.now.ms(), late_ms, slept_ms }],
             Ok(on_disk) = on_disk.more() => {
                 driver.acknowledge(on_disk);
                 continue;
@@ -235,6 +235,7 @@ impl Driver {
         self.output.flush()?;
         // Pieces of files leave no line, but the worker forgets them just as well.
         self.files.written().into_iter().for_each(|file| self.journal.with_file(file));
+        self.files.placed().into_iter().for_each(|place| self.journal.with_place(place));
         let flushed = self.journal.flush()?;
         for event in happened {
             // Without a listener the run goes on: the journal has it all.
@@ -368,7 +369,8 @@ impl Now {
 
 /// Ticks each second, and knows how late it is.
 struct Clock {
-    due: Instant,
+    /// Of the last tick, by both clocks.
+    at: Instant,
     wall_ms: u64,
 }
 
@@ -378,19 +380,25 @@ impl Clock {
     const LEEWAY_MS: u64 = 1_000;
 
     fn new() -> Self {
-        Self { due: Instant::now() + Self::EVERY, wall_ms: now_ms() }
+        Self { at: Instant::now(), wall_ms: now_ms() }
     }
 
-    /// Waits for the next tick; how late it comes, in milliseconds, if that is much. Dropped before, it goes on the next time.
-    async fn tick(&mut self) -> u64 {
-        sleep_until(self.due).await;
-        let wall_ms = now_ms();
-        let every_ms = Self::EVERY.as_millis() as u64;
-        // A machine that sleeps stops the one clock and not the other.
-        let by_wall = wall_ms.saturating_sub(self.wall_ms).saturating_sub(every_ms);
-        let late_ms = by_wall.max(self.due.elapsed().as_millis() as u64);
-        (self.due, self.wall_ms) = (Instant::now() + Self::EVERY, wall_ms);
-        if late_ms > Self::LEEWAY_MS { late_ms } else { 0 }
+    /// Waits for the next tick; how late it comes, and how long the machine slept, in milliseconds, each if that is much.
+    /// Dropped before, it goes on the next time.
+    async fn tick(&mut self) -> (u64, u64) {
+        sleep_until(self.at + Self::EVERY).await;
+        self.ticked(now_ms(), Instant::now())
+    }
+
+    /// A tick came when the clocks showed this.
+    fn ticked(&mut self, wall_ms: u64, at: Instant) -> (u64, u64) {
+        let by_wall = wall_ms.saturating_sub(self.wall_ms);
+        let passed_ms = at.saturating_duration_since(self.at).as_millis() as u64;
+        (self.at, self.wall_ms) = (at, wall_ms);
+        let much = |ms| if ms > Self::LEEWAY_MS { ms } else { 0 };
+        let late_ms = by_wall.max(passed_ms).saturating_sub(Self::EVERY.as_millis() as u64);
+        // A machine that sleeps stops the one clock and not the other; a busy one stops neither.
+        (much(late_ms), much(by_wall.saturating_sub(passed_ms)))
     }
 }
 

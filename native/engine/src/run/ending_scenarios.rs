@@ -209,11 +209,11 @@ fn a_worker_is_started_again_later_each_time() {
     for (again, after_ms) in (1..).zip([0, 2_000, 10_000, 30_000]) {
         bench.feed(Input::WorkerEnded { worker: 1, failure: None, at_ms: now_ms });
         if after_ms > 0 {
-            bench.feed(Input::Tick { at_ms: now_ms + after_ms - 1, late_ms: 0 });
+            bench.feed(Input::Tick { at_ms: now_ms + after_ms - 1, late_ms: 0, slept_ms: 0 });
             assert_eq!(starts(&bench), again, "not yet");
         }
         now_ms += after_ms;
-        bench.feed(Input::Tick { at_ms: now_ms, late_ms: 0 });
+        bench.feed(Input::Tick { at_ms: now_ms, late_ms: 0, slept_ms: 0 });
         assert_eq!(starts(&bench), again + 1);
     }
     bench.feed(Input::WorkerEnded { worker: 1, failure: None, at_ms: now_ms });
@@ -301,7 +301,7 @@ fn hanging() -> Bench {
 #[test]
 fn what_runs_when_the_run_takes_too_long_is_condemned_and_the_others_are_lost() {
     let mut bench = hanging();
-    bench.feed(Input::Tick { at_ms: 101_000, late_ms: 0 });
+    bench.feed(Input::Tick { at_ms: 101_000, late_ms: 0, slept_ms: 0 });
     assert_eq!(bench.commands.last(), Some(&Command::Condemn { worker: 1, limit_ms: 100_000 }));
     assert_eq!(bench.verdicts(), ["C2.t0() lost"]);
     bench.hello(1, VERSION);
@@ -327,17 +327,17 @@ fn what_runs_when_the_run_takes_too_long_is_condemned_and_the_others_are_lost() 
 #[test]
 fn dumps_are_not_waited_for_without_end() {
     let mut late = hanging();
-    late.feed(Input::Tick { at_ms: 101_000, late_ms: 0 });
-    late.feed(Input::Tick { at_ms: 113_000, late_ms: 0 });
+    late.feed(Input::Tick { at_ms: 101_000, late_ms: 0, slept_ms: 0 });
+    late.feed(Input::Tick { at_ms: 113_000, late_ms: 0, slept_ms: 0 });
     assert_eq!(late.verdicts().len(), 1);
-    late.feed(Input::Tick { at_ms: 113_001, late_ms: 0 });
+    late.feed(Input::Tick { at_ms: 113_001, late_ms: 0, slept_ms: 0 });
     assert_eq!(late.verdicts()[1..], ["C1.t0() errored", "C1.t1() lost"]);
     let mut cancelled = hanging();
-    cancelled.feed(Input::Tick { at_ms: 101_000, late_ms: 0 });
+    cancelled.feed(Input::Tick { at_ms: 101_000, late_ms: 0, slept_ms: 0 });
     cancelled.feed(Input::Cancel { at_ms: 102_000 });
     assert_eq!(cancelled.commands.last(), Some(&Command::Cancel { worker: 1 }));
     let mut lost = hanging();
-    lost.feed(Input::Tick { at_ms: 101_000, late_ms: 0 });
+    lost.feed(Input::Tick { at_ms: 101_000, late_ms: 0, slept_ms: 0 });
     lost.lose(1);
     assert_eq!((lost.verdicts().len(), lost.verdict()), (3, Some(Verdict::Lost)));
 }
@@ -345,9 +345,18 @@ fn dumps_are_not_waited_for_without_end() {
 #[test]
 fn the_time_that_the_coordinator_slept_does_not_count_for_the_run() {
     let mut bench = hanging();
-    bench.feed(Input::Tick { at_ms: 500_000, late_ms: 450_000 });
-    bench.feed(Input::Tick { at_ms: 550_000, late_ms: 0 });
+    bench.feed(Input::Tick { at_ms: 500_000, late_ms: 450_000, slept_ms: 450_000 });
+    bench.feed(Input::Tick { at_ms: 550_000, late_ms: 0, slept_ms: 0 });
     assert!(bench.verdicts().is_empty());
-    bench.feed(Input::Tick { at_ms: 550_006, late_ms: 0 });
+    bench.feed(Input::Tick { at_ms: 550_006, late_ms: 0, slept_ms: 0 });
+    assert_eq!(bench.verdicts(), ["C2.t0() lost"]);
+}
+
+#[test]
+fn the_time_that_the_coordinator_was_busy_counts_for_the_run() {
+    let mut bench = hanging();
+    bench.feed(Input::Tick { at_ms: 50_000, late_ms: 40_000, slept_ms: 0 });
+    assert!(bench.verdicts().is_empty());
+    bench.feed(Input::Tick { at_ms: 101_000, late_ms: 0, slept_ms: 0 });
     assert_eq!(bench.verdicts(), ["C2.t0() lost"]);
 }

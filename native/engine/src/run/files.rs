@@ -6,10 +6,11 @@
 use crate::content::hash_file;
 use crate::file_names::{safe_name, task_folder};
 use crate::hash::hex;
+use crate::session::coverage::whole_blocks;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Component, Path, PathBuf};
@@ -43,6 +44,8 @@ pub struct FileStore {
     tried: HashMap<PathBuf, u64>,
     /// What was written of files on their way since somebody asked.
     written: HashMap<(u32, u64), File>,
+    /// Files in their places and folders that changed since somebody asked.
+    placed: BTreeSet<PathBuf>,
 }
 
 /// A worker's version of a collected file.
@@ -79,6 +82,7 @@ impl FileStore {
             collected: HashMap::new(),
             tried: HashMap::new(),
             written: HashMap::new(),
+            placed: BTreeSet::new(),
         }
     }
 
@@ -86,6 +90,12 @@ impl FileStore {
     /// worker may forget it.
     pub fn written(&mut self) -> Vec<File> {
         self.written.drain().map(|(_, file)| file).collect()
+    }
+
+    /// Files that were moved to their places since this was asked, and the folders of all that is new: they have to be on the
+    /// disk as well, but whoever takes files has no time to wait for that.
+    pub fn placed(&mut self) -> BTreeSet<PathBuf> {
+        std::mem::take(&mut self.placed)
     }
 
     /// Takes note of a file that an earlier coordinator of this run stored.
@@ -116,9 +126,8 @@ impl FileStore {
         }
         self.written.remove(&key);
         match self.open.remove(&key) {
-            Some(Partial::Written { file, path, bytes, hasher }) => {
-                let on_disk = file.sync_all().map_err(|error| Failure::io("write", &path, &error));
-                let stored = on_disk.and_then(|()| self.finish(worker, of, &path, bytes, hasher));
+            Some(Partial::Written { path, bytes, hasher, .. }) => {
+                let stored = self.finish(worker, of, &path, bytes, hasher);
                 if stored.is_err() {
                     // What is left of it helps nobody.
                     let _ = fs::remove_file(&path);
@@ -168,7 +177,8 @@ impl FileStore {
             }
             let path = self.run_dir.join(FILES).join(".partial").join(format!("w{worker}-{number}"));
             let is_compared = matches!(of, FileOf::Collected { .. });
-            let partial = begin(&path, offset, is_compared).map_err(|error| Failure::io("write", &path, &error))?;
+            let begun = self.change_below(&path).and_then(|()| begin(&path, offset, is_compared));
+            let partial = begun.map_err(|error| Failure::io("write", &path, &error))?;
             self.open.insert(key, partial);
         }
         let Some(Partial::Written { file, path, bytes: there, hasher }) = self.open.get_mut(&key) else {
@@ -214,7 +224,13 @@ impl FileStore {
             }
             FileOf::Jacoco { task, jvm, .. } => {
                 let name = format!("w{worker}-{}.exec", safe_name(jvm));
-                task_folder(&files.join("jacoco"), task).join(name)
+                let place = task_folder(&files.join("jacoco"), task).join(name);
+                if self.run_dir.join(&place).exists() && is_torn(partial)? {
+                    // What the JVM had measured before is worth more, and its record says that the last is missing.
+                    let _ = fs::remove_file(partial);
+                    return Ok(None);
+                }
+                place
             }
             FileOf::Crash { task, name } => {
                 self.free(&task_folder(&files.join("crash"), task), worker, &format!("-{}", safe_name(name)), "")
@@ -237,9 +253,27 @@ impl FileStore {
             }
         };
         let target = self.run_dir.join(&place);
-        move_for_good(partial, &target, &self.run_dir).map_err(|error| Failure::io("write", &target, &error))?;
+        self.place(partial, &target).map_err(|error| Failure::io("write", &target, &error))?;
         let path = place.to_string_lossy().into_owned();
         Ok(Some(RunEvent::FileStored { worker, of, path, size }))
+    }
+
+    /// Moves a file to where it stays.
+    fn place(&mut self, from: &Path, to: &Path) -> std::io::Result<()> {
+        self.change_below(to)?;
+        fs::rename(from, to)?;
+        self.placed.insert(to.to_owned());
+        Ok(())
+    }
+
+    /// Makes the folder of a file, and takes note that its entries change.
+    fn change_below(&mut self, file: &Path) -> std::io::Result<()> {
+        let folder = file.parent().unwrap_or(&self.run_dir);
+        // A new folder is an entry of the one above.
+        let above = if folder.is_dir() { folder } else { &self.run_dir };
+        fs::create_dir_all(folder)?;
+        self.placed.extend(folder.ancestors().take_while(|one| one.starts_with(above)).map(Path::to_owned));
+        Ok(())
     }
 
     /// Whether another worker's version of a collected file has this content.
@@ -272,26 +306,19 @@ impl FileStore {
     }
 }
 
-/// Moves a file whose bytes are on the disk so that a power cut finds it in its new place, once this has returned.
-fn move_for_good(from: &Path, to: &Path, run_dir: &Path) -> std::io::Result<()> {
-    let folder = to.parent().unwrap_or(run_dir);
-    // A new folder is an entry of the one above.
-    let above = if folder.is_dir() { folder } else { run_dir };
-    fs::create_dir_all(folder)?;
-    fs::rename(from, to)?;
-    let mut changed = folder.ancestors().take_while(|one| one.starts_with(above));
-    changed.try_for_each(|folder| File::open(folder)?.sync_all())
-}
-
 /// Opens a file for its first piece, or to go on where an earlier coordinator stopped.
 fn begin(path: &Path, offset: u64, is_compared: bool) -> std::io::Result<Partial> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
     let file = File::options().create(true).truncate(offset == 0).write(true).open(path)?;
-    File::open(folder)?.sync_all()?;
     let bytes = file.metadata()?.len();
     let hasher = (is_compared && bytes == 0).then(Sha256::new);
     Ok(Partial::Written { file, path: path.to_owned(), bytes, hasher })
+}
+
+/// Whether a JVM was killed while it wrote what it had measured.
+fn is_torn(coverage: &Path) -> Result<bool> {
+    let bytes = fs::read(coverage).map_err(|error| Failure::io("read", coverage, &error))?;
+    let whole = whole_blocks(&bytes);
+    Ok(whole == 0 || whole < bytes.len())
 }
 
 /// The path of a collected file, if it is one below some folder on every system: names separated by `/`.

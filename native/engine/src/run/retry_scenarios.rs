@@ -34,7 +34,7 @@ impl Bench {
     }
 
     fn tick(&mut self, at_ms: u64, late_ms: u64) {
-        self.feed(Input::Tick { at_ms, late_ms });
+        self.feed(Input::Tick { at_ms, late_ms, slept_ms: late_ms });
     }
 
     fn over(&self) -> Option<Verdict> {
@@ -195,7 +195,7 @@ fn the_next_coordinator_takes_a_worker_back_with_what_it_has() {
             .for_each(|event| third.apply(event));
         third.step(Input::Resume { at_ms: 60 });
         let end = if found {
-            Input::Tick { at_ms: 60_000, late_ms: 0 }
+            Input::Tick { at_ms: 60_000, late_ms: 0, slept_ms: 0 }
         } else {
             Input::WorkerEnded { worker: 1, failure: None, at_ms: 60_000 }
         };

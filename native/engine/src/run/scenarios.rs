@@ -95,7 +95,7 @@ impl Bench {
         let failure = Failure::new(FailureCode::WorkerBroken, "failed to keep it: its agent was killed");
         self.feed(Input::WorkerEnded { worker, failure: Some(failure), at_ms: 20 });
         // Time enough for another start.
-        self.feed(Input::Tick { at_ms: 60_000, late_ms: 59_000 });
+        self.feed(Input::Tick { at_ms: 60_000, late_ms: 59_000, slept_ms: 59_000 });
     }
 
     /// `u1.t0() passed`, in the order of the events.

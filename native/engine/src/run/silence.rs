@@ -8,7 +8,7 @@ use testfleet_protocol::event::RunEvent;
 use testfleet_protocol::{Failure, FailureCode};
 
 /// Time passed.
-pub(super) fn tick(state: &State, at_ms: u64, late_ms: u64) -> Decision {
+pub(super) fn tick(state: &State, at_ms: u64, late_ms: u64, slept_ms: u64) -> Decision {
     let dumps = stopping::dumps_are_due(state, false, at_ms);
     if !dumps.is_empty() {
         return (dumps, Vec::new());
@@ -17,10 +17,10 @@ pub(super) fn tick(state: &State, at_ms: u64, late_ms: u64) -> Decision {
     let limit = state.job.options.timeouts.run_ms;
     // Once every test has its verdict, only the workers' ends are waited for.
     let may_end = state.stop.is_none() && !state.is_done();
-    if late_ms > 0 && limit.is_some() {
-        events.push(RunEvent::CoordinatorSlept { late_ms, at_ms });
+    if slept_ms > 0 && limit.is_some() {
+        events.push(RunEvent::CoordinatorSlept { late_ms: slept_ms, at_ms });
     }
-    let took_ms = at_ms.saturating_sub(state.since_ms).saturating_sub(late_ms);
+    let took_ms = at_ms.saturating_sub(state.since_ms).saturating_sub(slept_ms);
     if let Some(limit_ms) = limit.filter(|limit| may_end && took_ms > *limit) {
         return stopping::too_long(state, limit_ms, at_ms);
     }

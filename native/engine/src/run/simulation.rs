@@ -317,7 +317,7 @@ impl World {
         while self.tick_ms <= self.now_ms {
             let at_ms = self.tick_ms;
             self.tick_ms += 1_000;
-            self.feed(Input::Tick { at_ms, late_ms: 0 });
+            self.feed(Input::Tick { at_ms, late_ms: 0, slept_ms: 0 });
         }
     }
 
@@ -371,7 +371,7 @@ impl World {
                 let late_ms = self.dice.below(100_000);
                 self.now_ms += late_ms;
                 self.tick_ms = self.now_ms + 1_000;
-                self.feed(Input::Tick { at_ms: self.now_ms, late_ms: late_ms.max(1) });
+                self.feed(Input::Tick { at_ms: self.now_ms, late_ms: late_ms.max(1), slept_ms: late_ms });
             }
             1_992 if self.dice.chance(5) => {
                 self.feed(Input::Cancel { at_ms });

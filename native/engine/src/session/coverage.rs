@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use testfleet_protocol::agent::FileOf;
 use testfleet_protocol::event::RunEvent;
@@ -52,7 +52,11 @@ impl Coverage {
             let mut missing = measured.jvms.saturating_sub(measured.files.len() as u64);
             for (file, is_last) in &measured.files {
                 let path = run_dir.join(file);
-                let bytes = fs::read(&path).map_err(|error| Failure::io("read", &path, &error))?;
+                let bytes = match fs::read(&path) {
+                    // A power cut may leave a record without its file.
+                    Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+                    read => read.map_err(|error| Failure::io("read", &path, &error))?,
+                };
                 let whole = whole_blocks(&bytes);
                 // JaCoCo writes a header at least.
                 missing += u64::from(!is_last || whole == 0 || whole < bytes.len());
@@ -195,7 +199,9 @@ mod tests {
         let mut coverage = Coverage::default();
         let torn = file("two")[..20].to_vec();
         for (pid, bytes) in [(1, file("one")), (2, torn), (3, Vec::new()), (4, file("four"))] {
-            fs::write(dir.path().join(format!("{pid}.exec")), bytes).unwrap();
+            if !bytes.is_empty() {
+                fs::write(dir.path().join(format!("{pid}.exec")), bytes).unwrap();
+            }
             coverage.apply(&RunEvent::JvmStarted { worker: 1, task: path.clone(), pid, at_ms: 0 });
             // The first went on after it had written something, the fourth was killed then.
             for so_far in [true, false].into_iter().take(if pid == 4 { 1 } else { 2 }) {

@@ -108,6 +108,7 @@ fn remove_folder(temp: &PathBuf) -> std::io::Result<()> {
 mod tests {
     use super::*;
     use std::process::{Child, Command};
+    use std::time::Instant;
 
     /// A shell whose child leads a session of its own.
     fn with_daemon(seconds: &str, folder: &Path) -> Child {
@@ -115,12 +116,20 @@ mod tests {
         Command::new("sh").args(["-c", &script]).env(FOLDER_VARIABLE, folder).spawn().unwrap()
     }
 
-    fn await_daemon(of: &Child) -> i32 {
+    /// Looks until there is an answer, which takes a moment.
+    fn await_some<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+        let deadline = Instant::now() + Duration::from_secs(10);
         loop {
-            if let Some(daemon) = descendants(of.id()).into_iter().find(|pid| is_sleep(*pid)) {
-                return daemon;
+            if let Some(found) = look() {
+                return found;
             }
+            assert!(Instant::now() < deadline, "waited 10 s for {what}");
+            std::thread::sleep(PAUSE);
         }
+    }
+
+    fn await_daemon(of: &Child) -> i32 {
+        await_some("a daemon's start", || descendants(of.id()).into_iter().find(|pid| is_sleep(*pid)))
     }
 
     fn is_sleep(pid: i32) -> bool {
@@ -128,9 +137,7 @@ mod tests {
     }
 
     fn await_end(pid: i32) {
-        while is_sleep(pid) {
-            std::thread::sleep(PAUSE);
-        }
+        await_some("a daemon's end", || (!is_sleep(pid)).then_some(()));
     }
 
     #[test]

@@ -260,3 +260,15 @@ async fn a_clock_that_is_set_back_goes_on_from_where_it_was() {
     assert_eq!(now.after(hour + 1_000, begin + Duration::from_millis(1_025)), 2 * hour + 1_025);
     assert_eq!(now.after(5 * hour, begin + Duration::from_millis(1_026)), 5 * hour, "set forward, it is believed");
 }
+
+#[tokio::test]
+async fn a_machine_that_sleeps_is_told_from_a_busy_one() {
+    let begin = Instant::now();
+    let second = |seconds| begin + Duration::from_secs(seconds);
+    let mut clock = Clock { at: begin, wall_ms: 0 };
+    assert_eq!(clock.ticked(1_900, begin + Duration::from_millis(1_900)), (0, 0));
+    let mut clock = Clock { at: begin, wall_ms: 0 };
+    assert_eq!(clock.ticked(61_000, second(61)), (60_000, 0), "it was busy");
+    assert_eq!(clock.ticked(122_000, second(62)), (60_000, 60_000), "it slept");
+    assert_eq!(clock.ticked(1_000, second(66)), (3_000, 0), "the clock was set back");
+}

@@ -24,7 +24,14 @@ impl Bench {
         Self { dir, store }
     }
 
-    fn piece(&mut self, key: (u32, u64), of: &FileOf, offset: u64, text: &str, last: bool) -> Result<Option<String>> {
+    fn piece(
+        &mut self,
+        key: (u32, u64),
+        of: &FileOf,
+        offset: u64,
+        text: impl AsRef<[u8]>,
+        last: bool,
+    ) -> Result<Option<String>> {
         let data = STANDARD.encode(text);
         let piece = AgentMessage::FilePiece { file: key.1, of: of.clone(), offset, data, last };
         Ok(self.store.take(key.0, piece)?.map(|event| match event {
@@ -60,9 +67,18 @@ fn pieces_become_a_file_and_may_come_twice() {
 fn what_a_jvm_measured_later_replaces_what_it_measured_before() {
     let mut bench = Bench::new();
     let of = |jvm: &str, so_far| FileOf::Jacoco { task: task(), jvm: jvm.into(), so_far };
-    let first = bench.piece((1, 1), &of("1-1", true), 0, "some", true).unwrap().unwrap();
-    assert_eq!(bench.piece((1, 2), &of("1-1", false), 0, "all", true).unwrap().unwrap(), first);
-    assert_eq!((first.as_str(), bench.read(&first).as_str()), ("files/jacoco/app/test/w1-1-1.exec", "all"));
+    let some = [1, 0xc0, 0xc0, 0x10, 0x07];
+    let all = [some, some].concat();
+    let first = bench.piece((1, 1), &of("1-1", true), 0, some, true).unwrap().unwrap();
+    assert_eq!(bench.piece((1, 2), &of("1-1", false), 0, &all, true).unwrap().unwrap(), first);
+    assert_eq!(first, "files/jacoco/app/test/w1-1-1.exec");
+    let kept = |bench: &Bench| fs::read(bench.dir.path().join(&first)).unwrap();
+    assert_eq!(kept(&bench), all);
+    for (number, torn) in [(4, &all[..7]), (5, &[])] {
+        assert_eq!(bench.piece((1, number), &of("1-1", false), 0, torn, true).unwrap(), None, "it is torn");
+        assert_eq!(kept(&bench), all);
+    }
+    assert_eq!(bench.unfinished(), 0);
     let other = bench.piece((1, 3), &of("../2", false), 0, "x", true).unwrap().unwrap();
     assert_eq!(other, "files/jacoco/app/test/w1-..#2f2.exec");
 }
@@ -77,6 +93,25 @@ fn what_was_written_of_a_file_is_brought_to_the_disk_until_the_file_is_there() {
     bench.piece((1, 1), &shot("a"), 6, "ghi", false).unwrap();
     bench.store.worker_ended(1);
     assert!(bench.store.written().is_empty());
+}
+
+#[test]
+fn a_file_is_brought_to_the_disk_with_all_folders_that_are_new_for_it() {
+    let mut bench = Bench::new();
+    let run_dir = bench.dir.path().to_owned();
+    let placed = |bench: &mut Bench| -> Vec<String> {
+        let all = bench.store.placed().into_iter();
+        all.map(|place| place.strip_prefix(&run_dir).unwrap().to_str().unwrap().to_owned()).collect()
+    };
+    bench.piece((1, 1), &shot("a"), 0, "abc", false).unwrap();
+    assert_eq!(placed(&mut bench), ["", "files", "files/.partial"]);
+    bench.piece((1, 1), &shot("a"), 3, "def", true).unwrap();
+    let folder = "files/collected/app/test/worker-1";
+    let above = ["", "files", "files/collected", "files/collected/app", "files/collected/app/test"];
+    assert_eq!(placed(&mut bench), [&above[..], &[folder, &format!("{folder}/a")]].concat());
+    bench.piece((1, 2), &shot("b"), 0, "xyz", true).unwrap();
+    assert_eq!(placed(&mut bench), ["files/.partial", folder, &format!("{folder}/b")]);
+    assert!(placed(&mut bench).is_empty());
 }
 
 #[test]

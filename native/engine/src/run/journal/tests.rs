@@ -65,6 +65,12 @@ fn a_file_beside_the_journal_is_waited_for_though_there_is_no_new_line() {
     let flushed = writer.flush().unwrap();
     assert!(flushed > first);
     wait_for(&writer, flushed);
+    for place in ["", "piece", "gone"] {
+        writer.with_place(folder.path().join(place));
+    }
+    let placed = writer.flush().unwrap();
+    assert!(placed > flushed);
+    wait_for(&writer, placed);
     writer.append(&events(1)[0]).unwrap();
     writer.finish().unwrap();
     assert_eq!(read_journal(&path).unwrap().events, events(1));

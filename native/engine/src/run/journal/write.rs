@@ -2,6 +2,7 @@
 
 use super::read::Recorded;
 use super::{FORMAT, Header, JournalOf, KIND, Mark, line};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -19,8 +20,32 @@ const BATCH: Duration = Duration::from_millis(10);
 /// What is to be brought to the disk.
 #[derive(Debug)]
 struct Batch {
-    files: Vec<File>,
+    beside: Beside,
     upto: Synced,
+}
+
+/// What is to be on the disk before the lines that may tell of it.
+#[derive(Debug, Default)]
+struct Beside {
+    files: Vec<File>,
+    /// Many files may wait for the disk, so they are not kept open; a folder waits once for all that changed in it.
+    places: BTreeSet<PathBuf>,
+}
+
+impl Beside {
+    fn add(&mut self, more: Self) {
+        self.files.extend(more.files);
+        self.places.extend(more.places);
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.files.iter().try_for_each(File::sync_all)?;
+        self.places.iter().try_for_each(|place| match File::open(place) {
+            // What somebody took away again is not missed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            file => file?.sync_all(),
+        })
+    }
 }
 
 /// How far the disk has it all.
@@ -41,8 +66,8 @@ pub struct JournalWriter {
     pending: Vec<u8>,
     /// Lines that were appended, those that are pending included.
     lines: u64,
-    /// Files that go to the disk before these lines.
-    beside: Vec<File>,
+    /// Goes to the disk before these lines.
+    beside: Beside,
     /// Lines, and files that went beside them.
     steps: u64,
     /// What the last mark says.
@@ -99,7 +124,7 @@ impl JournalWriter {
             file,
             pending: Vec::new(),
             lines,
-            beside: Vec::new(),
+            beside: Beside::default(),
             steps: lines,
             marked: 0,
             to_sync: Some(to_sync),
@@ -119,7 +144,13 @@ impl JournalWriter {
 
     /// Brings what was written to a file to the disk with the next [`Self::flush`], before the lines: they may tell of it.
     pub fn with_file(&mut self, file: File) {
-        self.beside.push(file);
+        self.beside.files.push(file);
+        self.steps += 1;
+    }
+
+    /// As [`Self::with_file`], for a file that lies in its place for good, or for a folder: it is opened only then.
+    pub fn with_place(&mut self, place: PathBuf) {
+        self.beside.places.insert(place);
         self.steps += 1;
     }
 
@@ -146,7 +177,7 @@ impl JournalWriter {
         {
             let upto = Synced { lines: self.lines, steps: self.steps };
             // The thread ends early only when the disk failed, which the next call tells.
-            let _ = to_sync.send(Batch { files: std::mem::take(&mut self.beside), upto });
+            let _ = to_sync.send(Batch { beside: std::mem::take(&mut self.beside), upto });
         }
         Ok(self.steps)
     }
@@ -219,10 +250,10 @@ impl OnDisk {
 fn sync(file: &File, wanted: &Receiver<Batch>, done: &watch::Sender<Synced>, broken: &OnceLock<io::Error>) {
     while let Ok(mut batch) = wanted.recv() {
         while let Ok(more) = wanted.try_recv() {
-            batch.files.extend(more.files);
+            batch.beside.add(more.beside);
             batch.upto = more.upto;
         }
-        if let Err(error) = batch.files.iter().try_for_each(File::sync_all).and_then(|()| file.sync_data()) {
+        if let Err(error) = batch.beside.sync().and_then(|()| file.sync_data()) {
             // What a failed fsync leaves can't be trusted, and a second one would not tell (PostgreSQL's "fsyncgate").
             let _ = broken.set(error);
             return;
