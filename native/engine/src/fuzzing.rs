@@ -88,8 +88,8 @@ pub fn passed(bytes: &[u8]) {
 
 /// Reads JaCoCo's data up to where it is torn.
 pub fn jacoco(bytes: &[u8]) {
-    let whole = session::coverage::whole_blocks(bytes);
-    assert_eq!(session::coverage::whole_blocks(&bytes[..whole]), whole);
+    let whole = crate::jacoco::whole_blocks(bytes);
+    assert_eq!(crate::jacoco::whole_blocks(&bytes[..whole]), whole);
 }
 
 /// Takes pieces of files as an agent sends them: nothing is written outside of the run's folder.

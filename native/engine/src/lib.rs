@@ -17,6 +17,7 @@ pub mod fuzzing;
 mod hash;
 pub mod history;
 mod image;
+mod jacoco;
 mod pace;
 pub mod plan;
 mod quarantined;

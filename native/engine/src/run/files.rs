@@ -6,7 +6,7 @@
 use crate::content::hash_file;
 use crate::file_names::{safe_name, task_folder};
 use crate::hash::hex;
-use crate::session::coverage::whole_blocks;
+use crate::jacoco::whole_blocks;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};

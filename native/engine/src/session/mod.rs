@@ -1,7 +1,7 @@
 //! One command, one stream of events: what JNI and the command line use.
 
 mod ask;
-pub(crate) mod coverage;
+mod coverage;
 mod docker;
 mod history;
 mod image;
