@@ -1,13 +1,15 @@
 // Where a drill takes place: its folder, the runs in it, and that nothing of either is left.
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { judge, verdictsOf } from './judge.mjs';
 import { Run } from './run.mjs';
 
 /** A run that takes so many times as long as the quiet one, and five minutes more, hangs. */
 const HANGS_AFTER = { times: 10, more: 300_000 };
+
+const copyAsItIs = (from, to) => cpSync(from, to, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
 
 export class Ground {
   #base;
@@ -15,6 +17,8 @@ export class Ground {
   #work;
   #choose;
   #cleanUps = [];
+  /** Working directories of tests that the build made, each with a copy of what was in it at first. */
+  #workingDirs = new Map();
 
   /**
    * @param request file of the request that Gradle prepared
@@ -26,6 +30,13 @@ export class Ground {
     this.#programs = resolve(programs);
     this.#choose = choose;
     this.#work = mkdtempSync(join(tmpdir(), `${name}-`));
+    const made = dirname(this.#base.roots.build);
+    const workingDirs = this.#base.tasks.map(({ workingDir }) => workingDir).filter((dir) => dir?.startsWith(`${made}/`));
+    for (const dir of new Set(workingDirs)) {
+      const copy = this.folder(`working-${this.#workingDirs.size}`);
+      copyAsItIs(dir, copy);
+      this.#workingDirs.set(dir, copy);
+    }
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
       process.on(signal, () => {
         this.cleanUp();
@@ -44,6 +55,11 @@ export class Ground {
   }
 
   run(name, extra = {}) {
+    // What killed tests of an earlier run left there is no matter of this one.
+    for (const [dir, copy] of this.#workingDirs) {
+      rmSync(dir, { recursive: true, force: true });
+      copyAsItIs(copy, dir);
+    }
     const run = new Run({ folder: this.folder(name), base: this.#base, programs: this.#programs, shared: this.folder('shared'), options: this.#choose, ...extra });
     this.atEnd(() => run.remove());
     return run;

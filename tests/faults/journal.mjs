@@ -69,18 +69,18 @@ export function inFlight(events) {
 }
 
 /**
- * How many starts of tests there were beyond the first of each. The one that is started once more because the end of its unit was
+ * The tests of all starts beyond the first of each. The one that is started once more because the end of its unit was
  * not seen (docs/run.md) does not count: what was in flight there was that end.
  */
 export function startedAgain(events) {
   const started = new Set();
   const unseen = new Set(); // units
-  let again = 0;
+  const again = [];
   for (const { type, test, slice, unit, unseen: isUnseen } of events) {
     if (type === 'unitFinished' && isUnseen) unseen.add(unit);
     if (type !== 'testStarted') continue;
     const key = testKey(test, slice);
-    if (started.has(key) && !unseen.delete(unit)) again += 1;
+    if (started.has(key) && !unseen.delete(unit)) again.push(testKey(test));
     started.add(key);
   }
   return again;

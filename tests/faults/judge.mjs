@@ -56,6 +56,7 @@ export function judge({ quiet, run, named }) {
 
   const thrown = thrownOf(events);
   const ends = struckTests(events);
+  const again = startedAgain(events);
   const struck = new Set(ends.flatMap((end) => end.tests.map(({ test }) => test)));
   for (const end of ends) {
     const units = new Set(end.tests.map(({ unit }) => unit));
@@ -66,7 +67,7 @@ export function judge({ quiet, run, named }) {
   for (const [test, verdict] of verdicts) {
     if (verdict === quiet.get(test)) continue;
     const { kind, message } = thrown.get(test) ?? { kind: '', message: '' };
-    if (!named({ verdict, kind, message, wasRunning: struck.has(test) || abandoned.has(tests.get(test)), isPlanned: tests.has(test) })) {
+    if (!named({ verdict, kind, message, wasRunning: struck.has(test) || abandoned.has(tests.get(test)), wasAgain: again.includes(test), isPlanned: tests.has(test) })) {
       broken.push(`${test}: ${verdict} (${kind || 'nothing thrown'} ${message.split('\n')[0]}), quietly ${quiet.get(test) ?? 'not there'}`);
     } else {
       faults.push(test);
@@ -75,5 +76,5 @@ export function judge({ quiet, run, named }) {
   for (const test of quiet.keys()) {
     if (!verdicts.has(test)) broken.push(`${test} has no verdict`);
   }
-  return { tests: tests.size, equal: [...quiet].filter(([test, verdict]) => verdicts.get(test) === verdict).length, faults, again: startedAgain(events), struck: ends.reduce((sum, end) => sum + end.tests.length, 0), givenUp: abandoned.size, broken };
+  return { tests: tests.size, equal: [...quiet].filter(([test, verdict]) => verdicts.get(test) === verdict).length, faults, again: again.length, struck: ends.reduce((sum, end) => sum + end.tests.length, 0), givenUp: abandoned.size, broken };
 }
