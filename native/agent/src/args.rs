@@ -15,7 +15,7 @@ pub(crate) struct Args {
     /// bundle.json
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: PathBuf,
-    /// This worker's number, from 1
+    /// This worker's number, from 1; 0 with --listen: the first coordinator that dials says number and life
     #[arg(long, value_name = "N")]
     pub(crate) worker: u32,
     /// Which start of this worker it is, from 1
@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// Let the coordinator dial; credentials come on standard input, the address goes to standard output
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Option<String>,
+    /// Take the credentials out of a file, which is removed, instead of standard input
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    pub(crate) credentials: Option<PathBuf>,
     /// Let the coordinator come to a Unix socket there, which relays in the same container connect it with
     #[arg(long, value_name = "PATH", conflicts_with_all = ["dial", "listen"])]
     pub(crate) socket: Option<PathBuf>,
@@ -88,6 +91,13 @@ pub(crate) enum Errand {
     Relay {
         /// What the agent was started with as --socket
         socket: PathBuf,
+    },
+    /// Copy credentials from where they are mounted to where the agent can remove them, before it is started
+    HandOver {
+        /// The file that can't be removed
+        from: PathBuf,
+        /// What the agent is started with as --credentials
+        to: PathBuf,
     },
     /// Do nothing for a while: keeps a container for a shell
     Hold {

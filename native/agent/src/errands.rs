@@ -2,6 +2,9 @@
 
 use crate::args::Errand;
 use crate::connect;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout_at};
+use zeroize::Zeroizing;
 
 /// Bytes that are passed on at once.
 const CHUNK: usize = 64 << 10;
@@ -27,6 +31,7 @@ pub(crate) fn run(errand: Errand) -> ExitCode {
             let done = runtime.block_on(async {
                 match errand {
                     Errand::Relay { socket } => relay(&socket).await,
+                    Errand::HandOver { from, to } => hand_over(&from, &to),
                     Errand::Hold { seconds } => hold(Duration::from_secs(seconds)).await,
                     Errand::Probe { address, within } => probe(&address, Duration::from_secs(within)).await,
                 }
@@ -44,6 +49,14 @@ pub(crate) fn run(errand: Errand) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Copies a file for this user alone.
+fn hand_over(from: &Path, to: &Path) -> Result<()> {
+    let bytes = std::fs::read(from).map(Zeroizing::new).map_err(|error| Failure::io("read", from, &error))?;
+    let file = File::options().write(true).create_new(true).mode(0o600).open(to);
+    let mut file = file.map_err(|error| Failure::io("create", to, &error))?;
+    file.write_all(&bytes).map_err(|error| Failure::io("write", to, &error))
 }
 
 /// Passes bytes both ways until one side ends: then the line has ended.

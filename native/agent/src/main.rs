@@ -93,7 +93,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn work(args: Args, folder: Result<()>) -> Result<Ending> {
+async fn work(mut args: Args, folder: Result<()>) -> Result<Ending> {
     let signals =
         |error: std::io::Error| Failure::new(FailureCode::Internal, "failed to listen for signals").cause(&error);
     let mut terminated = signal(SignalKind::terminate()).map_err(signals)?;
@@ -102,7 +102,10 @@ async fn work(args: Args, folder: Result<()>) -> Result<Ending> {
     // Writing beyond a limit of file sizes is an error then, not the end.
     let _too_long = signal(SignalKind::from_raw(nix::sys::signal::Signal::SIGXFSZ as i32)).map_err(signals)?;
     let mut coordinator = Coordinator::new(args.temp.join("spool"));
-    let mut line = connect::keep_line(&args, &coordinator).await?;
+    let mut line = tokio::select! {
+        line = connect::keep_line(&mut args, &coordinator) => line?,
+        _ = terminated.recv() => return Ok(Ending::Stopped),
+    };
     let ended = supervise(args, folder, &mut coordinator, &mut terminated).await;
     if let Some(failure) = coordinator.failure() {
         return Err(failure);

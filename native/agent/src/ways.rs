@@ -76,11 +76,20 @@ pub(crate) trait Entrance: Send {
     fn arrival(&mut self) -> impl Future<Output = Result<Self::Stream>> + Send;
 }
 
-impl Entrance for Door {
+/// A door through which somebody may have come already.
+pub(crate) struct Known {
+    pub(crate) first: Option<Stream>,
+    pub(crate) door: Door,
+}
+
+impl Entrance for Known {
     type Stream = Stream;
 
     async fn arrival(&mut self) -> Result<Stream> {
-        self.next().await.map(|arrived| arrived.stream)
+        match self.first.take() {
+            Some(stream) => Ok(stream),
+            None => self.door.next().await.map(|arrived| arrived.stream),
+        }
     }
 }
 

@@ -48,7 +48,7 @@ enum Action {
         rerun: bool,
         #[command(flatten)]
         run: RunChoices,
-        /// Where workers are started, instead of what the request says: `local` or `docker`
+        /// Where workers are started, instead of what the request says: `local`, `docker` or `kubernetes`
         #[arg(long, value_name = "NAME")]
         backend: Option<String>,
         /// Show the plan instead of running it
@@ -76,7 +76,7 @@ enum Action {
         /// Run it in a container of the image that image.json names
         #[arg(long)]
         in_image: bool,
-        /// Where the worker is started, instead of what the request says: `local` or `docker`
+        /// Where the worker is started, instead of what the request says: `local`, `docker` or `kubernetes`
         #[arg(long, value_name = "NAME")]
         backend: Option<String>,
         #[command(flatten)]

@@ -13,6 +13,7 @@ pub mod failure;
 pub mod frame;
 pub mod harness;
 pub mod image;
+pub mod kubernetes;
 pub mod path;
 pub mod plan;
 pub mod request;

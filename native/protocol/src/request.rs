@@ -117,7 +117,7 @@ pub struct RunRequest {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Options {
-    /// Where workers are started: `local`, `docker`.
+    /// Where workers are started: `local`, `docker`, `kubernetes`.
     pub backend: String,
     /// How many workers, from 1.
     pub workers: u32,
@@ -165,6 +165,9 @@ pub struct Options {
     /// How workers in containers are started.
     #[serde(default)]
     pub docker: crate::docker::DockerOptions,
+    /// What they are when they are pods.
+    #[serde(default)]
+    pub kubernetes: crate::kubernetes::KubernetesOptions,
     /// Names of variables that workers get from the coordinator's environment; their values are
     /// read when the run starts and never stored. Local workers get the whole environment anyway.
     #[serde(default)]

@@ -90,6 +90,7 @@ pub(crate) fn name_of(run: &str, peer: Peer) -> String {
     match peer {
         Peer::Coordinator => format!("coordinator.{run}.testfleet.internal"),
         Peer::Worker { worker } => format!("worker-{worker}.{run}.testfleet.internal"),
+        Peer::AnyWorker => format!("worker.{run}.testfleet.internal"),
     }
 }
 

@@ -26,7 +26,7 @@ pub use credentials::{Credentials, Reach};
 pub use door::{Admission, Arrived, Door};
 pub use identity::Identity;
 pub use inbox::Inbox;
-pub use meet::{HANDSHAKE, Refusal, Stream, accept, dial};
+pub use meet::{HANDSHAKE, Refusal, Stream, accept, dial, dial_over};
 pub use socket::{RunSecret, SocketDoor, knock};
 
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,8 @@ pub enum Peer {
         /// Its number, from 1.
         worker: u32,
     },
+    /// Whichever of its workers the coordinator wants: the agents of one Kubernetes Job are all started alike.
+    AnyWorker,
 }
 
 impl std::fmt::Display for Peer {
@@ -49,6 +51,7 @@ impl std::fmt::Display for Peer {
         match self {
             Self::Coordinator => f.write_str("the coordinator"),
             Self::Worker { worker } => write!(f, "worker {worker}"),
+            Self::AnyWorker => f.write_str("a worker"),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use testfleet_protocol::{Failure, FailureCode, VERSION};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
@@ -57,24 +57,25 @@ pub async fn dial(
         .in_time(async {
             let tcp = TcpStream::connect(address).await.map_err(|error| about.broken(&error))?;
             set_up(&tcp);
-            let name = identity.name(to).map_err(Refusal::Now)?;
-            let connector = TlsConnector::from(Arc::clone(&identity.client));
-            let stream = connector.connect(name, tcp).await.map_err(|error| about.broken(&error))?;
-            let mut stream = TlsStream::from(stream);
-            let hello = Said { word: Word::Hello, worker, life };
-            about.say(&mut stream, &greeting::write(hello, &identity.token)).await?;
-            let answer = about.hear(&mut stream).await?;
-            match answer {
-                Said { word: Word::Over, .. } => Err(Refusal::Over(
-                    about.refused(&format!("worker {worker} was given up, or another one took its place")),
-                )),
-                answer if answer == hello => Ok(stream),
-                answer => Err(Refusal::Now(
-                    about.refused(&format!("worker {}, life {} answered", answer.worker, answer.life)),
-                )),
-            }
+            about.meet(tcp, to, worker, life).await
         })
         .await
+}
+
+/// As [`dial`], over a stream that leads there already: `way` says which, for messages.
+///
+/// # Errors
+/// See [`Refusal`].
+pub async fn dial_over<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    way: &str,
+    identity: &Identity,
+    to: Peer,
+    worker: u32,
+    life: u32,
+) -> std::result::Result<TlsStream<S>, Refusal> {
+    let about = About { what: format!("connect to the agent of worker {worker} {way}"), identity, to: Some(to) };
+    about.in_time(about.meet(stream, to, worker, life)).await
 }
 
 /// Finds out who dialed. `admit` decides over the worker's number and life that it names; the name of its certificate is
@@ -161,13 +162,38 @@ impl About<'_> {
         Refusal::Now(failure)
     }
 
-    async fn say(&self, stream: &mut Stream, bytes: &[u8]) -> std::result::Result<(), Refusal> {
+    /// What who dials does on a stream that is there.
+    async fn meet<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        to: Peer,
+        worker: u32,
+        life: u32,
+    ) -> std::result::Result<TlsStream<S>, Refusal> {
+        let name = self.identity.name(to).map_err(Refusal::Now)?;
+        let connector = TlsConnector::from(Arc::clone(&self.identity.client));
+        let stream = connector.connect(name, stream).await.map_err(|error| self.broken(&error))?;
+        let mut stream = TlsStream::from(stream);
+        let hello = Said { word: Word::Hello, worker, life };
+        self.say(&mut stream, &greeting::write(hello, &self.identity.token)).await?;
+        match self.hear(&mut stream).await? {
+            Said { word: Word::Over, .. } => Err(Refusal::Over(
+                self.refused(&format!("worker {worker} was given up, or another one took its place")),
+            )),
+            answer if answer == hello => Ok(stream),
+            answer => {
+                Err(Refusal::Now(self.refused(&format!("worker {}, life {} answered", answer.worker, answer.life))))
+            }
+        }
+    }
+
+    async fn say(&self, stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> std::result::Result<(), Refusal> {
         let said = stream.write_all(bytes).await;
         said.map_err(|error| self.broken(&error))?;
         stream.flush().await.map_err(|error| self.broken(&error))
     }
 
-    async fn hear(&self, stream: &mut Stream) -> std::result::Result<Said, Refusal> {
+    async fn hear(&self, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::result::Result<Said, Refusal> {
         let mut prefix = [0; PREFIX];
         stream.read_exact(&mut prefix).await.map_err(|error| self.broken(&error))?;
         match greeting::read_prefix(&prefix) {
@@ -195,7 +221,7 @@ impl About<'_> {
         // Workers are dialed by the coordinator alone, and it by workers.
         let expected = match self.identity.peer {
             Peer::Coordinator => Peer::Worker { worker },
-            Peer::Worker { .. } => Peer::Coordinator,
+            Peer::Worker { .. } | Peer::AnyWorker => Peer::Coordinator,
         };
         match certificate {
             Some(certificate) if self.identity.is_of(certificate, expected) => Ok(()),

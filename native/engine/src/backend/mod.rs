@@ -1,7 +1,9 @@
 //! Where workers are started.
 
 pub mod docker;
+pub mod kubernetes;
 pub mod local;
+mod silence;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -32,6 +34,11 @@ pub trait Backend: Send + Sync {
     fn take_over(&self, _life: WorkerLife) -> Option<BoxFuture<'_, Result<Connection>>> {
         None
     }
+}
+
+/// The environment variable that is about a service: `my-db` is `MY_DB`.
+fn variable(service: &str) -> String {
+    service.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
 }
 
 /// One life of a worker: each start of a number is another.

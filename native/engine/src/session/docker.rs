@@ -1,26 +1,23 @@
 //! Runs on Docker: where it is, the image, what is left when a run ends, a shell in the image.
 
 use super::Context;
+use super::elsewhere::{agent_in_image, image_as_it_is, image_file, passed_on, threads, wait};
 use super::image::outside;
 use super::prepare::say_time;
 use super::runs::RunDir;
 use crate::backend::docker::{DockerBackend, DockerConfig, Host, WorkerImage, pull_missing};
-use crate::cancel::unless_wanted;
 use crate::image;
 use crate::report::words::counted;
-use crate::undeclared::Places;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
-use testfleet_image::{bundle_name, place};
 use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::docker::{DockerOptions, Pull, Readiness};
 use testfleet_protocol::event::{Event, Level};
 use testfleet_protocol::image::{ImageRef, Target};
-use testfleet_protocol::path::Roots;
 use testfleet_protocol::plan::Plan;
 use testfleet_protocol::{Failure, FailureCode, Result};
 use testfleet_wire::RunSecret;
@@ -39,11 +36,6 @@ pub(super) struct Docker {
 }
 
 impl Docker {
-    /// Docker when the request wants it.
-    pub(super) fn of_request(context: &Context<'_>) -> Result<Option<Self>> {
-        if context.request.options.backend == NAME { Self::connect(context).map(Some) } else { Ok(None) }
-    }
-
     /// Removes what dead runs left there. The present run has its coordinator by now: containers that it takes over stay.
     fn remove_dead_runs(&self, context: &Context<'_>) -> Result<()> {
         let removed = self.wait(context, self.host.remove_dead_runs(RunDir::is_dead))?;
@@ -56,13 +48,8 @@ impl Docker {
         Ok(())
     }
 
-    fn connect(context: &Context<'_>) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("testfleet-docker")
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::new(FailureCode::Internal, "failed to start a thread").cause(&error))?;
+    pub(super) fn connect(context: &Context<'_>) -> Result<Self> {
+        let runtime = threads("testfleet-docker")?;
         let connected = Host::connect(&context.request.options.docker, &context.environment);
         let host = wait(&runtime, context, connected)?;
         let text = format!("Docker {} ({}) at {}", host.version, host.platform, host.address);
@@ -82,10 +69,7 @@ impl Docker {
         bundle: &Bundle,
         workers: &[u32],
     ) -> Result<WorkerImage> {
-        let made = testfleet_image::read_reference(&image_file(context))?;
-        if made.bundle_sha256 != bundle_name(bundle)? {
-            return Err(stale(&image_file(context)));
-        }
+        let made = image_as_it_is(context, bundle)?;
         self.get(context, &made, bundle, workers)
     }
 
@@ -198,42 +182,6 @@ pub(super) fn shell(context: &Context<'_>, worker: u32) -> Result<()> {
     Ok(())
 }
 
-fn wait<T>(runtime: &Runtime, context: &Context<'_>, future: impl Future<Output = Result<T>>) -> Result<T> {
-    runtime.block_on(unless_wanted(&context.cancelled, future))
-}
-
-/// Where what a bundle names is, here and in its image.
-pub(super) fn places(context: &Context<'_>, bundle: &Bundle) -> Places {
-    Places::new(bundle, &context.request.roots, |name| place::root(name).into())
-}
-
-/// Where the agent lies in an image.
-fn agent_in_image(context: &Context<'_>, bundle: &Bundle) -> String {
-    let roots = context.request.roots.keys().map(|name| (name.clone(), place::root(name).into()));
-    Roots::new(roots).expand(&bundle.agent)
-}
-
-/// `image.json`
-fn image_file(context: &Context<'_>) -> PathBuf {
-    context.output().join("image.json")
-}
-
-/// The image is of other code than the plan.
-fn stale(file: &Path) -> Failure {
-    Failure::new(FailureCode::PlanOutdated, "failed to run in the image that is there")
-        .cause_text(format!(
-            "the image that {} names holds other classes, dependencies or inputs, or starts JVMs otherwise, than the \
-             build has now",
-            file.display()
-        ))
-        .hint("make it anew: ./gradlew image")
-}
-
-/// The variables that the build names, as far as they are set.
-fn passed_on(names: &[String], environment: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    names.iter().filter_map(|name| Some((name.clone(), environment.get(name)?.clone()))).collect()
-}
-
 /// The run's secret: that of the coordinator before, or a new one. It is random, because nothing that two coordinators
 /// both know is secret, and in a file, because a coordinator that takes over comes after the first has died.
 fn secret(file: &Path) -> Result<RunSecret> {
@@ -319,13 +267,6 @@ mod tests {
         assert_eq!(secret(&file).unwrap().bytes(), made.bytes(), "another coordinator has the same");
         fs::write(&file, "x").unwrap();
         assert!(secret(&file).is_err());
-    }
-
-    #[test]
-    fn only_named_variables_are_passed_on() {
-        let environment = BTreeMap::from([("A".to_owned(), "1".to_owned()), ("B".to_owned(), "2".to_owned())]);
-        let passed = passed_on(&["B".to_owned(), "C".to_owned()], &environment);
-        assert_eq!(passed, BTreeMap::from([("B".to_owned(), "2".to_owned())]));
     }
 
     #[test]

@@ -91,7 +91,7 @@ fn work_in(made: &ImageRef, to: &[Target]) -> String {
 }
 
 /// `Pushed to registry.example/app: 3 of 15 blobs, 1.2 MB; 2 were in another repository there, 10 there already`
-fn sent(name: &str, pushed: &Pushed) -> String {
+pub(super) fn sent(name: &str, pushed: &Pushed) -> String {
     if pushed.bytes == 0 && pushed.manifests == 0 {
         return format!("{name} has the image already: nothing was sent");
     }

@@ -3,8 +3,10 @@
 mod ask;
 mod coverage;
 mod docker;
+mod elsewhere;
 mod history;
 mod image;
+mod kubernetes;
 mod listing;
 pub(crate) mod panic;
 mod prepare;
@@ -40,7 +42,7 @@ const MAX_WORKERS: u32 = 1_000;
 const MAX_SHARDS: u32 = 1_000;
 
 /// Where workers can be started.
-const BACKENDS: [&str; 2] = [run::LOCAL, docker::NAME];
+const BACKENDS: [&str; 3] = [run::LOCAL, docker::NAME, kubernetes::NAME];
 
 /// A command at work. Its events are pulled; the last is [`Event::End`].
 pub struct Session {
@@ -113,6 +115,11 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
+    /// For what outlives the borrow.
+    pub(crate) fn sender(&self) -> Sender<Event> {
+        self.sender.clone()
+    }
+
     pub(crate) fn send(&self, event: Event) {
         // Nobody listens any more: the command was told to cancel and only cleans up.
         let _ = self.sender.send(event);
@@ -260,10 +267,13 @@ pub(crate) fn check(request: &RunRequest) -> Result<()> {
     if !BACKENDS.contains(&request.options.backend.as_str()) {
         return invalid(
             format!("failed to choose the backend: `{}` is unknown", request.options.backend),
-            "this version has these: `local`, `docker`",
+            "this version has these: `local`, `docker`, `kubernetes`",
         );
     }
     docker::check(&request.options.docker)?;
+    if request.options.backend == kubernetes::NAME {
+        kubernetes::check(&request.options.kubernetes, &request.options.image)?;
+    }
     if request.options.workers == 0 {
         return invalid("failed to choose the number of workers: 0 is too few".to_owned(), "ask for 1 worker or more");
     }

@@ -1,6 +1,6 @@
 //! `runParallel` and `runWorker`: which units run where, and everything that shows the run.
 
-use super::docker::{self, Docker};
+use super::elsewhere::{self, Elsewhere};
 use super::prepare::{Prepared, discover_aloud, prepare};
 use super::resume::{self, Unfinished};
 use super::reuse::Before;
@@ -53,7 +53,7 @@ struct Job {
     /// The run that goes on, with what happened in it.
     going_on: Option<(RunDir, Recorded)>,
     /// Where its workers are, if that is not this machine itself.
-    docker: Option<Docker>,
+    elsewhere: Option<Elsewhere>,
     /// Whether the image that is there is taken as it is.
     in_image: bool,
 }
@@ -61,10 +61,10 @@ struct Job {
 /// Plans and runs everything on all workers, or goes on where an earlier run stopped.
 pub(crate) fn parallel(context: &mut Context<'_>) -> Result<()> {
     // Before anything that takes long.
-    let docker = Docker::of_request(context)?;
+    let elsewhere = Elsewhere::of_request(context)?;
     if let Some(unfinished) = resume::find(context)? {
         let Unfinished { dir, plan, bundle, before, recorded } = unfinished;
-        return execute(context, of_all(context, plan, bundle, before, Some((dir, recorded)), docker));
+        return execute(context, of_all(context, plan, bundle, before, Some((dir, recorded)), elsewhere));
     }
     let prepared = prepare(context)?;
     if prepared.plan.units.is_empty() {
@@ -72,7 +72,7 @@ pub(crate) fn parallel(context: &mut Context<'_>) -> Result<()> {
         return Ok(());
     }
     let Prepared { plan, bundle, before } = prepared;
-    execute(context, of_all(context, plan, bundle, before, None, docker))
+    execute(context, of_all(context, plan, bundle, before, None, elsewhere))
 }
 
 /// All units of a plan on all its workers.
@@ -82,7 +82,7 @@ fn of_all(
     bundle: Bundle,
     before: Before,
     going_on: Option<(RunDir, Recorded)>,
-    docker: Option<Docker>,
+    elsewhere: Option<Elsewhere>,
 ) -> Job {
     Job {
         record: if plan.is_partial() { Record::Some } else { Record::All },
@@ -98,7 +98,7 @@ fn of_all(
         },
         output: false,
         going_on,
-        docker,
+        elsewhere,
         in_image: false,
     }
 }
@@ -107,9 +107,9 @@ fn of_all(
 pub(crate) fn worker(context: &mut Context<'_>, choice: &WorkerChoice) -> Result<()> {
     let number = choice.worker;
     if choice.in_image {
-        context.request.options.backend = docker::NAME.to_owned();
+        elsewhere::take_image(&mut context.request.options);
     }
-    let docker = Docker::of_request(context)?;
+    let elsewhere = Elsewhere::of_request(context)?;
     let (plan, units) = match &choice.from_run {
         Some(run) => replayed(context, run, number)?,
         None => planned(context, choice)?,
@@ -137,7 +137,7 @@ pub(crate) fn worker(context: &mut Context<'_>, choice: &WorkerChoice) -> Result
         },
         output: true,
         going_on: None,
-        docker,
+        elsewhere,
         in_image: choice.in_image,
         plan,
         bundle,
@@ -229,10 +229,10 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
     }
     let single = matches!(job.queue, Queue::Fixed(_)).then(|| job.workers[0]);
     // Before the run has a folder: one that could not begin is not the last run.
-    let image = match &job.docker {
+    let image = match &job.elsewhere {
         None => None,
-        Some(docker) if job.in_image => Some(docker.image_as_it_is(context, &job.bundle, &job.workers)?),
-        Some(docker) => Some(docker.image(context, &job.plan, &job.bundle, &job.workers)?),
+        Some(elsewhere) if job.in_image => Some(elsewhere.image_as_it_is(context, &job.bundle, &job.workers)?),
+        Some(elsewhere) => Some(elsewhere.image(context, &job.plan, &job.bundle, &job.workers)?),
     };
     let (dir, resumed) = match job.going_on {
         Some((dir, recorded)) => (dir, Some(recorded)),
@@ -245,14 +245,14 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         }
     };
     let plan = Arc::new(job.plan);
-    let elsewhere = job.docker.as_ref().map(|_| docker::places(context, &job.bundle));
-    let mut show = Show::new(context, Arc::clone(&plan), job.record, job.output, dir.folder()).with_places(elsewhere);
+    let places = job.elsewhere.as_ref().map(|_| elsewhere::places(context, &job.bundle));
+    let mut show = Show::new(context, Arc::clone(&plan), job.record, job.output, dir.folder()).with_places(places);
     if let Some(recorded) = &resumed {
         show.replay(&dir, recorded);
     }
-    let backend: Arc<dyn Backend> = match job.docker.as_ref().zip(image) {
+    let backend: Arc<dyn Backend> = match job.elsewhere.as_ref().zip(image) {
         None => Arc::new(local(context, &dir, plan.workers, job.debug_jvm)),
-        Some((docker, image)) => Arc::new(docker.backend(context, &dir, image, plan.workers, job.debug_jvm)?),
+        Some((elsewhere, image)) => elsewhere.backend(context, &dir, image, plan.workers, job.debug_jvm)?,
     };
     let input = RunInput {
         run: dir.id.clone(),
@@ -266,8 +266,8 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         options: context.request.options.run.clone(),
     };
     let ended = show.follow(input, backend);
-    if let Some(docker) = &job.docker {
-        docker.clean_up(context, &dir);
+    if let Some(elsewhere) = &job.elsewhere {
+        elsewhere.clean_up(context, &dir);
     }
     // The coverage of one worker alone is not what the build's own reports are of.
     if single.is_none() {

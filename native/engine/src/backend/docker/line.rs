@@ -2,6 +2,7 @@
 
 use super::host::Host;
 use super::{spec, trouble};
+use crate::backend::silence::UntilSilent;
 use crate::backend::{Line, WorkerLife};
 use bollard::container::LogOutput;
 use bollard::errors::Error;
@@ -14,7 +15,6 @@ use std::time::Duration;
 use testfleet_protocol::{Failure, FailureCode};
 use testfleet_wire::{Refusal, RunSecret, knock};
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::time::{Instant, Sleep};
 
 /// Bytes that bollard reads at once.
 const CAPACITY: usize = 64 << 10;
@@ -64,8 +64,8 @@ pub(super) async fn open(
         }
         Err(Refusal::Version(failure) | Refusal::Over(failure)) => return Err(NoLine::Never(failure)),
     }
-    let (mut output, input) = stream.into_inner();
-    output.silence = silence;
+    let (output, input) = stream.into_inner();
+    let output = UntilSilent::new(life.worker, output, silence);
     Ok(Line { from_agent: Box::new(output), to_agent: Box::new(input) })
 }
 
@@ -76,9 +76,6 @@ struct Output {
     left: Bytes,
     /// What it said on standard error, and what Docker itself said.
     said: Vec<String>,
-    silence: Option<Duration>,
-    /// Runs from the first byte on.
-    quiet: Option<Pin<Box<Sleep>>>,
 }
 
 /// How much of what a relay says is kept.
@@ -86,21 +83,12 @@ const SAID: usize = 10;
 
 impl Output {
     fn new(worker: u32, from: Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>) -> Self {
-        Self { worker, from, left: Bytes::new(), said: Vec::new(), silence: None, quiet: None }
+        Self { worker, from, left: Bytes::new(), said: Vec::new() }
     }
 
     fn heard(&mut self, output: LogOutput) {
         match output {
-            LogOutput::StdOut { message } => {
-                self.left = message;
-                if let Some(silence) = self.silence {
-                    let until = Instant::now() + silence;
-                    match &mut self.quiet {
-                        Some(quiet) => quiet.as_mut().reset(until),
-                        None => self.quiet = Some(Box::pin(tokio::time::sleep_until(until))),
-                    }
-                }
-            }
+            LogOutput::StdOut { message } => self.left = message,
             other => {
                 let text = String::from_utf8_lossy(&other.into_bytes()).trim().to_owned();
                 tracing::debug!(worker = self.worker, relay = text);
@@ -123,14 +111,7 @@ impl AsyncRead for Output {
                 Poll::Ready(Some(Ok(output))) => self.heard(output),
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(std::io::Error::other(error))),
                 Poll::Ready(None) => return Poll::Ready(Ok(())),
-                Poll::Pending => {
-                    let silent = self.quiet.as_mut().is_some_and(|quiet| quiet.as_mut().poll(context).is_ready());
-                    if silent {
-                        tracing::warn!(worker = self.worker, "nothing came for long: the line counts as broken");
-                        return Poll::Ready(Ok(()));
-                    }
-                    return Poll::Pending;
-                }
+                Poll::Pending => return Poll::Pending,
             }
         }
         let count = self.left.len().min(buffer.remaining());
@@ -143,7 +124,6 @@ impl AsyncRead for Output {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_util::StreamExt;
     use futures_util::stream;
     use tokio::io::AsyncReadExt;
 
@@ -159,17 +139,5 @@ mod tests {
         let mut text = String::new();
         output.read_to_string(&mut text).await.unwrap();
         assert_eq!((text.as_str(), output.said.as_slice()), ("onetwo", &["a warning".to_owned()][..]));
-    }
-
-    #[tokio::test]
-    async fn a_line_that_says_nothing_more_ends() {
-        let parts = stream::iter(vec![out("x")]).chain(stream::pending());
-        let mut output = Output::new(1, Box::pin(parts));
-        output.silence = Some(Duration::from_millis(50));
-        let began = Instant::now();
-        let mut all = Vec::new();
-        output.read_to_end(&mut all).await.unwrap();
-        assert_eq!(all.as_slice(), b"x");
-        assert!(began.elapsed() >= Duration::from_millis(50));
     }
 }

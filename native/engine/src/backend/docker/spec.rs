@@ -144,8 +144,7 @@ impl Spec<'_> {
     fn addresses(&self) -> BTreeMap<String, String> {
         let mut addresses = BTreeMap::new();
         for (name, service) in &self.options.services {
-            let variable: String =
-                name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+            let variable = crate::backend::variable(name);
             addresses.insert(format!("{variable}_HOST"), name.clone());
             addresses.extend(service.port.map(|port| (format!("{variable}_PORT"), port.to_string())));
         }

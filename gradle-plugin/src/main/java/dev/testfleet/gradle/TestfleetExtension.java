@@ -12,7 +12,7 @@ import java.io.File;
 
 /** The block {@code testfleet { }}: defaults of all Testfleet tasks of a build. */
 public interface TestfleetExtension extends PlanningOptions {
-    /** Where workers are started: {@code local}, which it is unless set, or {@code docker}. */
+    /** Where workers are started: {@code local}, which it is unless set, {@code docker} or {@code kubernetes}. */
     Property<String> getBackend();
 
     /** How many workers; as many as there are processors unless set. */
@@ -118,6 +118,15 @@ public interface TestfleetExtension extends PlanningOptions {
     /** How workers in containers are started. */
     default void docker(Action<? super DockerSpec> action) {
         action.execute(getDocker());
+    }
+
+    /** How workers in pods of a Kubernetes cluster are started. */
+    @Nested
+    KubernetesSpec getKubernetes();
+
+    /** How workers in pods of a Kubernetes cluster are started. */
+    default void kubernetes(Action<? super KubernetesSpec> action) {
+        action.execute(getKubernetes());
     }
 
     /** What images are made of, how they are called and where they go. */

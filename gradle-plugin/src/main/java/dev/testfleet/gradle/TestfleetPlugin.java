@@ -5,6 +5,7 @@ import dev.testfleet.gradle.internal.DockerOptions;
 import dev.testfleet.gradle.internal.EngineService;
 import dev.testfleet.gradle.internal.History;
 import dev.testfleet.gradle.internal.ImageOptions;
+import dev.testfleet.gradle.internal.KubernetesOptions;
 import dev.testfleet.gradle.internal.Rerun;
 import dev.testfleet.gradle.internal.RunOptions;
 import dev.testfleet.gradle.internal.describe.BuildDependencies;
@@ -142,6 +143,7 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
                 .convention(extension.getStateDir().map(it -> it.file("timings.json")));
         RunOptions.setConventions(extension);
         DockerOptions.setConventions(extension.getDocker());
+        KubernetesOptions.setConventions(extension.getKubernetes());
         ImageOptions.setConventions(extension.getImage());
         History.setConventions(extension.getHistory(), project.getProviders());
         extension.getOutputDir().convention(build.map(it -> it.dir("testfleet")));
@@ -177,6 +179,10 @@ public abstract class TestfleetPlugin implements Plugin<Project> {
         task.getRunOptions().convention(project.provider(() -> RunOptions.describe(extension)));
         task.getDockerOptions()
                 .convention(project.provider(() -> DockerOptions.describe(extension.getDocker())));
+        task.getKubernetesOptions()
+                .convention(
+                        project.provider(
+                                () -> KubernetesOptions.describe(extension.getKubernetes())));
         task.getImageOptions()
                 .convention(project.provider(() -> ImageOptions.describe(extension.getImage())));
         task.getIgnoreFailures().convention(extension.getIgnoreFailures());

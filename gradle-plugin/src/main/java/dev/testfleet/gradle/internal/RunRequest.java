@@ -77,6 +77,7 @@ public final class RunRequest {
         }
         options.put("run", RunOptions.of(task));
         options.put("docker", task.getDockerOptions().get());
+        options.put("kubernetes", task.getKubernetesOptions().get());
         options.put("image", image());
         options.put("tests", task.getTests().get());
         options.put("ignoreFailures", task.getIgnoreFailures().get());

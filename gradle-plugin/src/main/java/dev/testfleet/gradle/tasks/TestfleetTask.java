@@ -47,7 +47,7 @@ public abstract class TestfleetTask extends DefaultTask implements PlanningOptio
 
     /** Where workers are started. */
     @Input
-    @Option(option = "backend", description = "Where workers are started: local or docker.")
+    @Option(option = "backend", description = "Where workers are started: local, docker or kubernetes.")
     public abstract Property<String> getBackend();
 
     /** How many workers. */
@@ -72,6 +72,10 @@ public abstract class TestfleetTask extends DefaultTask implements PlanningOptio
     /** How workers in containers are started, as the engine's request has it. */
     @Input
     public abstract MapProperty<String, Object> getDockerOptions();
+
+    /** How workers in pods are started, as the engine's request has it. */
+    @Input
+    public abstract MapProperty<String, Object> getKubernetesOptions();
 
     /** What images are made of and where they go, as the engine's request has it. */
     @Input

@@ -1,0 +1,257 @@
+//! Workers as pods of a Kubernetes cluster, which does the scheduling.
+//!
+//! A run is one indexed job. Agents listen on the loopback interface of their pods and are reached by port-forwards through
+//! the API server, with TLS inside. All agents are started alike: the first coordinator that dials says which worker it is.
+//! Pods outlive their coordinator until `orphanTimeout`; another that takes the run over finds them by the job's annotation.
+
+mod clean;
+mod cluster;
+mod ends;
+mod jobs;
+mod line;
+mod lives;
+mod pods;
+mod spec;
+mod template;
+mod trouble;
+mod worker;
+
+pub use cluster::Cluster;
+
+use super::docker::this_machine;
+use super::{Backend, BoxFuture, Connection, Line, WorkerLife};
+use ends::{PodView, Stage};
+use jobs::Jobs;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use line::NoLine;
+use lives::Slot;
+use pods::Pods;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use testfleet_protocol::kubernetes::KubernetesOptions;
+use testfleet_protocol::run_options::ConnectionOptions;
+use testfleet_protocol::{Failure, FailureCode, Result};
+use testfleet_wire::Backoff;
+use tokio::time::{Instant, sleep, sleep_until};
+use worker::PodProcess;
+
+/// After so long it is told why a pod does not start.
+const TELL_AFTER: Duration = Duration::from_secs(10);
+
+/// What workers in pods need. There is no `Debug`: the environment holds secrets.
+pub struct KubernetesConfig {
+    /// The cluster.
+    pub cluster: Cluster,
+    /// What the user chose.
+    pub options: KubernetesOptions,
+    /// What pods are made of: name and digest.
+    pub image: String,
+    /// Path of the agent in it.
+    pub agent: String,
+    /// Names the run.
+    pub run: String,
+    /// Its folder, whose lock says whether its coordinator lives.
+    pub run_dir: PathBuf,
+    /// How many workers the plan has.
+    pub workers_total: u32,
+    /// Variables that workers get. Never written or logged here.
+    pub environment: BTreeMap<String, String>,
+    /// Leases and patience.
+    pub connection: ConnectionOptions,
+    /// Suspend each test JVM until a debugger attaches to port 5005 of its pod.
+    pub debug_jvm: bool,
+    /// Tells the user of what keeps pods from starting.
+    pub say: Arc<dyn Fn(String) + Send + Sync>,
+}
+
+/// Starts agents in pods.
+pub struct KubernetesBackend {
+    shared: Arc<Shared>,
+}
+
+/// What the backend and its workers' processes share.
+struct Shared {
+    config: KubernetesConfig,
+    machine: String,
+    folder: String,
+    jobs: Jobs,
+    pods: Pods,
+    /// Names of pods by life.
+    reached: Mutex<HashMap<WorkerLife, String>>,
+    /// What was told already.
+    told: Mutex<HashSet<String>>,
+}
+
+impl KubernetesBackend {
+    /// A backend for one run, which takes over what an earlier coordinator of it left in the cluster.
+    ///
+    /// # Errors
+    /// When the cluster refuses to say what there is.
+    pub async fn open(config: KubernetesConfig) -> Result<Self> {
+        let pods = Api::namespaced(config.cluster.client.clone(), &config.cluster.namespace);
+        let pods = Pods::follow(pods, &config.run);
+        let folder = config.run_dir.to_string_lossy().into_owned();
+        let (jobs, reached, told) = (Jobs::default(), Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { config, machine: this_machine(), folder, jobs, pods, reached, told });
+        shared.jobs.adopt(&shared).await?;
+        Ok(Self { shared })
+    }
+}
+
+impl Shared {
+    fn api<K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>>(&self) -> Api<K> {
+        Api::namespaced(self.config.cluster.client.clone(), &self.config.cluster.namespace)
+    }
+
+    fn api_pods(&self) -> Api<Pod> {
+        self.api()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<WorkerLife, String>> {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget(&self, life: WorkerLife) {
+        self.lock().remove(&life);
+    }
+
+    fn connection(self: &Arc<Self>, life: WorkerLife, pod: String) -> Connection {
+        self.lock().insert(life, pod.clone());
+        Connection { line: None, process: Box::new(PodProcess::new(Arc::clone(self), life, pod)) }
+    }
+
+    /// Tells the user, once.
+    fn tell(&self, text: String) {
+        if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone()) {
+            (self.config.say)(text);
+        }
+    }
+
+    /// Waits until the agent in a pod runs. Others may be at work meanwhile: with enough of them it may take as long as it takes.
+    async fn until_running(&self, life: WorkerLife, slot: Slot) -> Result<PodView> {
+        let options = &self.config.options;
+        let begun = Instant::now();
+        let limit = begun + Duration::from_millis(options.start_timeout_ms);
+        let mut tell_at = begun + TELL_AFTER;
+        let mut limited = true;
+        let started = self.pods.until(|pods| started(pods.values().find(|pod| pod.slot == slot)?));
+        tokio::pin!(started);
+        loop {
+            tokio::select! {
+                started = &mut started => return started.map_err(|how| self.not_started(life, &how)),
+                () = sleep_until(tell_at) => {
+                    tell_at = Instant::now() + TELL_AFTER;
+                    if let Some(why) = self.why_not(slot).await {
+                        self.tell(format!("Worker {} waits: {why}", life.worker));
+                    }
+                }
+                () = sleep_until(limit), if limited => {
+                    limited = false;
+                    let enough = usize::try_from(options.min_workers.max(1)).unwrap_or(usize::MAX);
+                    if self.pods.running() < enough {
+                        let seconds = options.start_timeout_ms / 1_000;
+                        let why = self.why_not(slot).await.unwrap_or_else(|| "the cluster does not say why".to_owned());
+                        return Err(self.not_started(life, &format!("it did not start within {seconds} s: {why}")));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn why_not(&self, slot: Slot) -> Option<String> {
+        match self.pods.in_slot(slot).await.map(|pod| pod.stage) {
+            Some(Stage::Waiting(waiting)) => waiting.map(|waiting| waiting.why),
+            None => match self.pods.trouble() {
+                Some(trouble) => Some(format!("its pod can't be made: {trouble}")),
+                None if self.config.options.queue_name.is_some() => Some("its queue has not let it in yet".to_owned()),
+                None => None,
+            },
+            Some(_) => None,
+        }
+    }
+
+    fn not_started(&self, life: WorkerLife, why: &str) -> Failure {
+        Failure::new(FailureCode::WorkerBroken, format!("failed to start worker {}", life.worker))
+            .cause_text(why)
+            .hint(format!(
+                "ask for less with testfleet {{ kubernetes {{ requests }} }}, allow more time with startTimeout, or look at \
+                 `kubectl -n {} describe pods -l {}={}` while it waits",
+                self.config.cluster.namespace,
+                spec::RUN,
+                self.config.run
+            ))
+    }
+
+    /// How long a line may be silent before it counts as broken: agents speak twice as often.
+    fn silence(&self) -> Option<Duration> {
+        let lease_ms = self.config.connection.lease_ms;
+        (lease_ms > 0).then(|| Duration::from_millis(lease_ms / 3 * 2))
+    }
+
+    async fn line(&self, life: WorkerLife) -> Result<Line> {
+        let Some(pod) = self.lock().get(&life).cloned() else {
+            // Its pod has ended, which is told elsewhere.
+            return std::future::pending().await;
+        };
+        let identity = self.jobs.identity().await?;
+        let api = self.api_pods();
+        let mut backoff = Backoff::default();
+        loop {
+            match line::open(&api, &pod, life, &identity, self.silence()).await {
+                Ok(line) => return Ok(line),
+                Err(NoLine::Now(failure)) => tracing::info!("{failure}"),
+                Err(NoLine::Never(failure)) => return Err(failure),
+            }
+            sleep(backoff.next_wait()).await;
+        }
+    }
+}
+
+/// Whether a pod's agent runs, or why it never will.
+fn started(pod: &PodView) -> Option<std::result::Result<PodView, String>> {
+    match &pod.stage {
+        Stage::Running => Some(Ok(pod.clone())),
+        Stage::Ended(ended) => Some(Err(format!("its pod {} {}", pod.name, ended.how))),
+        Stage::Waiting(Some(waiting)) if waiting.hopeless => Some(Err(waiting.why.clone())),
+        Stage::Waiting(_) => None,
+    }
+}
+
+impl Backend for KubernetesBackend {
+    fn name(&self) -> &str {
+        "kubernetes"
+    }
+
+    fn start(&self, life: WorkerLife) -> BoxFuture<'_, Result<Connection>> {
+        Box::pin(async move {
+            let slot = self.shared.jobs.make(&self.shared, life).await?;
+            let pod = self.shared.until_running(life, slot).await?;
+            Ok(self.shared.connection(life, pod.name))
+        })
+    }
+
+    fn reconnect(&self, life: WorkerLife) -> Option<BoxFuture<'_, Result<Line>>> {
+        Some(Box::pin(self.shared.line(life)))
+    }
+
+    fn take_over(&self, life: WorkerLife) -> Option<BoxFuture<'_, Result<Connection>>> {
+        Some(Box::pin(async move {
+            let shared = &self.shared;
+            let pod = match shared.jobs.slot(life).await {
+                Some(slot) => shared.pods.in_slot(slot).await,
+                None => None,
+            };
+            match pod {
+                Some(pod) if pod.stage == Stage::Running => Ok(shared.connection(life, pod.name)),
+                _ => Err(Failure::new(
+                    FailureCode::WorkerBroken,
+                    format!("failed to take over worker {}: its pod is not running any more", life.worker),
+                )),
+            }
+        }))
+    }
+}
