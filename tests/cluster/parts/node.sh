@@ -17,7 +17,8 @@ boot_node() {
   make_cgroups "$node" && start_machine "$node" && plug_in "$1" || return
 
   spawn "$node" containerd containerd -c "$machine/containerd.toml" || return
-  wait_until 30 "$node" containerd within "$node" ctr version || return
+  # Without a socket, ctr would wait 10 s for one.
+  wait_until 30 "$node" containerd within "$node" sh -c '[ -S /run/containerd/containerd.sock ] && ctr version' || return
   within "$node" ctr --namespace k8s.io images import "$images/pause.tar" >> "$machine/logs/init.log" 2>&1 || return
   spawn "$node" kubelet "$kubebox" kubelet --config "$machine/kubelet.yaml" --kubeconfig "$machine/kubelet.kubeconfig" \
     --hostname-override "$node" --node-ip "$(node_address "$1")" || return
