@@ -29,6 +29,8 @@ number_cluster() {
   registry=$control_plane:5000
 }
 node_address() { echo "$net.0.$((10 + $1))"; }
+# hardware_address IP: the same one whenever that machine boots; else the others would send to the former one for a while.
+hardware_address() { printf '02:00:00:00:00:%02x\n' "${1##*.}"; }
 node_pods() { echo "$net.$((128 + $1)).0/24"; }
 max_nodes=9
 

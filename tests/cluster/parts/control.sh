@@ -21,8 +21,10 @@ lay_cable() {
 
 set_switch_up() {
   local node
-  within control ip link add lan type bridge && within control ip address add "$control_plane/24" dev lan \
-    && within control ip link set lan up && within control ip link set up0 master lan up \
+  # A bridge without an address of its own takes that of one of its cables, and another when that is cut.
+  within control ip link add lan address "$(hardware_address "$control_plane")" type bridge \
+    && within control ip address add "$control_plane/24" dev lan && within control ip link set lan up \
+    && within control ip link set up0 master lan up \
     && within control ip route add "$services" via "$(node_address 1)" || return
   for node in $(seq "$max_nodes"); do
     within control ip route add "$(node_pods "$node")" via "$(node_address "$node")" || return
@@ -64,7 +66,7 @@ start_apiserver() {
 }
 
 wait_for_apiserver() {
-  wait_until 120 control apiserver curl --noproxy '*' -sf --cacert "$folder/pki/ca.crt" "https://$control_plane:6443/readyz"
+  wait_until 300 control apiserver curl --noproxy '*' -sf --cacert "$folder/pki/ca.crt" "https://$control_plane:6443/readyz"
 }
 
 # A node that is silent for 20 s is not ready; Kubernetes itself would wait 50 s.
@@ -86,5 +88,5 @@ storage: {filesystem: {rootdirectory: $folder/control/registry}, delete: {enable
 http: {addr: "$registry"}
 C
   spawn control registry docker-registry serve "$folder/control/registry.yml" || return
-  wait_until 10 control registry curl --noproxy '*' -sf "http://$registry/v2/"
+  wait_until 60 control registry curl --noproxy '*' -sf "http://$registry/v2/"
 }

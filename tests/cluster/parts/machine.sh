@@ -22,10 +22,13 @@ start_machine() {
   rm -f "$machine/ready"
   setsid unshare --net --mount --uts --ipc --pid --fork --kill-child --mount-proc --propagation private \
     bash "$parts/init" "$machine" > "$machine/logs/init.log" 2>&1 < /dev/null &
-  echo $! > "$machine/init.pid"
-  for _ in $(seq 100); do
+  local outer=$! tries
+  echo $outer > "$machine/init.pid"
+  for tries in $(seq 300); do
     [ ! -e "$machine/ready" ] || return 0
-    sleep 0.05
+    # At first it still has this process's name.
+    [ "$tries" -lt 20 ] || machine_is_on "$1" "$outer" || break
+    sleep 0.1
   done
   tail -n 20 "$machine/logs/init.log" >&2
   return 1

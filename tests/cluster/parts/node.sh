@@ -18,7 +18,7 @@ boot_node() {
 
   spawn "$node" containerd containerd -c "$machine/containerd.toml" || return
   # Without a socket, ctr would wait 10 s for one.
-  wait_until 30 "$node" containerd within "$node" sh -c '[ -S /run/containerd/containerd.sock ] && ctr version' || return
+  wait_until 60 "$node" containerd within "$node" sh -c '[ -S /run/containerd/containerd.sock ] && ctr version' || return
   within "$node" ctr --namespace k8s.io images import "$images/pause.tar" >> "$machine/logs/init.log" 2>&1 || return
   spawn "$node" kubelet "$kubebox" kubelet --config "$machine/kubelet.yaml" --kubeconfig "$machine/kubelet.kubeconfig" \
     --hostname-override "$node" --node-ip "$(node_address "$1")" || return
@@ -37,7 +37,8 @@ crash_node() {
 plug_in() {
   local node=node$1 control pid other
   control=$(machine_pid control) && pid=$(machine_pid "$node") || return
-  nsenter -t "$control" --net ip link add "$node" type veth peer name eth0 netns "$pid" \
+  nsenter -t "$control" --net ip link add "$node" type veth \
+    peer name eth0 address "$(hardware_address "$(node_address "$1")")" netns "$pid" \
     && within control ip link set "$node" master lan up && within "$node" ip link set eth0 up \
     && within "$node" ip address add "$(node_address "$1")/24" dev eth0 \
     && within "$node" ip route add default via "$this_machine" || return
