@@ -7,13 +7,14 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { FAULTS, killCoordinator } from './faults.mjs';
+import { FAULTS as OF_PROCESSES, killCoordinator } from './faults.mjs';
 import { random, seconds, table } from './figures.mjs';
 import { Ground } from './ground.mjs';
 import { judge, thrownOf } from './judge.mjs';
+import * as kubernetes from './kubernetes.mjs';
 
 /** Faults of the short form. */
-const SHORT = ['JVM killed', 'coordinator killed, resumed', 'agent killed'];
+const SHORT = ['JVM killed', 'coordinator killed, resumed', 'agent killed', 'pod evicted', 'connections cut'];
 /** How often each of them strikes at most. */
 const SHORT_STRIKES = 3;
 /** How many broken promises are shown of each row. */
@@ -37,10 +38,13 @@ if (!(between > 0) || !Number.isInteger(seed)) {
 }
 /** What the short form asks of tests that take long on purpose. */
 const environment = options.short ? { DRILL_PRINT_BYTES: '50000000' } : {};
+const inCluster = options.backend === 'kubernetes';
+const FAULTS = inCluster ? kubernetes.FAULTS : OF_PROCESSES;
 const ground = new Ground({
   name: 'fault-drill', request, programs,
   choose: (chosen) => {
     chosen.backend = options.backend;
+    if (inCluster) kubernetes.choose(chosen);
     if (options.short && chosen.run.timeouts.testMs) chosen.run.timeouts.testMs = 15_000;
   },
 });
@@ -111,6 +115,7 @@ async function underFault(fault, quiet, number) {
   const came = await ground.awaitEnd(run, quiet.wall);
   const wall = Date.now() - from;
   const judged = judge({ quiet: quiet.verdicts, run, named: fault.named });
+  if (inCluster) left.push(...await kubernetes.left(run));
   const broken = [...judged.broken, ...[...left, ...await run.left()].map((what) => `left behind: ${what}`)];
   if (!came) broken.unshift('the run did not end');
   if (strikes === 0) broken.push('the fault never struck: the run was over before');

@@ -15,14 +15,14 @@ const SMALL_DISK = 8 << 20;
 /** Errored because its JVM was killed while it ran; or the class that was just ending then, which is no planned test. */
 const byJvm = ({ verdict, kind, wasRunning, isPlanned }) => verdict === 'errored' && kind === 'JvmDied' && (wasRunning || !isPlanned);
 /** Errored because three workers were lost while it ran: a test that is lost less often is run again. */
-const byWorker = (difference) => byTraces(difference) || difference.verdict === 'errored' && difference.kind === 'WorkerLost' && difference.wasRunning;
+export const byWorker = (difference) => byTraces(difference) || difference.verdict === 'errored' && difference.kind === 'WorkerLost' && difference.wasRunning;
 /** Failed by itself when it ran again: over what its first try, whose end it never saw, left in the working directory. */
-const byTraces = ({ verdict, wasAgain }) => verdict === 'failed' && wasAgain;
+export const byTraces = ({ verdict, wasAgain }) => verdict === 'failed' && wasAgain;
 /** What a coordinator's death may lead to. */
 export const byCoordinator = byTraces;
-const nothing = () => false;
+export const nothing = () => false;
 
-const pick = (random, list) => list[Math.floor(random() * list.length)];
+export const pick = (random, list) => list[Math.floor(random() * list.length)];
 
 function mayRun(command, args) {
   const tried = spawnSync(command, args, { encoding: 'utf8' });

@@ -92,10 +92,13 @@ export function startedAgain(events) {
 export function struckTests(events) {
   const running = new Map();
   const ends = [];
+  const leaving = new Set(); // workers that were told to end, and give back what they could not bring to its end
   for (const event of events) {
+    if (event.type === 'workerStarted') leaving.delete(event.worker);
+    if (event.type === 'workerLeaving') leaving.add(event.worker);
     if (event.type === 'testStarted') {
       running.set(testKey(event.test, event.slice), { test: testKey(event.test), unit: event.unit, worker: event.worker });
-    } else if (event.type === 'jvmDied' || (event.type === 'workerEnded' && event.failure)) {
+    } else if (event.type === 'jvmDied' || (event.type === 'workerEnded' && (event.failure || leaving.has(event.worker)))) {
       const there = [...running].filter(([, { worker }]) => worker === event.worker);
       ends.push({ type: event.type, worker: event.worker, tests: there.map(([, test]) => test) });
       for (const [key] of there) running.delete(key);

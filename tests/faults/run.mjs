@@ -109,6 +109,11 @@ export class Run {
     return id && join(runs, id);
   }
 
+  /** Names it. */
+  get id() {
+    return basename(this.#runFolder ?? '');
+  }
+
   get journalFile() {
     const folder = this.#runFolder;
     return folder && join(folder, 'journal.jsonl');

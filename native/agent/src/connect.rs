@@ -63,7 +63,8 @@ pub(crate) async fn keep_line(args: &mut Args, coordinator: &Coordinator) -> Res
             tasks.spawn(ways::keep_dialing(address.clone(), identity, args.life, shared));
         }
         (None, address) => {
-            let mut door = Door::open(address.as_deref().unwrap_or_default(), Arc::new(identity), admission(args)).await?;
+            let mut door =
+                Door::open(address.as_deref().unwrap_or_default(), Arc::new(identity), admission(args)).await?;
             if args.credentials.is_none() {
                 tell_address(&door).await?;
             }

@@ -255,6 +255,7 @@ pub(super) fn check(options: &DockerOptions) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
     use std::os::unix::fs::PermissionsExt;
     use testfleet_protocol::docker::Service;
 

@@ -52,13 +52,7 @@ impl Elsewhere {
     }
 
     /// Makes the image, and takes it where workers can be made of it.
-    pub(super) fn image(
-        &self,
-        context: &Context<'_>,
-        plan: &Plan,
-        bundle: &Bundle,
-        workers: &[u32],
-    ) -> Result<Image> {
+    pub(super) fn image(&self, context: &Context<'_>, plan: &Plan, bundle: &Bundle, workers: &[u32]) -> Result<Image> {
         match self {
             Self::Docker(docker) => docker.image(context, plan, bundle, workers).map(Image::Docker),
             Self::Kubernetes(_) => kubernetes::image(context, plan, bundle).map(Image::Kubernetes),

@@ -117,9 +117,12 @@ pub(super) fn image(context: &Context<'_>, plan: &Plan, bundle: &Bundle) -> Resu
 /// An image as nodes find it.
 pub(super) fn pushed(made: &ImageRef) -> Result<String> {
     if !made.pushed {
-        return Err(Failure::new(FailureCode::InvalidRequest, "failed to start workers of an image that is in no registry")
-            .cause_text("nodes pull images from a registry, and this one was not pushed")
-            .hint("push it: testfleet { image { to = ['registry'] } }, then ./gradlew image"));
+        return Err(Failure::new(
+            FailureCode::InvalidRequest,
+            "failed to start workers of an image that is in no registry",
+        )
+        .cause_text("nodes pull images from a registry, and this one was not pushed")
+        .hint("push it: testfleet { image { to = ['registry'] } }, then ./gradlew image"));
     }
     Ok(format!("{}@{}", made.name, made.digest))
 }
@@ -136,7 +139,9 @@ pub(super) fn check(options: &KubernetesOptions, image: &ImageOptions) -> Result
     }
     let is_id = |text: &str| text.parse::<u32>().is_ok_and(|id| id > 0);
     if let Some(user) = &options.user
-        && !user.split_once(':').map_or_else(|| is_id(user), |(user, group)| is_id(user) && group.parse::<u32>().is_ok())
+        && !user
+            .split_once(':')
+            .map_or_else(|| is_id(user), |(user, group)| is_id(user) && group.parse::<u32>().is_ok())
     {
         return invalid(
             &format!("failed to choose kubernetes.user: `{user}`"),
@@ -163,7 +168,12 @@ mod tests {
         for good in [KubernetesOptions::default(), user("1000"), user("1000:0")] {
             assert!(check(&good, &named).is_ok(), "{good:?}");
         }
-        for bad in [user("me"), user("0"), user("1000:x"), KubernetesOptions { start_timeout_ms: 0, ..KubernetesOptions::default() }] {
+        for bad in [
+            user("me"),
+            user("0"),
+            user("1000:x"),
+            KubernetesOptions { start_timeout_ms: 0, ..KubernetesOptions::default() },
+        ] {
             assert_eq!(check(&bad, &named).unwrap_err().code, FailureCode::InvalidRequest, "{bad:?}");
         }
         let failure = check(&KubernetesOptions::default(), &ImageOptions::default()).unwrap_err().to_string();

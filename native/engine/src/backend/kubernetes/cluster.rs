@@ -70,9 +70,9 @@ async fn config(options: &KubernetesOptions, environment: &BTreeMap<String, Stri
         false if options.kubeconfig.is_none() && options.context.is_none() => {
             return Config::incluster().map_err(|_| {
                 let looked = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
-                failed().cause_text(format!("there is no kubeconfig ({looked}), and this is no pod")).hint(
-                    "set KUBECONFIG, or testfleet { kubernetes { kubeconfig = file('...') } }",
-                )
+                failed()
+                    .cause_text(format!("there is no kubeconfig ({looked}), and this is no pod"))
+                    .hint("set KUBECONFIG, or testfleet { kubernetes { kubeconfig = file('...') } }")
             });
         }
         false => {
@@ -82,7 +82,9 @@ async fn config(options: &KubernetesOptions, environment: &BTreeMap<String, Stri
     };
     Config::from_custom_kubeconfig(kubeconfig, &chosen).await.map_err(|error| {
         // What a kubeconfig holds is secret; the error names contexts, users and files only.
-        failed().cause(&error).hint("`kubectl config get-contexts` shows what there is; choose one: kubernetes { context }")
+        failed()
+            .cause(&error)
+            .hint("`kubectl config get-contexts` shows what there is; choose one: kubernetes { context }")
     })
 }
 
@@ -122,9 +124,14 @@ mod tests {
 
     #[test]
     fn versions_are_compared_by_number() {
-        for (major, minor, expected) in
-            [("1", "29", true), ("1", "28", false), ("1", "34+", true), ("1", "9", false), ("2", "0", true), ("", "", true)]
-        {
+        for (major, minor, expected) in [
+            ("1", "29", true),
+            ("1", "28", false),
+            ("1", "34+", true),
+            ("1", "9", false),
+            ("2", "0", true),
+            ("", "", true),
+        ] {
             assert_eq!(is_new_enough(major, minor), expected, "{major}.{minor}");
         }
     }

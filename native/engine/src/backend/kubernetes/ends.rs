@@ -120,7 +120,9 @@ fn disruption(status: &PodStatus) -> Option<String> {
         });
     }
     match (status.reason.as_deref(), status.message.as_deref()) {
-        (Some("Evicted"), message) => Some(format!("was evicted by its node: {}", message.unwrap_or("no reason given"))),
+        (Some("Evicted"), message) => {
+            Some(format!("was evicted by its node: {}", message.unwrap_or("no reason given")))
+        }
         (Some("NodeLost"), _) => Some("is lost: its node does not answer".to_owned()),
         _ => None,
     }
@@ -229,7 +231,11 @@ mod tests {
                 { "type": "DisruptionTarget", "status": "True", "reason": reason, "message": message }] })
         };
         for (reason, message, how) in [
-            ("PreemptionByScheduler", "preempting to accommodate a higher priority pod", "made room for a pod of higher priority: preempting"),
+            (
+                "PreemptionByScheduler",
+                "preempting to accommodate a higher priority pod",
+                "made room for a pod of higher priority: preempting",
+            ),
             ("EvictionByEvictionAPI", "", "was evicted"),
             ("DeletionByPodGC", "", "is lost: its node is gone"),
             ("DeletionByTaintManager", "", "was taken off its node"),
@@ -238,7 +244,9 @@ mod tests {
             let (told, well) = ended(target(reason, message));
             assert!(told.starts_with(how) && !well, "{told}");
         }
-        let (how, _) = ended(json!({ "phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory." }));
+        let (how, _) = ended(
+            json!({ "phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory." }),
+        );
         assert!(how.contains("low on resource: memory"), "{how}");
         let (how, _) = ended(json!({ "phase": "Failed", "reason": "DeadlineExceeded", "message": "too long" }));
         assert_eq!(how, "was ended: DeadlineExceeded: too long");
@@ -258,7 +266,8 @@ mod tests {
         assert_eq!(staged(running.clone()), Stage::Running);
         let view = PodView::of(&pod(running.clone())).unwrap();
         let mut evicted = running;
-        evicted["conditions"] = json!([{ "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI" }]);
+        evicted["conditions"] =
+            json!([{ "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI" }]);
         let Stage::Ended(ended) = view.clone().removed(Some(&pod(evicted))).stage else { panic!() };
         assert_eq!(ended.how, "was evicted");
         let Stage::Ended(ended) = view.removed(None).stage else { panic!() };
@@ -280,14 +289,19 @@ mod tests {
                 "restartCount": 0, "state": { "waiting": { "reason": reason, "message": "m" } } }] })
         };
         assert_eq!(waiting(container("PodInitializing")), None);
-        assert!(waiting(container("ImagePullBackOff")).is_some_and(|waiting| !waiting.hopeless && waiting.why.contains("can't be pulled")));
+        assert!(
+            waiting(container("ImagePullBackOff"))
+                .is_some_and(|waiting| !waiting.hopeless && waiting.why.contains("can't be pulled"))
+        );
         assert!(waiting(container("InvalidImageName")).is_some_and(|waiting| waiting.hopeless));
     }
 
     #[test]
     fn a_service_that_fails_is_named() {
-        let (how, _) = ended(json!({ "phase": "Failed", "initContainerStatuses": [{ "name": "credentials", "image": "", "imageID": "",
-            "ready": false, "restartCount": 0, "state": { "terminated": { "exitCode": 1, "message": "no" } } }] }));
+        let (how, _) = ended(
+            json!({ "phase": "Failed", "initContainerStatuses": [{ "name": "credentials", "image": "", "imageID": "",
+            "ready": false, "restartCount": 0, "state": { "terminated": { "exitCode": 1, "message": "no" } } }] }),
+        );
         assert_eq!(how, "never started: the container credentials ended with exit code 1: no");
     }
 }

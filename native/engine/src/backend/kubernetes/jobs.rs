@@ -68,7 +68,8 @@ impl Jobs {
             self.wanted.lock().unwrap_or_else(PoisonError::into_inner).extend(others);
             return Err(failure);
         }
-        let missing = || Failure::new(FailureCode::Internal, format!("failed to make a pod for worker {}", life.worker));
+        let missing =
+            || Failure::new(FailureCode::Internal, format!("failed to make a pod for worker {}", life.worker));
         state.lives.slot(life).ok_or_else(missing)
     }
 
@@ -93,7 +94,9 @@ impl Jobs {
         let mut numbered = BTreeMap::new();
         for job in found {
             let annotation = |name: &str| job.metadata.annotations.as_ref().and_then(|all| all.get(name)).cloned();
-            if let (Some(number), Some(uid)) = (annotation(spec::NUMBER).and_then(|text| text.parse::<u32>().ok()), &job.metadata.uid) {
+            if let (Some(number), Some(uid)) =
+                (annotation(spec::NUMBER).and_then(|text| text.parse::<u32>().ok()), &job.metadata.uid)
+            {
                 numbered.insert(number, (uid.clone(), annotation(spec::LIVES).unwrap_or_default()));
             }
         }
@@ -225,7 +228,9 @@ async fn equip(shared: &Shared, state: &mut State, number: u32) -> Result<()> {
         let jobs: Api<Job> = shared.api();
         let go = Patch::Merge(json!({ "spec": { "suspend": false } }));
         let name = spec::job_name(&config.run, number);
-        jobs.patch(&name, &PatchParams::default(), &go).await.map_err(|error| trouble::failure("start workers", error))?;
+        jobs.patch(&name, &PatchParams::default(), &go)
+            .await
+            .map_err(|error| trouble::failure("start workers", error))?;
     }
     Ok(())
 }

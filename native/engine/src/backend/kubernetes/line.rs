@@ -35,9 +35,8 @@ pub(super) async fn open(
     silence: Option<Duration>,
 ) -> Result<Line, NoLine> {
     let what = format!("reach worker {} in pod {pod}", life.worker);
-    let refused = |why: &str| {
-        NoLine::Now(Failure::new(FailureCode::WorkerBroken, format!("failed to {what}")).cause_text(why))
-    };
+    let refused =
+        |why: &str| NoLine::Now(Failure::new(FailureCode::WorkerBroken, format!("failed to {what}")).cause_text(why));
     let forwarded = timeout(FORWARD, pods.portforward(pod, &[PORT])).await;
     let mut forwarder = match forwarded {
         Ok(Ok(forwarder)) => forwarder,
@@ -80,7 +79,11 @@ impl Drop for Held {
 }
 
 impl AsyncRead for Forwarded {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }

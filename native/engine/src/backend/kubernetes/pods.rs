@@ -6,8 +6,8 @@ use super::spec::RUN;
 use futures_util::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{Event as ClusterEvent, Pod};
 use kube::Api;
-use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -227,13 +227,17 @@ mod tests {
     #[test]
     fn pods_that_a_new_list_lacks_are_gone() {
         let mut state = State::default();
-        for event in [Event::Init, Event::InitApply(pod("a", "Running")), Event::InitApply(pod("b", "Running")), Event::InitDone] {
+        for event in
+            [Event::Init, Event::InitApply(pod("a", "Running")), Event::InitApply(pod("b", "Running")), Event::InitDone]
+        {
             state.apply(event);
         }
         state.apply(Event::Apply(pod("c", "Pending")));
         assert_eq!(stage(&state, "a"), Stage::Running);
         // The watch broke; meanwhile `b` went.
-        for event in [Event::Init, Event::InitApply(pod("a", "Running")), Event::InitApply(pod("c", "Running")), Event::InitDone] {
+        for event in
+            [Event::Init, Event::InitApply(pod("a", "Running")), Event::InitApply(pod("c", "Running")), Event::InitDone]
+        {
             state.apply(event);
         }
         assert_eq!((stage(&state, "a"), stage(&state, "c")), (Stage::Running, Stage::Running));

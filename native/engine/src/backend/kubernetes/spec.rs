@@ -27,7 +27,7 @@ pub(super) const CREDENTIALS: &str = "credentials";
 const MOUNTED: &str = "/testfleet-secret";
 const TAKEN_FROM: &str = "/testfleet-credentials";
 /// A worker's own folder.
-const TEMP: &str = "/tmp/testfleet";
+const TEMP: &str = "/tmp/testfleet/worker";
 /// How long a job that has ended stays, when no coordinator removes it, in seconds.
 const TTL: u32 = 3_600;
 /// What an agent needs beyond its own grace to hand back what it has, in seconds.
@@ -143,7 +143,8 @@ impl Spec<'_> {
                 { "name": "tmp", "emptyDir": {} },
             ],
         });
-        let mut set = |name: &str, value: Value| drop(pod.as_object_mut().map(|pod| pod.insert(name.to_owned(), value)));
+        let mut set =
+            |name: &str, value: Value| drop(pod.as_object_mut().map(|pod| pod.insert(name.to_owned(), value)));
         if !tolerations.is_empty() {
             set("tolerations", json!(tolerations));
         }
@@ -193,18 +194,28 @@ impl Spec<'_> {
     fn worker(&self, grace: u32) -> Value {
         let options = self.options;
         let mut arguments: Vec<String> = [
-            "--worker", "0", "--workers", &self.workers_total.to_string(), "--temp", TEMP,
-            "--listen", &format!("127.0.0.1:{PORT}"), "--credentials", &format!("{TAKEN_FROM}/{CREDENTIALS}"),
-            "--grace", &grace.to_string(), "--tell-usage",
+            "--worker",
+            "0",
+            "--workers",
+            &self.workers_total.to_string(),
+            "--temp",
+            TEMP,
+            "--listen",
+            &format!("127.0.0.1:{PORT}"),
+            "--credentials",
+            &format!("{TAKEN_FROM}/{CREDENTIALS}"),
+            "--grace",
+            &grace.to_string(),
+            "--tell-usage",
         ]
         .map(str::to_owned)
         .into();
         if self.debug_jvm {
             arguments.push("--debug-jvm".to_owned());
         }
-        let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
-        let mut environment =
-            vec![field("TESTFLEET_POD", "metadata.name"), field("TESTFLEET_NODE", "spec.nodeName")];
+        let field =
+            |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
+        let mut environment = vec![field("TESTFLEET_POD", "metadata.name"), field("TESTFLEET_NODE", "spec.nodeName")];
         for (name, value) in addresses(&options.services) {
             environment.push(json!({ "name": name, "value": value }));
         }
@@ -237,7 +248,8 @@ impl Spec<'_> {
             "capabilities": { "drop": ["ALL"] },
             "seccompProfile": { "type": "RuntimeDefault" },
         });
-        let (user, group) = match self.options.user.as_deref().map(|user| user.split_once(':').unwrap_or((user, user))) {
+        let (user, group) = match self.options.user.as_deref().map(|user| user.split_once(':').unwrap_or((user, user)))
+        {
             None => return security,
             Some(ids) => ids,
         };
@@ -293,16 +305,20 @@ fn sidecar(name: &str, service: &Service) -> Result<Value> {
         container["args"] = json!(service.command);
     }
     if let Some(bytes) = service.memory_bytes {
-        container["resources"] = json!({ "requests": { "memory": bytes.to_string() }, "limits": { "memory": bytes.to_string() } });
+        container["resources"] =
+            json!({ "requests": { "memory": bytes.to_string() }, "limits": { "memory": bytes.to_string() } });
     }
     let probe = match (&service.readiness, service.port) {
         (Readiness::Port, Some(port)) => Some(json!({ "tcpSocket": { "port": port } })),
         (Readiness::Port, None) => None,
         (Readiness::Command { command }, _) => Some(json!({ "exec": { "command": command } })),
         (Readiness::Log { .. } | Readiness::Healthy, _) => {
-            return Err(Failure::new(FailureCode::InvalidRequest, format!("failed to start the service {name} in pods"))
-                .cause_text("Kubernetes looks neither for text in logs nor at health checks of images")
-                .hint("say when it is ready by its port, or by readyCommand = [...]"));
+            return Err(Failure::new(
+                FailureCode::InvalidRequest,
+                format!("failed to start the service {name} in pods"),
+            )
+            .cause_text("Kubernetes looks neither for text in logs nor at health checks of images")
+            .hint("say when it is ready by its port, or by readyCommand = [...]"));
         }
     };
     if let Some(mut probe) = probe {
@@ -350,14 +366,20 @@ mod tests {
     #[test]
     fn a_plain_job() {
         let options = KubernetesOptions::default();
-        insta::assert_snapshot!(serde_json::to_string_pretty(&with(&options).job(1, 4, "1.1=0 2.1=1 3.1=2 4.1=3").unwrap()).unwrap());
+        insta::assert_snapshot!(
+            serde_json::to_string_pretty(&with(&options).job(1, 4, "1.1=0 2.1=1 3.1=2 4.1=3").unwrap()).unwrap()
+        );
     }
 
     #[test]
     fn a_job_with_everything() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pod.yaml");
-        std::fs::write(&file, "spec:\n  schedulerName: mine\n  containers: [{name: worker, env: [{name: A, value: b}]}]\n").unwrap();
+        std::fs::write(
+            &file,
+            "spec:\n  schedulerName: mine\n  containers: [{name: worker, env: [{name: A, value: b}]}]\n",
+        )
+        .unwrap();
         let pairs = |text: &str| {
             text.split(',').filter_map(|pair| pair.split_once('=')).map(|(a, b)| (a.to_owned(), b.to_owned())).collect()
         };
@@ -397,16 +419,22 @@ mod tests {
         let options = KubernetesOptions::default();
         let data = BTreeMap::from([("credentials".to_owned(), "x".to_owned())]);
         let secret = with(&options).secret("credentials", json!([owner("r1", 2, "u-1")]), &data);
-        assert_eq!(secret["metadata"]["ownerReferences"][0], json!({
-            "apiVersion": "batch/v1", "kind": "Job", "name": "testfleet-r1-2", "uid": "u-1", "blockOwnerDeletion": false,
-        }));
+        assert_eq!(
+            secret["metadata"]["ownerReferences"][0],
+            json!({
+                "apiVersion": "batch/v1", "kind": "Job", "name": "testfleet-r1-2", "uid": "u-1", "blockOwnerDeletion": false,
+            })
+        );
         assert_eq!(secret["metadata"]["name"], "testfleet-20261130t234500123z-ab12-credentials");
     }
 
     #[test]
     fn names_are_short_enough_for_pods() {
         let name = name(&"X_".repeat(60));
-        assert!(name.len() + "-10-9999-abcde".len() <= 63 && name.ends_with(|c: char| c.is_ascii_alphanumeric()), "{name}");
+        assert!(
+            name.len() + "-10-9999-abcde".len() <= 63 && name.ends_with(|c: char| c.is_ascii_alphanumeric()),
+            "{name}"
+        );
     }
 
     #[test]

@@ -26,7 +26,9 @@ const ADDED: [&str; 2] = ["tolerations", "envFrom"];
 pub(super) fn read(file: &Path) -> Result<Value> {
     let text = std::fs::read_to_string(file).map_err(|error| Failure::io("read", file, &error))?;
     let invalid = || Failure::new(FailureCode::InvalidRequest, format!("failed to use {}", file.display()));
-    let value: Value = serde_saphyr::from_str(&text).map_err(|error| invalid().cause(&error))?;
+    // `no` and `n` are words, too: of truth values there are two.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let value: Value = serde_saphyr::from_str_with_options(&text, options).map_err(|error| invalid().cause(&error))?;
     let value = match value.get("template") {
         Some(template) if value["kind"] == "PodTemplate" => template.clone(),
         _ => value,

@@ -35,14 +35,16 @@ fn hint(code: u16, told: &str) -> Option<&'static str> {
     let says = |words: &[&str]| words.iter().any(|word| told.contains(word));
     match code {
         401 => Some("the login of the kubeconfig is not valid (any more): log in again"),
-        403 if says(&["exceeded quota", "must specify"]) => {
-            Some("ask for less, or for a larger quota: `kubectl describe quota` says what is used; a quota may want `limits` to be set")
+        403 if says(&["exceeded quota", "must specify"]) => Some(
+            "ask for less, or for a larger quota: `kubectl describe quota` says what is used; a quota may want `limits` to be set",
+        ),
+        403 if says(&["podsecurity"]) => {
+            Some("the namespace allows less than the pod asks for: look at your podTemplate")
         }
-        403 if says(&["podsecurity"]) => Some("the namespace allows less than the pod asks for: look at your podTemplate"),
         403 => Some("the account needs the permissions of docs/kubernetes.md"),
-        404 if says(&["namespaces"]) => {
-            Some("make the namespace first (`kubectl create namespace NAME`), or name another: kubernetes { namespace }")
-        }
+        404 if says(&["namespaces"]) => Some(
+            "make the namespace first (`kubectl create namespace NAME`), or name another: kubernetes { namespace }",
+        ),
         422 => Some("look at testfleet { kubernetes { } } and your podTemplate"),
         _ => None,
     }

@@ -8,7 +8,7 @@ import java.util.regex.Pattern;
 
 /** Checks what users choose in the build script and on the command line. */
 public final class Choices {
-    private static final List<String> BACKENDS = List.of("local", "docker");
+    private static final List<String> BACKENDS = List.of("local", "docker", "kubernetes");
     private static final List<String> SPLITS = List.of("auto", "class", "method");
     private static final List<String> LOCKS = List.of("run", "jvm");
     private static final List<String> REUSE = List.of("auto", "classpath", "off");

@@ -48,7 +48,7 @@ class SelectionTest {
     void valuesThatMakeNoSenseAreRefused(String gradle) throws Exception {
         GradleBuild build = GradleBuild.ofSample("quickstart", gradle, dir);
         build.fails("prepare", "--backend", "cloud")
-                .says("'cloud'", "none of: local, docker", "hint:");
+                .says("'cloud'", "none of: local, docker, kubernetes", "hint:");
         build.fails("prepare", "--workers", "0").says("'0'", "whole number from 1", "hint:");
         build.fails("prepare", "--workers", "many").says("'many'", "whole number from 1");
         build.fails("prepare", "--workers", "2147483647")
