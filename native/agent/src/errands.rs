@@ -54,9 +54,13 @@ pub(crate) fn run(errand: Errand) -> ExitCode {
 /// Copies a file for this user alone.
 fn hand_over(from: &Path, to: &Path) -> Result<()> {
     let bytes = std::fs::read(from).map(Zeroizing::new).map_err(|error| Failure::io("read", from, &error))?;
-    let file = File::options().write(true).create_new(true).mode(0o600).open(to);
-    let mut file = file.map_err(|error| Failure::io("create", to, &error))?;
-    file.write_all(&bytes).map_err(|error| Failure::io("write", to, &error))
+    // It may be asked to do so again, when the cluster begins a pod anew.
+    let partial = to.with_extension("new");
+    let _ = std::fs::remove_file(&partial);
+    let file = File::options().write(true).create_new(true).mode(0o600).open(&partial);
+    let mut file = file.map_err(|error| Failure::io("create", &partial, &error))?;
+    file.write_all(&bytes).map_err(|error| Failure::io("write", &partial, &error))?;
+    std::fs::rename(&partial, to).map_err(|error| Failure::io("create", to, &error))
 }
 
 /// Passes bytes both ways until one side ends: then the line has ended.

@@ -8,14 +8,14 @@ use super::runs::RunDir;
 use crate::backend::docker::{DockerBackend, DockerConfig, Host, WorkerImage, pull_missing};
 use crate::image;
 use crate::report::words::counted;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Instant;
 use testfleet_protocol::bundle::Bundle;
-use testfleet_protocol::docker::{DockerOptions, Pull, Readiness};
+use testfleet_protocol::docker::{DockerOptions, Pull, Readiness, Service};
 use testfleet_protocol::event::{Event, Level};
 use testfleet_protocol::image::{ImageRef, Target};
 use testfleet_protocol::plan::Plan;
@@ -214,14 +214,28 @@ pub(super) fn check(options: &DockerOptions) -> Result<()> {
     if options.cpus.is_some_and(|cpus| !(cpus.is_finite() && (0.01..=10_000.0).contains(&cpus))) {
         return invalid("failed to choose docker.cpus".to_owned(), "it is a number of processors, such as 1.5");
     }
-    let memory = options.services.values().filter_map(|service| service.memory_bytes).chain(options.memory_bytes);
-    if let Some(bytes) = memory.into_iter().find(|bytes| *bytes < LEAST_MEMORY) {
+    if let Some(bytes) = options.memory_bytes.filter(|bytes| *bytes < LEAST_MEMORY) {
         return invalid(
             format!("failed to choose docker.memory: {bytes} bytes are too few"),
             "it is what JVM and agent may take together, such as '2g'",
         );
     }
-    for (name, service) in &options.services {
+    check_services(&options.services)
+}
+
+/// # Errors
+/// [`FailureCode::InvalidRequest`] for a service that no backend can start.
+pub(super) fn check_services(services: &BTreeMap<String, Service>) -> Result<()> {
+    let invalid = |message: String, hint: &str| Err(Failure::new(FailureCode::InvalidRequest, message).hint(hint));
+    if let Some(bytes) =
+        services.values().filter_map(|service| service.memory_bytes).find(|bytes| *bytes < LEAST_MEMORY)
+    {
+        return invalid(
+            format!("failed to choose the memory of a service: {bytes} bytes are too few"),
+            "such as '512m'",
+        );
+    }
+    for (name, service) in services {
         let is_name = name.len() <= 40
             && name.starts_with(|c: char| c.is_ascii_lowercase())
             && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
@@ -255,9 +269,7 @@ pub(super) fn check(options: &DockerOptions) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
     use std::os::unix::fs::PermissionsExt;
-    use testfleet_protocol::docker::Service;
 
     #[test]
     fn the_secret_of_a_run_is_kept_for_its_user_alone() {

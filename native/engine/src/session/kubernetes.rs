@@ -1,6 +1,7 @@
 //! Runs on Kubernetes: the cluster, the image in its registry, what is left when a run ends.
 
 use super::Context;
+use super::docker::check_services;
 use super::elsewhere::{agent_in_image, passed_on, threads, wait};
 use super::image::{outside, sent};
 use super::prepare::say_time;
@@ -9,6 +10,7 @@ use crate::backend::kubernetes::{Cluster, KubernetesBackend, KubernetesConfig};
 use crate::bundle::read_bundle;
 use crate::image;
 use crate::report::words::counted;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 use testfleet_protocol::bundle::Bundle;
@@ -147,6 +149,16 @@ pub(super) fn check(options: &KubernetesOptions, image: &ImageOptions) -> Result
             &format!("failed to choose kubernetes.user: `{user}`"),
             "pods take numbers other than 0: user = '1000' or '1000:1000'",
         );
+    }
+    check_services(&options.services)?;
+    let mut ports = BTreeSet::new();
+    for (name, service) in &options.services {
+        if name == "credentials" || service.port.is_some_and(|port| !ports.insert(port)) {
+            return invalid(
+                &format!("failed to start the service {name} in pods"),
+                "all containers of a pod have one network: each service needs a port of its own, and `credentials` is taken",
+            );
+        }
     }
     if options.start_timeout_ms == 0 || options.deadline_seconds == 0 {
         return invalid(

@@ -192,10 +192,12 @@ impl<'a> Show<'a> {
             request.options.ignore_failures
                 || request.tasks.iter().any(|known| known.path == *task && known.ignore_failures)
         };
-        let counting = |test: &&TestSummary| test.quarantined.is_none() && !ignored(&test.task);
+        // Whoever ignores failures of tests did not say that they need not run.
+        let counting =
+            |test: &&TestSummary| test.quarantined.is_none() && (test.verdict == Verdict::Lost || !ignored(&test.task));
         let is_bad = |test: &&TestSummary| test.verdict.is_bad() || fail_on_flaky && test.verdict == Verdict::Flaky;
         let bad: Vec<_> = summary.tests.iter().filter(is_bad).filter(counting).collect();
-        if bad.is_empty() && (summary.unaccounted == 0 || request.options.ignore_failures) {
+        if bad.is_empty() && summary.unaccounted == 0 {
             return Ok(());
         }
         let count = bad.len() as u64 + summary.unaccounted;

@@ -2,7 +2,7 @@
 
 use super::cluster::Cluster;
 use super::spec::{self, Spec};
-use super::{jobs, this_machine, trouble};
+use super::{jobs, this_machine, trouble, within};
 use k8s_openapi::api::batch::v1::Job;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
@@ -31,8 +31,7 @@ impl Cluster {
         };
         let jobs = Api::namespaced_with(self.client.clone(), &self.namespace, &ApiResource::erase::<Job>(&()));
         let what = format!("start workers in the namespace {} of {}", self.namespace, self.address);
-        let taken = jobs::post(&jobs, spec.job(1, 1, "")?, true).await;
-        taken.map(drop).map_err(|error| trouble::failure(&what, error))
+        within(&what, jobs::post(&jobs, spec.job(1, 1, "")?, true)).await.map(drop)
     }
 
     /// Removes the jobs of a run with all that goes with them, except those that are to be kept.
@@ -51,15 +50,16 @@ impl Cluster {
     pub async fn remove_dead_runs(&self, is_dead: impl Fn(&Path) -> bool) -> Result<BTreeSet<String>> {
         let own = this_machine();
         let label = format!("{}={}", spec::MANAGED_BY, spec::MANAGER);
-        self.remove(&label, |machine, folder| machine == own && is_dead(Path::new(folder))).await
+        // A folder that is not there may be that of another container that looks like this machine.
+        let is_over = |folder: &Path| folder.exists() && is_dead(folder);
+        self.remove(&label, |machine, folder| machine == own && is_over(Path::new(folder))).await
     }
 
     async fn remove(&self, label: &str, mut is_over: impl FnMut(&str, &str) -> bool) -> Result<BTreeSet<String>> {
         let what = format!("remove what runs left in the namespace {}", self.namespace);
-        let failed = |error: kube::Error| trouble::failure(&what, error);
         let jobs: Api<Job> = Api::namespaced(self.client.clone(), &self.namespace);
         let mut removed = BTreeSet::new();
-        for job in jobs.list(&ListParams::default().labels(label)).await.map_err(failed)? {
+        for job in within(&what, jobs.list(&ListParams::default().labels(label))).await? {
             let annotations = job.metadata.annotations.unwrap_or_default();
             let of = |name: &str| annotations.get(name).map(String::as_str).unwrap_or_default();
             let run = job.metadata.labels.unwrap_or_default().remove(spec::RUN);
@@ -67,10 +67,14 @@ impl Cluster {
             if annotations.contains_key(spec::KEEP) || !is_over(of(spec::MACHINE), of(spec::FOLDER)) {
                 continue;
             }
-            match jobs.delete(&name, &DeleteParams::background()).await {
-                Err(error) if !trouble::is_gone(&error) => return Err(failed(error)),
-                _ => drop(removed.insert(run)),
-            }
+            let deleted = async {
+                match jobs.delete(&name, &DeleteParams::background()).await {
+                    Err(error) if !trouble::is_gone(&error) => Err(error),
+                    _ => Ok(()),
+                }
+            };
+            within(&what, deleted).await?;
+            removed.insert(run);
         }
         Ok(removed)
     }

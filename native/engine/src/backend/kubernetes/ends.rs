@@ -1,7 +1,7 @@
 //! What a pod says of itself: why it waits, and how it ended.
 
-use super::lives::Slot;
-use super::spec::{NUMBER, WORKER};
+use super::pods::Place;
+use super::spec::WORKER;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition, PodStatus};
 use testfleet_host::signal_in_words;
 
@@ -12,7 +12,8 @@ const INDEX: &str = "batch.kubernetes.io/job-completion-index";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PodView {
     pub(super) name: String,
-    pub(super) slot: Slot,
+    /// Of which job, and which of its pods.
+    pub(super) place: Place,
     pub(super) node: Option<String>,
     pub(super) stage: Stage,
 }
@@ -49,10 +50,11 @@ impl PodView {
     /// `None` for a pod that is of no job of ours.
     pub(super) fn of(pod: &Pod) -> Option<Self> {
         let annotations = pod.metadata.annotations.as_ref()?;
+        let owner = pod.metadata.owner_references.iter().flatten().find(|owner| owner.kind == "Job")?;
         let status = pod.status.clone().unwrap_or_default();
         Some(Self {
             name: pod.metadata.name.clone()?,
-            slot: Slot { job: annotations.get(NUMBER)?.parse().ok()?, index: annotations.get(INDEX)?.parse().ok()? },
+            place: Place { job: owner.uid.clone(), index: annotations.get(INDEX)?.parse().ok()? },
             node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
             stage: stage(&status, memory_limit(pod).as_deref()),
         })
@@ -175,7 +177,10 @@ fn of_container(name: &str, state: &ContainerState) -> Option<Waiting> {
         "PodInitializing" | "ContainerCreating" => return None,
         "ErrImagePull" | "ImagePullBackOff" => ("its image can't be pulled", false),
         "InvalidImageName" | "ErrImageNeverPull" => ("its image can't be had", true),
-        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => ("it can't be made", true),
+        // Most reasons pass by themselves: a secret that is not there yet, a runtime that is slow.
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+            ("it can't be made", message.contains("runAsNonRoot") || message.contains("non-root"))
+        }
         "CrashLoopBackOff" => ("it ends again and again", false),
         other => (other, false),
     };
@@ -189,7 +194,8 @@ mod tests {
 
     fn pod(status: Value) -> Pod {
         serde_json::from_value(json!({
-            "metadata": { "name": "p", "annotations": { INDEX: "3", NUMBER: "1" } },
+            "metadata": { "name": "p", "annotations": { INDEX: "3" },
+                "ownerReferences": [{ "apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u" }] },
             "spec": { "nodeName": "n1", "containers": [{ "name": WORKER, "resources": { "limits": { "memory": "2Gi" } } }] },
             "status": status,
         }))
@@ -198,7 +204,7 @@ mod tests {
 
     fn staged(status: Value) -> Stage {
         let view = PodView::of(&pod(status)).unwrap();
-        assert_eq!((view.slot, view.node.as_deref()), (Slot { job: 1, index: 3 }, Some("n1")));
+        assert_eq!((view.place, view.node.as_deref()), (Place { job: "u".into(), index: 3 }, Some("n1")));
         view.stage
     }
 

@@ -2,151 +2,236 @@
 //!
 //! The cluster's own way to replace a pod that failed waits 10 s, then 20 s, and so on. Here a failed index stays failed, and
 //! the job gets another index at once (elastic indexed jobs). A job whose pods have all ended has ended itself and can't
-//! grow any more: then there is another.
+//! grow any more: then there is another. Behind a queue, which counts what it lets in, no job grows: each call makes one.
 
-use super::lives::{Lives, Slot};
+use super::lives::Lives;
+use super::pods::Place;
 use super::spec::{self, Spec};
-use super::{Shared, trouble};
+use super::{Shared, trouble, within};
 use crate::backend::WorkerLife;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use testfleet_protocol::{Failure, FailureCode, Result};
 use testfleet_wire::{Authority, Credentials, Identity, Peer, Reach, Validity};
 
 /// How long lives are gathered that are wanted at once.
 const GATHER: Duration = Duration::from_millis(10);
-/// What only the coordinator needs, for the next one: another machine may go on with the run.
+/// What only the coordinator needs, for the next one.
 const COORDINATOR: &str = "coordinator";
 const ENVIRONMENT: &str = "environment";
 
 /// What is known of a run's jobs.
 #[derive(Default)]
 pub(super) struct Jobs {
-    state: tokio::sync::Mutex<State>,
+    known: Mutex<Known>,
+    /// Held while they change.
+    changing: tokio::sync::Mutex<()>,
+    /// What agents know their coordinator by.
+    identity: OnceLock<Arc<Identity>>,
     /// Lives that want a pod.
     wanted: Mutex<BTreeSet<WorkerLife>>,
 }
 
 #[derive(Default)]
-struct State {
+struct Known {
     lives: Lives,
-    /// Ids of the jobs, the first first.
-    uids: Vec<String>,
-    identity: Option<Arc<Identity>>,
+    /// Ids of the jobs, by number.
+    uids: BTreeMap<u32, String>,
+    /// What is in their secrets, by kind: in base64, by key.
+    documents: Option<BTreeMap<&'static str, BTreeMap<String, String>>>,
 }
 
-impl State {
-    /// The newest job.
+impl Known {
     fn newest(&self) -> u32 {
-        u32::try_from(self.uids.len()).unwrap_or(u32::MAX)
+        self.uids.last_key_value().map_or(0, |(number, _)| *number)
+    }
+
+    fn place(&self, life: WorkerLife) -> Option<Place> {
+        let slot = self.lives.slot(life)?;
+        Some(Place { job: self.uids.get(&slot.job)?.clone(), index: slot.index })
+    }
+}
+
+/// A life that wants a pod, until it has one or nobody waits for it.
+struct Wanted<'a>(&'a Jobs, WorkerLife);
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        self.0.wanted().remove(&self.1);
     }
 }
 
 impl Jobs {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, BTreeSet<WorkerLife>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The pod of a life, which is made unless it is there.
-    pub(super) async fn make(&self, shared: &Shared, life: WorkerLife) -> Result<Slot> {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).insert(life);
+    pub(super) async fn make(&self, shared: &Shared, life: WorkerLife) -> Result<Place> {
+        self.wanted().insert(life);
+        let _wanted = Wanted(self, life);
         // One call to the cluster for all that are wanted at once.
         tokio::time::sleep(GATHER).await;
-        let mut state = self.state.lock().await;
-        if let Some(slot) = state.lives.slot(life) {
-            return Ok(slot);
+        let _changing = self.changing.lock().await;
+        if let Some(place) = self.place(life) {
+            return Ok(place);
         }
-        let wanted = std::mem::take(&mut *self.wanted.lock().unwrap_or_else(PoisonError::into_inner));
-        if let Err(failure) = grow(shared, &mut state, &wanted).await {
-            // Each of the others tries for itself, and has its own failure.
-            let others = wanted.into_iter().filter(|other| *other != life);
-            self.wanted.lock().unwrap_or_else(PoisonError::into_inner).extend(others);
-            return Err(failure);
-        }
+        let wanted = self.wanted().clone();
+        self.grow(shared, &wanted).await?;
         let missing =
             || Failure::new(FailureCode::Internal, format!("failed to make a pod for worker {}", life.worker));
-        state.lives.slot(life).ok_or_else(missing)
+        self.place(life).ok_or_else(missing)
     }
 
     /// The pod that was made for a life.
-    pub(super) async fn slot(&self, life: WorkerLife) -> Option<Slot> {
-        self.state.lock().await.lives.slot(life)
+    pub(super) fn place(&self, life: WorkerLife) -> Option<Place> {
+        self.known().place(life)
     }
 
     /// What the agents know their coordinator by.
-    pub(super) async fn identity(&self) -> Result<Arc<Identity>> {
-        let identity = self.state.lock().await.identity.clone();
-        identity.ok_or_else(|| Failure::new(FailureCode::Internal, "failed to find the run's certificates"))
+    pub(super) fn identity(&self) -> Result<Arc<Identity>> {
+        let missing = || Failure::new(FailureCode::Internal, "failed to find the run's certificates");
+        self.identity.get().cloned().ok_or_else(missing)
     }
 
-    /// Takes over what an earlier coordinator of the run made, if anything is left of it.
+    /// Gives these lives pods: of the newest job, or of another when that has ended, or there is none.
+    async fn grow(&self, shared: &Shared, wanted: &BTreeSet<WorkerLife>) -> Result<()> {
+        let (newest, mut lives) = {
+            let known = self.known();
+            (known.newest(), known.lives.clone())
+        };
+        if newest > 0 && shared.config.options.queue_name.is_none() {
+            lives.add(newest, wanted.iter().copied());
+            if extend(shared, newest, &lives).await? {
+                self.known().lives = lives;
+                return Ok(());
+            }
+            lives = self.known().lives.clone();
+        }
+        let number = newest + 1;
+        lives.add(number, wanted.iter().copied());
+        let documents = self.documents(shared)?;
+        let uid = create(shared, number, &lives).await?;
+        if let Err(failure) = equip(shared, number, &uid, &documents).await {
+            // Without its secrets it would wait for ever.
+            remove(shared, &spec::job_name(&shared.config.run, number)).await;
+            return Err(failure);
+        }
+        let mut known = self.known();
+        known.uids.insert(number, uid);
+        known.lives = lives;
+        Ok(())
+    }
+
+    /// What goes into the secrets of each job.
+    fn documents(&self, shared: &Shared) -> Result<BTreeMap<&'static str, BTreeMap<String, String>>> {
+        if let Some(documents) = &self.known().documents {
+            return Ok(documents.clone());
+        }
+        let config = &shared.config;
+        let authority = Authority::new(&config.run, Validity::of_a_run())?;
+        let mut of_agents = authority.issue(Peer::AnyWorker)?;
+        of_agents.reach = Reach { orphan_timeout_ms: config.connection.orphan_timeout_ms, ends_with_input: false };
+        let own = authority.issue(Peer::Coordinator)?;
+        let document = |credentials: &Credentials| -> Result<BTreeMap<String, String>> {
+            let encoded = BASE64.encode(&credentials.to_frame()?[..]);
+            Ok(BTreeMap::from([(spec::CREDENTIALS.to_owned(), encoded)]))
+        };
+        let mut documents =
+            BTreeMap::from([(spec::CREDENTIALS, document(&of_agents)?), (COORDINATOR, document(&own)?)]);
+        if !config.environment.is_empty() {
+            let encoded = |(name, value): (&String, &String)| (name.clone(), BASE64.encode(value));
+            documents.insert(ENVIRONMENT, config.environment.iter().map(encoded).collect());
+        }
+        let identity = Arc::new(Identity::new(&own)?);
+        self.known().documents = Some(documents.clone());
+        let _ = self.identity.set(identity);
+        Ok(documents)
+    }
+
+    /// Takes over what an earlier coordinator of the run made, if anything is left of it that can be.
+    ///
+    /// # Errors
+    /// When the cluster does not say what there is.
     pub(super) async fn adopt(&self, shared: &Shared) -> Result<()> {
         let run = &shared.config.run;
         let what = format!("look for pods of the run in {}", shared.config.cluster.namespace);
         let of_run = ListParams::default().labels(&format!("{}={run}", spec::RUN));
+        // Who may not list pods is told at once, not by watches that never begin.
+        let pods: Api<Pod> = shared.api();
+        within(&what, pods.list(&of_run.clone().limit(1))).await?;
         let jobs: Api<Job> = shared.api();
-        let found = jobs.list(&of_run).await.map_err(|error| trouble::failure(&what, error))?;
+        let found = within(&what, jobs.list(&of_run)).await?;
         let mut numbered = BTreeMap::new();
         for job in found {
-            let annotation = |name: &str| job.metadata.annotations.as_ref().and_then(|all| all.get(name)).cloned();
-            if let (Some(number), Some(uid)) =
-                (annotation(spec::NUMBER).and_then(|text| text.parse::<u32>().ok()), &job.metadata.uid)
-            {
-                numbered.insert(number, (uid.clone(), annotation(spec::LIVES).unwrap_or_default()));
+            let annotations = job.metadata.annotations.unwrap_or_default();
+            let number = annotations.get(spec::NUMBER).and_then(|text| text.parse::<u32>().ok());
+            if let (Some(number), Some(uid)) = (number, job.metadata.uid) {
+                numbered.insert(number, (uid, annotations.get(spec::LIVES).cloned().unwrap_or_default()));
             }
         }
-        let mut state = self.state.lock().await;
-        for (number, (uid, lives)) in numbered {
-            if number == state.newest() + 1 {
-                state.lives.read(number, &lives);
-                state.uids.push(uid);
-                shared.pods.follow_job(shared.api(), &spec::job_name(run, number));
+        let Some(newest) = numbered.last_key_value().map(|(number, _)| *number) else { return Ok(()) };
+        let Some(documents) = read_secrets(shared, newest).await? else {
+            // Its coordinator died before its pods could begin.
+            for number in numbered.keys() {
+                remove(shared, &spec::job_name(run, *number)).await;
             }
-        }
-        if state.uids.is_empty() {
             return Ok(());
+        };
+        let own = documents.get(COORDINATOR).and_then(|data| data.get(spec::CREDENTIALS)).map(String::as_str);
+        let frame = BASE64.decode(own.unwrap_or_default()).unwrap_or_default();
+        let identity = Identity::new(&Credentials::read(frame.get(4..).unwrap_or_default())?)?;
+        let _ = self.identity.set(Arc::new(identity));
+        for number in numbered.keys() {
+            // What this machine's runs leave behind is this machine's to remove.
+            let mine = json!({ "metadata": { "annotations": { spec::MACHINE: shared.machine, spec::FOLDER: shared.folder } } });
+            let name = spec::job_name(run, *number);
+            within(&what, jobs.patch(&name, &PatchParams::default(), &Patch::Merge(mine))).await?;
+            shared.pods.follow_job(shared.api(), &name);
         }
-        let secrets: Api<Secret> = shared.api();
-        let name = spec::secret_name(run, COORDINATOR);
-        let what = "read the run's certificates in the cluster";
-        let secret = secrets.get(&name).await.map_err(|error| trouble::failure(what, error))?;
-        let bytes = secret.data.unwrap_or_default().remove(spec::CREDENTIALS).unwrap_or_default().0;
-        let json = bytes.get(4..).unwrap_or_default();
-        state.identity = Some(Arc::new(Identity::new(&Credentials::read(json)?)?));
+        let mut known = self.known();
+        known.documents = Some(documents);
+        for (number, (uid, lives)) in numbered {
+            known.lives.read(number, &lives);
+            known.uids.insert(number, uid);
+        }
         Ok(())
     }
 }
 
-/// Gives these lives pods: of the newest job, or of another when that has ended, or there is none.
-async fn grow(shared: &Shared, state: &mut State, wanted: &BTreeSet<WorkerLife>) -> Result<()> {
-    let newest = state.newest();
-    if newest > 0 {
-        let mut lives = state.lives.clone();
-        lives.add(newest, wanted.iter().copied());
-        if extend(shared, newest, &lives).await? {
-            state.lives = lives;
-            return Ok(());
+/// What is in the secrets of a job; `None` when one is missing that every job has.
+async fn read_secrets(
+    shared: &Shared,
+    number: u32,
+) -> Result<Option<BTreeMap<&'static str, BTreeMap<String, String>>>> {
+    let secrets: Api<Secret> = shared.api();
+    let mut documents = BTreeMap::new();
+    for kind in [spec::CREDENTIALS, COORDINATOR, ENVIRONMENT] {
+        let name = spec::secret_name(&shared.config.run, number, kind);
+        let what = "read the run's certificates in the cluster";
+        match within(what, secrets.get_opt(&name)).await? {
+            Some(secret) => {
+                let data = secret.data.unwrap_or_default().into_iter();
+                documents.insert(kind, data.map(|(key, value)| (key, BASE64.encode(value.0))).collect());
+            }
+            None if kind == ENVIRONMENT => {}
+            None => return Ok(None),
         }
     }
-    let number = newest + 1;
-    let mut lives = state.lives.clone();
-    lives.add(number, wanted.iter().copied());
-    let uid = create(shared, number, &lives).await?;
-    state.uids.push(uid);
-    let made = equip(shared, state, number).await;
-    if made.is_err() {
-        // Without its secrets it would wait for ever.
-        state.uids.pop();
-        remove(shared, &spec::job_name(&shared.config.run, number)).await;
-    }
-    made?;
-    state.lives = lives;
-    Ok(())
+    Ok(Some(documents))
 }
 
 /// Makes a job larger; `false` when it has ended, or is gone.
@@ -155,14 +240,17 @@ async fn extend(shared: &Shared, number: u32, lives: &Lives) -> Result<bool> {
     let pods = lives.count(number);
     let patch = json!({
         "metadata": { "annotations": { spec::LIVES: lives.text(number) } },
-        "spec": { "completions": pods, "parallelism": pods },
+        // The coordinator that made it may have died before it let it begin.
+        "spec": { "completions": pods, "parallelism": pods, "suspend": false },
     });
     let jobs: Api<Job> = shared.api();
-    let job = match jobs.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await {
-        Ok(job) => job,
-        Err(error) if trouble::is_gone(&error) => return Ok(false),
-        Err(error) => return Err(trouble::failure("start a worker again", error)),
+    let patched = async {
+        match jobs.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await {
+            Err(error) if trouble::is_gone(&error) => Ok(None),
+            other => other.map(Some),
+        }
     };
+    let Some(job) = within("start a worker again", patched).await? else { return Ok(false) };
     let conditions = job.status.and_then(|status| status.conditions).unwrap_or_default();
     let has_ended = conditions.iter().any(|condition| {
         let ends = ["Complete", "Failed", "FailureTarget", "SuccessCriteriaMet"];
@@ -171,13 +259,22 @@ async fn extend(shared: &Shared, number: u32, lives: &Lives) -> Result<bool> {
     Ok(!has_ended)
 }
 
+/// Makes a job, suspended; returns its id.
 async fn create(shared: &Shared, number: u32, lives: &Lives) -> Result<String> {
     let what = format!("start workers in the namespace {}", shared.config.cluster.namespace);
     let job = shared.spec().job(number, lives.count(number), &lives.text(number))?;
-    let made = post(&shared.dynamic_jobs(), job, false).await.map_err(|error| trouble::failure(&what, error))?;
-    shared.pods.follow_job(shared.api(), &spec::job_name(&shared.config.run, number));
-    let no_id = || Failure::new(FailureCode::Internal, "failed to start workers: the job has no id");
-    made.metadata.uid.ok_or_else(no_id)
+    let name = spec::job_name(&shared.config.run, number);
+    let (jobs, dynamic) = (shared.api::<Job>(), shared.dynamic::<Job>());
+    let made = async {
+        match post(&dynamic, job, false).await {
+            // The answer to a call that was sent again: names of runs are used once.
+            Err(error) if trouble::is_there(&error) => Ok(jobs.get(&name).await?.metadata.uid),
+            other => other.map(|job| job.metadata.uid),
+        }
+    };
+    let uid = within(&what, made).await?;
+    shared.pods.follow_job(shared.api(), &name);
+    uid.ok_or_else(|| Failure::new(FailureCode::Internal, "failed to start workers: the job has no id"))
 }
 
 /// Sends an object as it is: what a newer cluster knows and this program does not is not lost.
@@ -186,67 +283,50 @@ pub(super) async fn post(api: &Api<DynamicObject>, object: Value, dry_run: bool)
     api.create(&PostParams { dry_run, ..PostParams::default() }, &object).await
 }
 
-/// Gives a new job its secrets, and starts it.
-async fn equip(shared: &Shared, state: &mut State, number: u32) -> Result<()> {
-    let config = &shared.config;
-    let what = "give pods what they know their coordinator by";
-    let failed = |error: kube::Error| trouble::failure(what, error);
+/// Gives a new job its secrets, which go with it, and lets it begin.
+async fn equip(
+    shared: &Shared,
+    number: u32,
+    uid: &str,
+    documents: &BTreeMap<&'static str, BTreeMap<String, String>>,
+) -> Result<()> {
     let secrets = shared.dynamic::<Secret>();
-    let owners: Vec<Value> =
-        (1..).zip(&state.uids).map(|(number, uid)| spec::owner(&config.run, number, uid)).collect();
-    let kinds = [spec::CREDENTIALS, COORDINATOR, ENVIRONMENT];
-    if state.identity.is_some() {
-        for kind in kinds {
-            let patch = json!({ "metadata": { "ownerReferences": owners } });
-            let name = spec::secret_name(&config.run, kind);
-            match secrets.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await {
-                Err(error) if trouble::is_gone(&error) && kind == ENVIRONMENT => {}
-                patched => drop(patched.map_err(failed)?),
+    for (kind, data) in documents {
+        let secret = shared.spec().secret(number, kind, uid, data);
+        let posted = async {
+            match post(&secrets, secret, false).await {
+                Err(error) if trouble::is_there(&error) => Ok(()),
+                other => other.map(drop),
             }
-        }
-    } else {
-        let authority = Authority::new(&config.run, Validity::of_a_run())?;
-        let mut of_agents = authority.issue(Peer::AnyWorker)?;
-        of_agents.reach = Reach { orphan_timeout_ms: config.connection.orphan_timeout_ms, ends_with_input: false };
-        let own = authority.issue(Peer::Coordinator)?;
-        let document = |credentials: &Credentials| {
-            let encoded = BASE64.encode(&credentials.to_frame()?[..]);
-            Ok(BTreeMap::from([(spec::CREDENTIALS.to_owned(), encoded)]))
         };
-        let environment = config.environment.iter().map(|(name, value)| (name.clone(), BASE64.encode(value))).collect();
-        let data: [Result<BTreeMap<String, String>>; 3] = [document(&of_agents), document(&own), Ok(environment)];
-        for (kind, data) in kinds.into_iter().zip(data) {
-            if kind != ENVIRONMENT || shared.spec().has_environment {
-                let secret = shared.spec().secret(kind, json!(owners), &data?);
-                post(&secrets, secret, false).await.map_err(failed)?;
-            }
-        }
-        state.identity = Some(Arc::new(Identity::new(&own)?));
+        within("give pods what they know their coordinator by", posted).await?;
     }
     // Where a queue decides, that does.
-    if config.options.queue_name.is_none() {
+    if shared.config.options.queue_name.is_none() {
         let jobs: Api<Job> = shared.api();
         let go = Patch::Merge(json!({ "spec": { "suspend": false } }));
-        let name = spec::job_name(&config.run, number);
-        jobs.patch(&name, &PatchParams::default(), &go)
-            .await
-            .map_err(|error| trouble::failure("start workers", error))?;
+        let name = spec::job_name(&shared.config.run, number);
+        within("start workers", jobs.patch(&name, &PatchParams::default(), &go)).await?;
     }
     Ok(())
 }
 
 /// Removes a job with all that goes with it. One that is not there is fine.
-pub(super) async fn remove(shared: &Shared, name: &str) {
+async fn remove(shared: &Shared, name: &str) {
     let jobs: Api<Job> = shared.api();
-    if let Err(error) = jobs.delete(name, &DeleteParams::background()).await
-        && !trouble::is_gone(&error)
-    {
-        tracing::warn!(job = name, %error, "failed to remove a job");
+    let removed = async {
+        match jobs.delete(name, &DeleteParams::background()).await {
+            Err(error) if !trouble::is_gone(&error) => Err(error),
+            _ => Ok(()),
+        }
+    };
+    if let Err(failure) = within("remove a job", removed).await {
+        tracing::warn!(job = name, "{failure}");
     }
 }
 
 impl Shared {
-    pub(super) fn spec(&self) -> Spec<'_> {
+    fn spec(&self) -> Spec<'_> {
         let config = &self.config;
         Spec {
             options: &config.options,
@@ -259,10 +339,6 @@ impl Shared {
             machine: &self.machine,
             folder: &self.folder,
         }
-    }
-
-    pub(super) fn dynamic_jobs(&self) -> Api<DynamicObject> {
-        self.dynamic::<Job>()
     }
 
     fn dynamic<K: kube::Resource<DynamicType = ()>>(&self) -> Api<DynamicObject> {

@@ -40,6 +40,7 @@ pub(super) async fn open(
     let forwarded = timeout(FORWARD, pods.portforward(pod, &[PORT])).await;
     let mut forwarder = match forwarded {
         Ok(Ok(forwarder)) => forwarder,
+        Ok(Err(error)) if trouble::is_forbidden(&error) => return Err(NoLine::Never(trouble::failure(&what, error))),
         Ok(Err(error)) => return Err(NoLine::Now(trouble::failure(&what, error))),
         Err(_) => return Err(refused("the API server did not answer in time")),
     };

@@ -4,10 +4,11 @@ use crate::backend::WorkerLife;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// A pod of a job that is of the run.
+/// A pod of one of the run's jobs, which are numbered from 1. There is a second one only when all pods of the first had ended, or
+/// where a queue lets jobs in as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Slot {
-    /// Which of the run's jobs, from 1. There is a second one only when all pods of the first had ended.
+    /// Which job.
     pub(super) job: u32,
     /// Which index of it.
     pub(super) index: u32,

@@ -25,22 +25,26 @@ use jobs::Jobs;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
+use kube::api::DeleteParams;
 use line::NoLine;
-use lives::Slot;
-use pods::Pods;
+use pods::{Place, Pods};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use testfleet_protocol::kubernetes::KubernetesOptions;
 use testfleet_protocol::run_options::ConnectionOptions;
 use testfleet_protocol::{Failure, FailureCode, Result};
 use testfleet_wire::Backoff;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use worker::PodProcess;
 
 /// After so long it is told why a pod does not start.
 const TELL_AFTER: Duration = Duration::from_secs(10);
+/// How long one call to the cluster may take.
+const CALL: Duration = Duration::from_secs(30);
+/// How long the first list of pods may take.
+const FIRST_LOOK: Duration = Duration::from_secs(30);
 
 /// What workers in pods need. There is no `Debug`: the environment holds secrets.
 pub struct KubernetesConfig {
@@ -82,6 +86,10 @@ struct Shared {
     pods: Pods,
     /// Names of pods by life.
     reached: Mutex<HashMap<WorkerLife, String>>,
+    /// When the first worker was wanted.
+    first_start: OnceLock<Instant>,
+    /// Why there were too few by the end of its time.
+    why_too_few: OnceLock<String>,
     /// What was told already.
     told: Mutex<HashSet<String>>,
 }
@@ -95,8 +103,17 @@ impl KubernetesBackend {
         let pods = Api::namespaced(config.cluster.client.clone(), &config.cluster.namespace);
         let pods = Pods::follow(pods, &config.run);
         let folder = config.run_dir.to_string_lossy().into_owned();
-        let (jobs, reached, told) = (Jobs::default(), Mutex::default(), Mutex::default());
-        let shared = Arc::new(Shared { config, machine: this_machine(), folder, jobs, pods, reached, told });
+        let shared = Arc::new(Shared {
+            config,
+            machine: this_machine(),
+            folder,
+            jobs: Jobs::default(),
+            pods,
+            reached: Mutex::default(),
+            first_start: OnceLock::new(),
+            why_too_few: OnceLock::new(),
+            told: Mutex::default(),
+        });
         shared.jobs.adopt(&shared).await?;
         Ok(Self { shared })
     }
@@ -132,38 +149,59 @@ impl Shared {
     }
 
     /// Waits until the agent in a pod runs. Others may be at work meanwhile: with enough of them it may take as long as it takes.
-    async fn until_running(&self, life: WorkerLife, slot: Slot) -> Result<PodView> {
-        let options = &self.config.options;
+    async fn until_running(&self, life: WorkerLife, place: &Place) -> Result<PodView> {
         let begun = Instant::now();
-        let limit = begun + Duration::from_millis(options.start_timeout_ms);
+        let mut limit = self.start_limit(begun);
         let mut tell_at = begun + TELL_AFTER;
-        let mut limited = true;
-        let started = self.pods.until(|pods| started(pods.values().find(|pod| pod.slot == slot)?));
+        let started = self.pods.until(|pods| started(pods::in_place(pods, place)?));
         tokio::pin!(started);
         loop {
             tokio::select! {
                 started = &mut started => return started.map_err(|how| self.not_started(life, &how)),
                 () = sleep_until(tell_at) => {
                     tell_at = Instant::now() + TELL_AFTER;
-                    if let Some(why) = self.why_not(slot).await {
+                    if let Some(why) = self.why_not(place) {
                         self.tell(format!("Worker {} waits: {why}", life.worker));
                     }
                 }
-                () = sleep_until(limit), if limited => {
-                    limited = false;
-                    let enough = usize::try_from(options.min_workers.max(1)).unwrap_or(usize::MAX);
-                    if self.pods.running() < enough {
-                        let seconds = options.start_timeout_ms / 1_000;
-                        let why = self.why_not(slot).await.unwrap_or_else(|| "the cluster does not say why".to_owned());
-                        return Err(self.not_started(life, &format!("it did not start within {seconds} s: {why}")));
+                () = sleep_until(limit) => {
+                    if self.are_enough() {
+                        limit = Instant::now() + self.start_timeout();
+                        continue;
                     }
+                    let why = self.why_not(place).unwrap_or_else(|| "the cluster does not say why".to_owned());
+                    let why = format!("it did not start within {} s: {why}", self.start_timeout().as_secs());
+                    return Err(self.not_started(life, self.why_too_few.get_or_init(|| why)));
                 }
             }
         }
     }
 
-    async fn why_not(&self, slot: Slot) -> Option<String> {
-        match self.pods.in_slot(slot).await.map(|pod| pod.stage) {
+    fn start_timeout(&self) -> Duration {
+        Duration::from_millis(self.config.options.start_timeout_ms)
+    }
+
+    /// Until when a worker that is wanted now has to run. Until there were enough once, all have the time of the first
+    /// together: trying again and again takes no longer than trying once.
+    fn start_limit(&self, now: Instant) -> Instant {
+        let first = *self.first_start.get_or_init(|| now);
+        if self.pods.most_running() >= self.enough() {
+            now + self.start_timeout()
+        } else {
+            first + self.start_timeout()
+        }
+    }
+
+    fn enough(&self) -> usize {
+        usize::try_from(self.config.options.min_workers.max(1)).unwrap_or(usize::MAX)
+    }
+
+    fn are_enough(&self) -> bool {
+        self.pods.running() >= self.enough()
+    }
+
+    fn why_not(&self, place: &Place) -> Option<String> {
+        match self.pods.look(place).map(|pod| pod.stage) {
             Some(Stage::Waiting(waiting)) => waiting.map(|waiting| waiting.why),
             None => match self.pods.trouble() {
                 Some(trouble) => Some(format!("its pod can't be made: {trouble}")),
@@ -172,6 +210,15 @@ impl Shared {
             },
             Some(_) => None,
         }
+    }
+
+    /// Nobody waits any more for the pod in a place: it is ended, also when it comes only later.
+    fn give_up(self: &Arc<Self>, place: Place) {
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            let pod = shared.pods.until(|pods| pods::in_place(pods, &place).map(|pod| pod.name.clone())).await;
+            shared.end(&pod).await;
+        });
     }
 
     fn not_started(&self, life: WorkerLife, why: &str) -> Failure {
@@ -186,6 +233,30 @@ impl Shared {
             ))
     }
 
+    async fn start(self: &Arc<Self>, life: WorkerLife, place: Place) -> Result<Connection> {
+        match self.until_running(life, &place).await {
+            Ok(pod) => Ok(self.connection(life, pod.name)),
+            Err(failure) => {
+                self.give_up(place);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Ends a pod by force. One that is not there is fine.
+    async fn end(&self, pod: &str) {
+        let (api, at_once) = (self.api_pods(), DeleteParams::default().grace_period(0));
+        let deleted = async {
+            match api.delete(pod, &at_once).await {
+                Err(error) if !trouble::is_gone(&error) => Err(error),
+                _ => Ok(()),
+            }
+        };
+        if let Err(failure) = within("end a pod", deleted).await {
+            tracing::warn!(pod, "{failure}");
+        }
+    }
+
     /// How long a line may be silent before it counts as broken: agents speak twice as often.
     fn silence(&self) -> Option<Duration> {
         let lease_ms = self.config.connection.lease_ms;
@@ -197,7 +268,7 @@ impl Shared {
             // Its pod has ended, which is told elsewhere.
             return std::future::pending().await;
         };
-        let identity = self.jobs.identity().await?;
+        let identity = self.jobs.identity()?;
         let api = self.api_pods();
         let mut backoff = Backoff::default();
         loop {
@@ -208,6 +279,15 @@ impl Shared {
             }
             sleep(backoff.next_wait()).await;
         }
+    }
+}
+
+/// Does one call to the cluster, in limited time; `what` completes "failed to ...".
+async fn within<T>(what: &str, call: impl Future<Output = kube::Result<T>>) -> Result<T> {
+    match timeout(CALL, call).await {
+        Ok(done) => done.map_err(|error| trouble::failure(what, error)),
+        Err(_) => Err(Failure::new(FailureCode::WorkerBroken, format!("failed to {what}"))
+            .cause_text(format!("the cluster did not answer within {} s", CALL.as_secs()))),
     }
 }
 
@@ -228,9 +308,14 @@ impl Backend for KubernetesBackend {
 
     fn start(&self, life: WorkerLife) -> BoxFuture<'_, Result<Connection>> {
         Box::pin(async move {
-            let slot = self.shared.jobs.make(&self.shared, life).await?;
-            let pod = self.shared.until_running(life, slot).await?;
-            Ok(self.shared.connection(life, pod.name))
+            let shared = &self.shared;
+            let now = Instant::now();
+            if shared.start_limit(now) <= now && !shared.are_enough() {
+                let why = shared.why_too_few.get().map_or("too few started in time", String::as_str);
+                return Err(shared.not_started(life, why));
+            }
+            let place = shared.jobs.make(shared, life).await?;
+            shared.start(life, place).await
         })
     }
 
@@ -241,15 +326,17 @@ impl Backend for KubernetesBackend {
     fn take_over(&self, life: WorkerLife) -> Option<BoxFuture<'_, Result<Connection>>> {
         Some(Box::pin(async move {
             let shared = &self.shared;
-            let pod = match shared.jobs.slot(life).await {
-                Some(slot) => shared.pods.in_slot(slot).await,
-                None => None,
-            };
-            match pod {
-                Some(pod) if pod.stage == Stage::Running => Ok(shared.connection(life, pod.name)),
-                _ => Err(Failure::new(
+            // A watch that can't begin is no reason to wait for ever.
+            let _ = timeout(FIRST_LOOK, shared.pods.complete()).await;
+            let place = shared.jobs.place(life).filter(|place| {
+                let stage = shared.pods.look(place).map(|pod| pod.stage);
+                stage.is_some_and(|stage| !matches!(stage, Stage::Ended(_)))
+            });
+            match place {
+                Some(place) => shared.start(life, place).await,
+                None => Err(Failure::new(
                     FailureCode::WorkerBroken,
-                    format!("failed to take over worker {}: its pod is not running any more", life.worker),
+                    format!("failed to take over worker {}: its pod is not there any more", life.worker),
                 )),
             }
         }))

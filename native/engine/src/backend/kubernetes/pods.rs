@@ -1,7 +1,6 @@
 //! The pods of a run as the cluster tells of them: one watch for all, and what waits for a change of one.
 
 use super::ends::{Ended, PodView, Stage};
-use super::lives::Slot;
 use super::spec::RUN;
 use futures_util::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{Event as ClusterEvent, Pod};
@@ -15,6 +14,15 @@ use tokio::task::JoinSet;
 
 /// Events of a job that say that pods can't be made.
 const CANNOT_MAKE: &str = "FailedCreate";
+
+/// Which pod: several may have been there for one index, of which all but one have ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    /// Id of its job.
+    pub(super) job: String,
+    /// Which of the job's.
+    pub(super) index: u32,
+}
 
 /// The pods of one run. Dropping it ends the watches.
 pub(super) struct Pods {
@@ -34,6 +42,8 @@ struct State {
     pods: BTreeMap<String, PodView>,
     /// What the cluster last said of the job itself: a quota that is exceeded, a pod that is not allowed.
     trouble: Option<String>,
+    /// How many agents ran at once at the most.
+    most_running: usize,
     /// Whether all that were there at the beginning are known.
     complete: bool,
     /// Names that a list of all pods had so far.
@@ -84,25 +94,29 @@ impl Pods {
         .await
     }
 
-    /// The pod of a slot, once all are known that were there at the beginning.
-    pub(super) async fn in_slot(&self, slot: Slot) -> Option<PodView> {
+    /// The pod in a place, as far as it is known.
+    pub(super) fn look(&self, place: &Place) -> Option<PodView> {
+        in_place(&self.known.lock().pods, place).cloned()
+    }
+
+    /// Waits until all pods are known that were there at the beginning.
+    pub(super) async fn complete(&self) {
         let mut changed = self.known.changed.subscribe();
-        loop {
-            {
-                let state = self.known.lock();
-                if state.complete {
-                    return state.pods.values().find(|pod| pod.slot == slot).cloned();
-                }
-            }
+        while !self.known.lock().complete {
             if changed.changed().await.is_err() {
-                return None;
+                return;
             }
         }
     }
 
     /// How many agents run.
     pub(super) fn running(&self) -> usize {
-        self.known.lock().pods.values().filter(|pod| pod.stage == Stage::Running).count()
+        self.known.lock().running()
+    }
+
+    /// How many ran at once at the most.
+    pub(super) fn most_running(&self) -> usize {
+        self.known.lock().most_running
     }
 
     /// Where a pod is.
@@ -114,6 +128,16 @@ impl Pods {
     pub(super) fn trouble(&self) -> Option<String> {
         self.known.lock().trouble.clone()
     }
+}
+
+/// The pod in a place: one that has not ended before one that has.
+pub(super) fn in_place<'a>(pods: &'a BTreeMap<String, PodView>, place: &Place) -> Option<&'a PodView> {
+    let rank = |pod: &&PodView| match pod.stage {
+        Stage::Running => 0,
+        Stage::Waiting(_) => 1,
+        Stage::Ended(_) => 2,
+    };
+    pods.values().filter(|pod| pod.place == *place).min_by_key(rank)
 }
 
 impl Known {
@@ -138,6 +162,10 @@ async fn follow_pods(api: Api<Pod>, of_job: watcher::Config, known: Arc<Known>) 
 }
 
 impl State {
+    fn running(&self) -> usize {
+        self.pods.values().filter(|pod| pod.stage == Stage::Running).count()
+    }
+
     fn apply(&mut self, event: Event<Pod>) {
         match event {
             Event::Apply(pod) => self.is_there(&pod),
@@ -174,9 +202,12 @@ impl State {
             }
             // An end is an end, whatever comes late.
             let known = self.pods.entry(view.name.clone()).or_insert_with(|| view.clone());
-            if !matches!(known.stage, Stage::Ended(_)) {
+            // While it tries again, a pod does not say what was in the way before.
+            let says_less = matches!((&known.stage, &view.stage), (Stage::Waiting(Some(_)), Stage::Waiting(None)));
+            if !matches!(known.stage, Stage::Ended(_)) && !says_less {
                 *known = view;
             }
+            self.most_running = self.most_running.max(self.running());
         }
     }
 }
@@ -212,8 +243,8 @@ mod tests {
             _ => json!({}),
         };
         serde_json::from_value(json!({
-            "metadata": { "name": name, "annotations": {
-                "batch.kubernetes.io/job-completion-index": "0", "dev.testfleet/job": "1" } },
+            "metadata": { "name": name, "annotations": { "batch.kubernetes.io/job-completion-index": "0" },
+                "ownerReferences": [{ "apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u" }] },
             "status": { "phase": phase, "containerStatuses": [{ "name": "worker", "image": "", "imageID": "", "ready": false,
                 "restartCount": 0, "state": state }] },
         }))
@@ -254,6 +285,31 @@ mod tests {
         // One that was never heard of before.
         state.apply(Event::Delete(pod("b", "Running")));
         assert!(matches!(stage(&state, "b"), Stage::Ended(ended) if !ended.well));
+    }
+
+    #[test]
+    fn why_a_pod_waits_is_remembered_while_it_tries_again() {
+        let mut state = State::default();
+        let mut waiting = pod("a", "Pending");
+        waiting.status.as_mut().unwrap().container_statuses.as_mut().unwrap()[0].state =
+            serde_json::from_value(json!({ "waiting": { "reason": "ErrImagePull", "message": "not found" } })).unwrap();
+        state.apply(Event::Apply(waiting));
+        state.apply(Event::Apply(pod("a", "Pending")));
+        assert!(matches!(stage(&state, "a"), Stage::Waiting(Some(waiting)) if waiting.why.contains("not found")));
+        state.apply(Event::Apply(pod("a", "Running")));
+        assert_eq!(stage(&state, "a"), Stage::Running);
+    }
+
+    #[test]
+    fn of_two_pods_in_a_place_the_one_that_lives_counts() {
+        let mut state = State::default();
+        let place = Place { job: "u".to_owned(), index: 0 };
+        assert!(in_place(&state.pods, &place).is_none());
+        for (name, phase) in [("a", "Succeeded"), ("b", "Pending")] {
+            state.apply(Event::Apply(pod(name, phase)));
+        }
+        assert_eq!(in_place(&state.pods, &place).unwrap().name, "b");
+        assert!(in_place(&state.pods, &Place { job: "v".to_owned(), index: 0 }).is_none());
     }
 
     #[tokio::test]

@@ -30,6 +30,8 @@ const TAKEN_FROM: &str = "/testfleet-credentials";
 const TEMP: &str = "/tmp/testfleet/worker";
 /// How long a job that has ended stays, when no coordinator removes it, in seconds.
 const TTL: u32 = 3_600;
+/// How long one look at whether a service is ready may take, in seconds.
+const PROBE_SECONDS: u32 = 10;
 /// What an agent needs beyond its own grace to hand back what it has, in seconds.
 const HANDING_BACK: u32 = 5;
 
@@ -63,17 +65,12 @@ pub(super) fn job_name(run: &str, job: u32) -> String {
     if job == 1 { name(run) } else { format!("{}-{job}", name(run)) }
 }
 
-/// Name of the secret of a run with this in it.
-pub(super) fn secret_name(run: &str, kind: &str) -> String {
-    format!("{}-{kind}", name(run))
+/// Name of the secret of a job with this in it.
+pub(super) fn secret_name(run: &str, job: u32, kind: &str) -> String {
+    format!("{}-{kind}", job_name(run, job))
 }
 
 impl Spec<'_> {
-    /// Name of the secret with what pods get of `kind`.
-    fn secret_name(&self, kind: &str) -> String {
-        secret_name(self.run, kind)
-    }
-
     fn labels(&self) -> Map<String, Value> {
         let mut labels: Map<String, Value> =
             self.options.labels.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
@@ -94,14 +91,14 @@ impl Spec<'_> {
         let mut annotations: Map<String, Value> =
             self.options.annotations.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
         annotations.insert(NUMBER.to_owned(), json!(number.to_string()));
-        let template = self.template(Value::Object(annotations.clone()))?;
+        let template = self.template(number, Value::Object(annotations.clone()))?;
         annotations.insert(MACHINE.to_owned(), json!(self.machine));
         annotations.insert(FOLDER.to_owned(), json!(self.folder));
         annotations.insert(LIVES.to_owned(), json!(lives));
         if self.options.keep {
             annotations.insert(KEEP.to_owned(), json!("true"));
         }
-        Ok(json!({
+        let mut job = json!({
             "apiVersion": "batch/v1",
             "kind": "Job",
             "metadata": { "name": job_name(self.run, number), "labels": labels, "annotations": annotations },
@@ -113,13 +110,16 @@ impl Spec<'_> {
                 // A pod that failed is not made again: another life of its worker is another index, without the back-off.
                 "backoffLimitPerIndex": 0,
                 "activeDeadlineSeconds": self.options.deadline_seconds,
-                "ttlSecondsAfterFinished": TTL,
                 "template": template,
             },
-        }))
+        });
+        if !self.options.keep {
+            job["spec"]["ttlSecondsAfterFinished"] = json!(TTL);
+        }
+        Ok(job)
     }
 
-    fn template(&self, annotations: Value) -> Result<Value> {
+    fn template(&self, number: u32, annotations: Value) -> Result<Value> {
         let options = self.options;
         let grace = options.grace_seconds();
         let mut init = vec![self.hand_over()];
@@ -136,9 +136,9 @@ impl Spec<'_> {
             "enableServiceLinks": false,
             "terminationGracePeriodSeconds": grace,
             "initContainers": init,
-            "containers": [self.worker(grace.saturating_sub(HANDING_BACK).max(1))],
+            "containers": [self.worker(number, grace.saturating_sub(HANDING_BACK).max(1))],
             "volumes": [
-                { "name": "secret", "secret": { "secretName": self.secret_name(CREDENTIALS), "defaultMode": 0o444 } },
+                { "name": "secret", "secret": { "secretName": secret_name(self.run, number, CREDENTIALS), "defaultMode": 0o444 } },
                 { "name": "credentials", "emptyDir": { "medium": "Memory", "sizeLimit": "1Mi" } },
                 { "name": "tmp", "emptyDir": {} },
             ],
@@ -191,7 +191,7 @@ impl Spec<'_> {
     }
 
     /// A worker of an image whose entry point is the agent.
-    fn worker(&self, grace: u32) -> Value {
+    fn worker(&self, number: u32, grace: u32) -> Value {
         let options = self.options;
         let mut arguments: Vec<String> = [
             "--worker",
@@ -234,7 +234,7 @@ impl Spec<'_> {
             worker["resources"] = json!({ "requests": options.requests, "limits": options.limits });
         }
         if self.has_environment {
-            worker["envFrom"] = json!([{ "secretRef": { "name": self.secret_name("environment") } }]);
+            worker["envFrom"] = json!([{ "secretRef": { "name": secret_name(self.run, number, "environment") } }]);
         }
         worker
     }
@@ -261,25 +261,23 @@ impl Spec<'_> {
         security
     }
 
-    /// A secret that goes with its owners. `data` is in base64.
-    pub(super) fn secret(&self, kind: &str, owners: Value, data: &BTreeMap<String, String>) -> Value {
+    /// A secret that goes with the job of this number and id. `data` is in base64.
+    pub(super) fn secret(&self, number: u32, kind: &str, uid: &str, data: &BTreeMap<String, String>) -> Value {
         json!({
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {
-                "name": self.secret_name(kind),
+                "name": secret_name(self.run, number, kind),
                 "labels": self.labels(),
-                "ownerReferences": owners,
+                "ownerReferences": [{
+                    "apiVersion": "batch/v1", "kind": "Job", "name": job_name(self.run, number), "uid": uid,
+                    "blockOwnerDeletion": false,
+                }],
             },
             "immutable": true,
             "data": data,
         })
     }
-}
-
-/// One of a run's jobs, as what goes with it names it.
-pub(super) fn owner(run: &str, job: u32, uid: &str) -> Value {
-    json!({ "apiVersion": "batch/v1", "kind": "Job", "name": job_name(run, job), "uid": uid, "blockOwnerDeletion": false })
 }
 
 /// Where services are, for the worker's environment: `POSTGRES_HOST`, `POSTGRES_PORT`.
@@ -293,16 +291,21 @@ fn addresses(services: &BTreeMap<String, Service>) -> BTreeMap<String, String> {
     addresses
 }
 
+/// A text that the cluster passes on as it is: `$(NAME)` would be replaced, and `$$` made one.
+fn plain(text: &str) -> String {
+    text.replace('$', "$$")
+}
+
 /// A service as a sidecar of the pod: started before the worker, ready before it starts, ended with it.
 fn sidecar(name: &str, service: &Service) -> Result<Value> {
     let mut container = json!({
         "name": name,
         "image": service.image,
         "restartPolicy": "Always",
-        "env": service.environment.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect::<Vec<_>>(),
+        "env": service.environment.iter().map(|(name, value)| json!({ "name": name, "value": plain(value) })).collect::<Vec<_>>(),
     });
     if !service.command.is_empty() {
-        container["args"] = json!(service.command);
+        container["args"] = service.command.iter().map(|word| json!(plain(word))).collect();
     }
     if let Some(bytes) = service.memory_bytes {
         container["resources"] =
@@ -323,6 +326,7 @@ fn sidecar(name: &str, service: &Service) -> Result<Value> {
     };
     if let Some(mut probe) = probe {
         probe["periodSeconds"] = json!(1);
+        probe["timeoutSeconds"] = json!(PROBE_SECONDS);
         probe["failureThreshold"] = json!(service.ready_within_ms.div_ceil(1_000).max(1));
         container["startupProbe"] = probe;
     }
@@ -418,14 +422,10 @@ mod tests {
     fn a_secret_goes_with_its_job() {
         let options = KubernetesOptions::default();
         let data = BTreeMap::from([("credentials".to_owned(), "x".to_owned())]);
-        let secret = with(&options).secret("credentials", json!([owner("r1", 2, "u-1")]), &data);
-        assert_eq!(
-            secret["metadata"]["ownerReferences"][0],
-            json!({
-                "apiVersion": "batch/v1", "kind": "Job", "name": "testfleet-r1-2", "uid": "u-1", "blockOwnerDeletion": false,
-            })
-        );
-        assert_eq!(secret["metadata"]["name"], "testfleet-20261130t234500123z-ab12-credentials");
+        let secret = with(&options).secret(2, "credentials", "u-1", &data);
+        assert_eq!(secret["metadata"]["ownerReferences"][0]["uid"], "u-1");
+        assert_eq!(secret["metadata"]["ownerReferences"][0]["name"], "testfleet-20261130t234500123z-ab12-2");
+        assert_eq!(secret["metadata"]["name"], "testfleet-20261130t234500123z-ab12-2-credentials");
     }
 
     #[test]

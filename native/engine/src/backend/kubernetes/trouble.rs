@@ -55,6 +55,16 @@ pub(crate) fn is_gone(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 404)
 }
 
+/// Whether what was to be made is there already.
+pub(crate) fn is_there(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if status.code == 409 && status.reason == "AlreadyExists")
+}
+
+/// Whether it will not work later either: the account may not, or is not known.
+pub(crate) fn is_forbidden(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if matches!(status.code, 401 | 403))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,17 +2,20 @@
 
 use super::Shared;
 use super::spec::WORKER;
-use super::trouble;
 use crate::backend::{BoxFuture, WorkerLife, WorkerProcess};
-use kube::api::{DeleteParams, LogParams};
+use kube::api::LogParams;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 /// Last lines of its log in what is said of its end.
 const LINES: usize = 20;
-/// What is kept of the log of a worker that failed, in bytes.
-const LOG: i64 = 16 << 20;
+/// Lines that are kept of the log of a worker that failed.
+const LOG: i64 = 100_000;
+/// Between two tries to end a pod.
+const AGAIN: Duration = Duration::from_secs(5);
+/// How long it is tried.
+const ENDS_WITHIN: Duration = Duration::from_secs(60);
 /// How long the cluster may take to hand a log over.
 const LOG_TIME: Duration = Duration::from_secs(10);
 
@@ -23,15 +26,20 @@ pub(super) struct PodProcess {
     pod: String,
     /// How it ended, once that is known.
     how: Option<String>,
+    /// Since when it is to end.
+    killed: Option<Instant>,
 }
 
 impl PodProcess {
     pub(super) fn new(shared: Arc<Shared>, life: WorkerLife, pod: String) -> Self {
-        Self { shared, life, pod, how: None }
+        Self { shared, life, pod, how: None, killed: None }
     }
 
     async fn end(&self) -> String {
-        let ended = self.shared.pods.ended(&self.pod).await;
+        let ended = tokio::select! {
+            ended = self.shared.pods.ended(&self.pod) => ended,
+            how = self.end_again() => return how,
+        };
         let on = |how: String| match self.shared.pods.node_of(&self.pod) {
             Some(node) => format!("{how} (pod {} on {node})", self.pod),
             None => format!("{how} (pod {})", self.pod),
@@ -49,9 +57,19 @@ impl PodProcess {
         }
     }
 
+    /// Ends a pod again and again that is to end; says at last that it could not be ended. One that is not to end is left alone.
+    async fn end_again(&self) -> String {
+        let Some(killed) = self.killed else { return std::future::pending().await };
+        while killed.elapsed() < ENDS_WITHIN {
+            sleep(AGAIN).await;
+            self.shared.end(&self.pod).await;
+        }
+        format!("could not be ended: the cluster still has pod {}", self.pod)
+    }
+
     /// The log of a pod that is still there, which is kept with the run as well.
     async fn log(&self) -> String {
-        let wanted = LogParams { container: Some(WORKER.to_owned()), limit_bytes: Some(LOG), ..LogParams::default() };
+        let wanted = LogParams { container: Some(WORKER.to_owned()), tail_lines: Some(LOG), ..LogParams::default() };
         let log = match timeout(LOG_TIME, self.shared.api_pods().logs(&self.pod, &wanted)).await {
             Ok(Ok(log)) => log,
             Ok(Err(error)) => {
@@ -87,14 +105,8 @@ impl WorkerProcess for PodProcess {
     }
 
     fn kill(&mut self) {
-        let (api, pod) = (self.shared.api_pods(), self.pod.clone());
-        tokio::spawn(async move {
-            let at_once = DeleteParams::default().grace_period(0);
-            if let Err(error) = api.delete(&pod, &at_once).await
-                && !trouble::is_gone(&error)
-            {
-                tracing::warn!(pod, %error, "a pod was not ended");
-            }
-        });
+        self.killed.get_or_insert_with(Instant::now);
+        let (shared, pod) = (Arc::clone(&self.shared), self.pod.clone());
+        tokio::spawn(async move { shared.end(&pod).await });
     }
 }

@@ -59,7 +59,9 @@ public interface KubernetesSpec {
     /** Annotations of the job and its pods. */
     MapProperty<String, String> getAnnotations();
 
-    /** The user that workers run as, {@code '1000'} or {@code '1000:1000'}; the image's unless set. */
+    /**
+     * The user that workers run as, {@code '1000'} or {@code '1000:1000'}; the image's unless set.
+     */
     Property<String> getUser();
 
     /** Whether workers can write to {@code /tmp} alone. */

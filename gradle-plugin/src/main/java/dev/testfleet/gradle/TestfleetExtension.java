@@ -12,7 +12,10 @@ import java.io.File;
 
 /** The block {@code testfleet { }}: defaults of all Testfleet tasks of a build. */
 public interface TestfleetExtension extends PlanningOptions {
-    /** Where workers are started: {@code local}, which it is unless set, {@code docker} or {@code kubernetes}. */
+    /**
+     * Where workers are started: {@code local}, which it is unless set, {@code docker} or {@code
+     * kubernetes}.
+     */
     Property<String> getBackend();
 
     /** How many workers; as many as there are processors unless set. */

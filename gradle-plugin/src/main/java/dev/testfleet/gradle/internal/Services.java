@@ -39,8 +39,7 @@ final class Services {
         described.put("readyWithinMs", service.getReadyWithin().get().toMillis());
         if (service.getMemory().isPresent()) {
             String memory = service.getMemory().get();
-            described.put(
-                    "memoryBytes", Sizes.bytes(name + ".memory", memory, "'512m' or '2g'"));
+            described.put("memoryBytes", Sizes.bytes(name + ".memory", memory, "'512m' or '2g'"));
         }
         described.put("tmpfs", service.getTmpfs().get());
         return described;

@@ -47,7 +47,9 @@ public abstract class TestfleetTask extends DefaultTask implements PlanningOptio
 
     /** Where workers are started. */
     @Input
-    @Option(option = "backend", description = "Where workers are started: local, docker or kubernetes.")
+    @Option(
+            option = "backend",
+            description = "Where workers are started: local, docker or kubernetes.")
     public abstract Property<String> getBackend();
 
     /** How many workers. */
