@@ -9,8 +9,15 @@ use kube::api::{DeleteParams, ListParams};
 use kube::core::ApiResource;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 use testfleet_protocol::Result;
 use testfleet_protocol::kubernetes::KubernetesOptions;
+use tokio::time::{Instant, sleep};
+
+/// How long it is tried to remove what a run that has ended still has there.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two tries.
+const AGAIN: Duration = Duration::from_millis(500);
 
 impl Cluster {
     /// Whether the cluster would take the job of a run, as far as it says so without one.
@@ -37,9 +44,17 @@ impl Cluster {
     /// Removes the jobs of a run with all that goes with them, except those that are to be kept.
     ///
     /// # Errors
-    /// When the cluster does not say what there is, or refuses to remove it.
+    /// When the cluster does not say what there is, or refuses to remove it, for as long as it is tried.
     pub async fn remove_run(&self, run: &str) -> Result<()> {
-        self.remove(&format!("{}={run}", spec::RUN), |_, _| true).await.map(drop)
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.remove(&format!("{}={run}", spec::RUN), |_, _| true).await {
+                // The API server may just be starting again, and nobody comes back to this run.
+                Err(failure) if Instant::now() < until => tracing::info!("{failure}"),
+                removed => return removed.map(drop),
+            }
+            sleep(AGAIN).await;
+        }
     }
 
     /// Removes what runs of this machine left behind whose coordinator is dead, which `is_dead` says of a run's folder.
