@@ -130,11 +130,19 @@ async fn supervise(
     let tmp = args.temp.join("tmp");
     fs::create_dir(&tmp).map_err(|error| Failure::io("create", &tmp, &error))?;
     let bundle = read_bundle(&args.bundle)?;
-    let host = nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned());
     let version = env!("CARGO_PKG_VERSION");
-    coordinator.greet(AgentMessage::first_hello(args.worker, args.life, version, host, std::process::id()));
+    coordinator.greet(AgentMessage::first_hello(args.worker, args.life, version, host(), std::process::id()));
     let outgoing = Outgoing::new(&args.temp)?;
     Supervisor::new(args, bundle, tmp, outgoing).work(coordinator, terminated).await
+}
+
+/// Where this is: the machine, container or pod, and the node of a pod.
+fn host() -> String {
+    let name = nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned());
+    match std::env::var("TESTFLEET_NODE") {
+        Ok(node) if !node.is_empty() => format!("{name} on {node}"),
+        _ => name,
+    }
 }
 
 fn read_bundle(path: &Path) -> Result<Bundle> {

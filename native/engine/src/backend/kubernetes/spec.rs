@@ -215,7 +215,7 @@ impl Spec<'_> {
         }
         let field =
             |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
-        let mut environment = vec![field("TESTFLEET_POD", "metadata.name"), field("TESTFLEET_NODE", "spec.nodeName")];
+        let mut environment = vec![field("TESTFLEET_NODE", "spec.nodeName")];
         for (name, value) in addresses(&options.services) {
             environment.push(json!({ "name": name, "value": value }));
         }
