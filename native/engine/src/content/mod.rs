@@ -32,6 +32,8 @@ pub(crate) struct Contents {
     listings: Mutex<HashMap<PathBuf, Arc<Listing>>>,
     /// Bytes that had to be read.
     read: AtomicU64,
+    /// Before anything was looked at, in nanoseconds since 1970.
+    opened_ns: i64,
 }
 
 /// Is told of each small file of a directory that had to be read: its position in the [`Listing`], its bytes, their SHA-256.
@@ -46,9 +48,8 @@ struct Seen {
     digest: Digest,
     /// What to remember of it.
     record: Record,
-    /// How it looked before it was read, and when that was.
+    /// How it looked before it was read.
     look: Look,
-    at_ns: i64,
 }
 
 /// What tells whether something was changed.
@@ -95,7 +96,8 @@ impl Contents {
     }
 
     fn new(known: Known, store: Store) -> Self {
-        Self { store, known, seen: Mutex::default(), listings: Mutex::default(), read: AtomicU64::new(0) }
+        let (seen, listings) = (Mutex::default(), Mutex::default());
+        Self { store, known, seen, listings, read: AtomicU64::new(0), opened_ns: now_ns() }
     }
 
     /// Where results are kept.
@@ -130,11 +132,12 @@ impl Contents {
         }
     }
 
-    /// Whether what was looked at is as it was then: who read of it since has read what has its digest.
+    /// Whether what was looked at is as it was when this was opened: who read of it since has read what has its digest, be it
+    /// before or after it was hashed.
     pub(crate) fn is_unchanged(&self, path: &Path) -> bool {
         let slot = self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
         match slot.as_ref().and_then(|slot| slot.get()) {
-            Some(Ok(seen)) => seen.look.is_settled(seen.at_ns) && Look::at(path).as_ref() == Some(&seen.look),
+            Some(Ok(seen)) => seen.look.is_settled(self.opened_ns) && Look::at(path).as_ref() == Some(&seen.look),
             Some(Err(_)) => is_absent(path),
             None => false,
         }
@@ -213,13 +216,13 @@ impl Contents {
         }
         let stamp = Stamp::of(&metadata);
         if let Some(digest) = self.known.file(path, &stamp) {
-            return Ok(Seen { digest, record: Record::File(stamp), look: Look::File(stamp), at_ns: now });
+            return Ok(Seen { digest, record: Record::File(stamp), look: Look::File(stamp) });
         }
         let digest = files::hash_file(path).map_err(|error| failed(&error))?;
         self.read.fetch_add(digest.size, Ordering::Relaxed);
         let is_same = std::fs::metadata(path).is_ok_and(|metadata| Stamp::of(&metadata) == stamp);
         let record = if is_same && stamp.is_settled(now) { Record::File(stamp) } else { Record::Nothing };
-        Ok(Seen { digest, record, look: Look::File(stamp), at_ns: now })
+        Ok(Seen { digest, record, look: Look::File(stamp) })
     }
 
     fn look_into(&self, path: &Path, on_read: OnRead<'_>) -> Result<Seen> {
@@ -227,7 +230,7 @@ impl Contents {
         let listing = self.listing(path)?;
         let known = KnownDir::load(&self.store, path);
         if let Some(digest) = known.as_ref().and_then(|known| known.digest_of(&listing)) {
-            return Ok(Seen { digest, record: Record::Dir(None), look: Look::Dir(listing), at_ns: now });
+            return Ok(Seen { digest, record: Record::Dir(None), look: Look::Dir(listing) });
         }
         let known = known.as_ref().map(KnownDir::by_path).unwrap_or_default();
         let hashes: Vec<Option<([u8; 32], bool)>> = listing
@@ -250,7 +253,7 @@ impl Contents {
             })
             .collect::<Result<_>>()?;
         let (digest, known) = KnownDir::make(path, &listing, &hashes);
-        Ok(Seen { digest, record: Record::Dir(Some(known)), look: Look::Dir(listing), at_ns: now })
+        Ok(Seen { digest, record: Record::Dir(Some(known)), look: Look::Dir(listing) })
     }
 
     /// Writes what was learned, for the next run; throws away what was not used for long. What can't be written is not.

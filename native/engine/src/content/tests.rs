@@ -98,6 +98,25 @@ fn a_file_that_was_just_written_is_not_trusted() {
 }
 
 #[test]
+fn what_changed_since_contents_were_opened_counts_as_changed() {
+    let place = Place::new();
+    let file = place.dir.join("Two.class");
+    let contents = Contents::open(&place.state);
+    // As by a compiler that runs meanwhile: who reads now and who read before saw two files.
+    fs::write(&file, b"TWO").unwrap();
+    rest();
+    for path in [&file, &place.dir] {
+        contents.digest(path).unwrap();
+        assert!(!contents.is_unchanged(path), "{}", path.display());
+    }
+    let contents = Contents::open(&place.state);
+    for path in [&file, &place.dir] {
+        contents.digest(path).unwrap();
+        assert!(contents.is_unchanged(path), "{}", path.display());
+    }
+}
+
+#[test]
 fn a_replaced_file_and_a_touched_one_are_read_again() {
     let place = Place::new();
     let path = place.dir.join("Two.class");

@@ -51,21 +51,22 @@ impl<'a> Cache<'a> {
         self.hits.load(Ordering::Relaxed)
     }
 
-    /// Hashes what all tasks have on their classpaths, each path once. Where nothing is known of any task, all class
-    /// directories will be searched: their class files are then parsed as they are read. What can't be read is for discovery
-    /// to complain about.
-    pub(super) fn hash_all(&self, tasks: &'a [TestTask], containers: &Containers) {
-        let mut paths: BTreeMap<&PathBuf, Option<u32>> =
-            tasks.iter().flat_map(paths_of).map(|path| (path, None)).collect();
-        if self.contents.store().is_empty(KIND) {
-            for task in tasks {
-                paths.extend(task.class_dirs.iter().map(|dir| (dir, Some(task.java.version))));
-            }
-        }
-        paths.into_par_iter().for_each(|(path, searched_by)| match searched_by {
-            Some(release) => containers.get(path, release).hash(),
-            None => drop(self.contents.digest(path)),
-        });
+    /// Whether nothing is known of any task, so that all of them will have to be looked at.
+    pub(super) fn is_empty(&self) -> bool {
+        self.contents.store().is_empty(KIND)
+    }
+
+    /// Hashes what all tasks have on their classpaths, each path once. What can't be read is for discovery to complain about.
+    pub(super) fn hash_all(&self, tasks: &[TestTask]) {
+        let paths: BTreeSet<&PathBuf> = tasks.iter().flat_map(paths_of).collect();
+        paths.into_par_iter().for_each(|path| drop(self.contents.digest(path)));
+    }
+
+    /// Hashes the class directories of all tasks and parses their class files as they are read.
+    pub(super) fn hash_searched(&self, tasks: &[TestTask], containers: &Containers) {
+        let dirs: BTreeMap<&PathBuf, u32> =
+            tasks.iter().flat_map(|task| task.class_dirs.iter().map(|dir| (dir, task.java.version))).collect();
+        dirs.into_par_iter().for_each(|(dir, release)| containers.get(dir, release).hash());
     }
 
     /// The tests of a task that were put under a key.

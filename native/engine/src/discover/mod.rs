@@ -188,19 +188,11 @@ pub fn discover_and_ask(request: &RunRequest, harness: &dyn AskHarness) -> Resul
     let contents = Arc::new(Contents::open(&request.state_dir));
     let containers = Containers::new(Arc::clone(&contents));
     let cache = cache::Cache::new(&contents);
-    let tests = &request.options.tests;
-    cache.hash_all(&request.tasks, &containers);
-    let steps: Vec<Step<'_>> = request
-        .tasks
-        .par_iter()
-        .map(|task| {
-            let key = cache.key(task, tests);
-            match key.as_ref().and_then(|key| cache.get(key)) {
-                Some(settled) => Ok(Step::Known(settled)),
-                None => Ok(Step::Looked(key, Box::new(task::look(task, tests, &containers)?))),
-            }
-        })
-        .collect::<Result<_>>()?;
+    let steps: Vec<Step<'_>> = if cache.is_empty() {
+        look_at_all(request, &cache, &containers)?
+    } else {
+        look_at_unknown(request, &cache, &containers)?
+    };
     let looked: Vec<&task::Looked<'_>> = steps
         .iter()
         .filter_map(|step| match step {
@@ -237,8 +229,9 @@ pub fn discover_and_ask(request: &RunRequest, harness: &dyn AskHarness) -> Resul
         .collect();
     cache.put_all(&found);
     let settled = keyed.into_iter().map(|(_, settled)| settled).collect();
-    // Nothing is parsed from here on. Parsed classes are freed meanwhile, which takes as long.
-    rayon::join(|| contents.save(), || drop(containers));
+    // Nothing is parsed from here on, and nobody need wait until millions of parsed texts are freed.
+    rayon::spawn(move || drop(containers));
+    contents.save();
     let effort = Effort { searched, known: cache.known(), bytes_read: contents.bytes_read() };
     Ok((gather(request, settled)?, effort))
 }
@@ -279,6 +272,36 @@ enum Step<'a> {
 struct Answered {
     was_asked: bool,
     by_class: BTreeMap<String, Answer>,
+}
+
+/// Looks at all tasks, of none of which anything is known: jars are hashed meanwhile, as no key is needed to begin.
+fn look_at_all<'a>(
+    request: &'a RunRequest,
+    cache: &cache::Cache<'_>,
+    containers: &Containers,
+) -> Result<Vec<Step<'a>>> {
+    let tasks = &request.tasks;
+    cache.hash_searched(tasks, containers);
+    let (looked, ()) = rayon::join(|| look(request, containers), || cache.hash_all(tasks));
+    let keys = tasks.par_iter().map(|task| cache.key(task, &request.options.tests));
+    Ok(looked?.into_par_iter().zip(keys).map(|(looked, key)| Step::Looked(key, Box::new(looked))).collect())
+}
+
+/// Looks at the tasks of which nothing is known: hashes come first, as they tell of which.
+fn look_at_unknown<'a>(
+    request: &'a RunRequest,
+    cache: &cache::Cache<'_>,
+    containers: &Containers,
+) -> Result<Vec<Step<'a>>> {
+    cache.hash_all(&request.tasks);
+    let step = |task: &'a TestTask| {
+        let key = cache.key(task, &request.options.tests);
+        Ok(match key.as_ref().and_then(|key| cache.get(key)) {
+            Some(settled) => Step::Known(settled),
+            None => Step::Looked(key, Box::new(task::look(task, &request.options.tests, containers)?)),
+        })
+    };
+    request.tasks.par_iter().map(step).collect()
 }
 
 fn look<'a>(request: &'a RunRequest, containers: &Containers) -> Result<Vec<task::Looked<'a>>> {
