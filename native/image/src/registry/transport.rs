@@ -14,6 +14,8 @@ use testfleet_protocol::{Failure, FailureCode, Result};
 use testfleet_wire::Backoff;
 
 const MOST_REDIRECTS: usize = 5;
+/// So often a login is asked for again: a token may expire while others use it up, or on a slow line.
+const KNOCKS: u32 = 3;
 
 /// How much a registry is put up with.
 #[derive(Debug, Clone, Copy)]
@@ -164,12 +166,12 @@ impl Transport {
         Ok(url)
     }
 
-    /// Sends a request once, twice when the registry wants a login or a fresh token; nothing is tried again.
+    /// Sends a request once, and again when the registry wants a login or a fresh token; nothing else is tried again.
     pub(super) async fn once(&self, call: &Call<'_>) -> std::result::Result<Response, Refused> {
         let Call { access, method, url, what, wanted, build } = call;
         let home = self.url(&access.place, "")?;
         let ours = url.origin() == home.origin();
-        let mut knocked = false;
+        let mut knocked = 0;
         loop {
             let request = build(self.client.request(method.clone(), (*url).clone()));
             let mut request = request.build().map_err(|error| Refused::broken(what, error))?;
@@ -181,8 +183,8 @@ impl Transport {
             if wanted.contains(&response.status()) {
                 return Ok(response);
             }
-            if response.status() == StatusCode::UNAUTHORIZED && ours && !knocked {
-                knocked = true;
+            if response.status() == StatusCode::UNAUTHORIZED && ours && knocked < KNOCKS {
+                knocked += 1;
                 let (headers, plain) = (response.headers(), self.is_plain(&access.place));
                 if self.doorkeeper.knock(&self.client, access, headers, used.as_ref(), plain).await? {
                     continue;
