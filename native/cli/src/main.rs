@@ -76,6 +76,9 @@ enum Action {
         /// Run it in a container of the image that image.json names
         #[arg(long)]
         in_image: bool,
+        /// Leave its container or pod there when it has ended, to be looked at
+        #[arg(long)]
+        keep: bool,
         /// Where the worker is started, instead of what the request says: `local`, `docker` or `kubernetes`
         #[arg(long, value_name = "NAME")]
         backend: Option<String>,
@@ -89,6 +92,22 @@ enum Action {
         worker: u32,
         #[command(flatten)]
         source: Source,
+    },
+    /// Look whether runs would work where the request wants them: reach, permissions, quota, registry, logins
+    Doctor {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Remove what dead runs left in Docker or in the cluster
+    Gc {
+        /// Also what is older, of any machine and whatever became of its run: 90m, 12h, 7d
+        #[arg(long, value_name = "AGE", value_parser = parse_age)]
+        older_than: Option<Duration>,
+        /// Also what was to be kept
+        #[arg(long)]
+        kept: bool,
+        #[command(flatten)]
+        place: Place,
     },
     /// Look after the artifact store that all builds of this machine share
     Cache {
@@ -105,6 +124,23 @@ struct Source {
     /// Show more
     #[arg(long, short)]
     verbose: bool,
+}
+
+#[derive(Args)]
+struct Place {
+    /// Where workers are started, instead of what the request says: `local`, `docker` or `kubernetes`
+    #[arg(long, value_name = "NAME")]
+    backend: Option<String>,
+    #[command(flatten)]
+    source: Source,
+}
+
+impl Place {
+    fn request(&self) -> Result<RunRequest> {
+        let mut request = self.source.request()?;
+        request.options.backend = self.backend.clone().unwrap_or(request.options.backend);
+        Ok(request)
+    }
 }
 
 #[derive(Args)]
@@ -166,16 +202,21 @@ fn run(cli: Cli) -> Result<()> {
             }
             (choices.listing(dry_run)?.unwrap_or(Command::RunParallel), request, choices.source)
         }
-        Action::Worker { worker, plan, from_run, debug_jvm, in_image, backend, source } => {
+        Action::Worker { worker, plan, from_run, debug_jvm, in_image, keep, backend, source } => {
             let mut request = source.request()?;
             request.options.backend = backend.unwrap_or(request.options.backend);
             // A group is run as it was planned, whatever the request was made for.
             request.options.tests.clear();
-            (Command::RunWorker { worker, plan, from_run, debug_jvm, in_image }, request, source)
+            (Command::RunWorker { worker, plan, from_run, debug_jvm, in_image, keep }, request, source)
         }
         Action::Shell { worker, source } => (Command::Shell { worker }, source.request()?, source),
         Action::Image { choices } => {
             (choices.listing(false)?.unwrap_or(Command::Image), choices.request()?, choices.source)
+        }
+        Action::Doctor { place } => (Command::Doctor, place.request()?, place.source),
+        Action::Gc { older_than, kept, place } => {
+            let older_than_ms = older_than.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+            (Command::Gc { older_than_ms, kept }, place.request()?, place.source)
         }
         Action::Cache { action } => return cache::run(&action, &mut std::io::stdout()),
     };
@@ -296,6 +337,23 @@ fn word<T: DeserializeOwned>(text: &str) -> std::result::Result<T, String> {
     T::deserialize(text.into_deserializer()).map_err(|error: serde::de::value::Error| error.to_string())
 }
 
+/// `90m`, `12h`, `7d`
+fn parse_age(text: &str) -> std::result::Result<Duration, String> {
+    let unit_at = text.len().saturating_sub(1);
+    let seconds = match text.get(unit_at..) {
+        Some("m") => 60,
+        Some("h") => 3_600,
+        Some("d") => 86_400,
+        _ => 0,
+    };
+    let number = text.get(..unit_at).and_then(|number| number.parse::<u64>().ok()).filter(|number| *number > 0);
+    number
+        .filter(|_| seconds > 0)
+        .and_then(|number| number.checked_mul(seconds))
+        .map(Duration::from_secs)
+        .ok_or_else(|| "it is a number of minutes, hours or days: 90m, 12h, 7d".to_owned())
+}
+
 fn parse_shard(text: &str) -> std::result::Result<Shard, String> {
     let part = text
         .split_once('/')
@@ -350,6 +408,15 @@ mod tests {
         assert_eq!(choices(&["--rerun-failed"]).unwrap().rerun_failed.as_deref(), Some("last"));
         assert_eq!(choices(&["--rerun-failed=x"]).unwrap().rerun_failed.as_deref(), Some("x"));
         assert_eq!(choices(&[]).unwrap().rerun_failed, None);
+    }
+
+    #[test]
+    fn ages_have_a_unit() {
+        assert_eq!(parse_age("90m"), Ok(Duration::from_secs(5_400)));
+        assert_eq!(parse_age("7d"), Ok(Duration::from_secs(604_800)));
+        for wrong in ["", "h", "12", "0h", "1.5h", "-1h", "12 h", "9999999999999999999d", "1é"] {
+            assert!(parse_age(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

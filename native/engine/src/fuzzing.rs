@@ -11,6 +11,7 @@ use crate::report::{Aggregate, Console, ConsoleOptions, ReportDirs, write_all};
 use crate::reuse::Store;
 use crate::run::{FileStore, Queue, RunInput, State, parse_journal, reseal, units_run_by};
 use crate::{bundle as bundles, document, plan as plans, select, session};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use testfleet_protocol::agent::AgentMessage;
@@ -155,6 +156,7 @@ fn report(plan: Arc<Plan>, events: &[RunEvent]) {
         plan_sha256: String::new(),
         queue: Queue::Dynamic,
         workers: vec![1, 2],
+        images: BTreeMap::new(),
         bundle_sha256: "11".into(),
         journal: PathBuf::new(),
         resumed: None,

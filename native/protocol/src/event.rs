@@ -94,6 +94,9 @@ pub enum RunEvent {
         worker: u32,
         /// Backend.
         backend: String,
+        /// What it is made of, as its backend knows it: name and digest, or an id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        image: Option<String>,
         /// Milliseconds since the Unix epoch, like every `at_ms`.
         at_ms: u64,
     },

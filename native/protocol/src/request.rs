@@ -66,6 +66,20 @@ pub enum Command {
         /// Run it in a container of the image that `image.json` names, as it is.
         #[serde(default)]
         in_image: bool,
+        /// Leave the container or pod there when it has ended, to be looked at.
+        #[serde(default)]
+        keep: bool,
+    },
+    /// Look whether runs would work where the options want them to, and say what is missing.
+    Doctor,
+    /// Remove what runs left behind whose coordinator is gone.
+    Gc {
+        /// Also what was made so many milliseconds ago or earlier, whatever became of its coordinator.
+        #[serde(default)]
+        older_than_ms: Option<u64>,
+        /// Also what was to be kept.
+        #[serde(default)]
+        kept: bool,
     },
     /// Start a container of the image that `image.json` names, for a shell in it.
     Shell {
@@ -272,6 +286,9 @@ pub struct SharedHistory {
     pub publish: bool,
     /// What no run used for so many days is forgotten.
     pub expire_days: u32,
+    /// Whether the record of a run is kept there while it goes on, so that another machine can go on with it.
+    #[serde(default)]
+    pub journal: bool,
     /// Name of the variable of the environment that holds the user; the value is read when it is needed, never stored.
     #[serde(default)]
     pub user_variable: Option<String>,

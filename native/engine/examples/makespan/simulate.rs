@@ -1,7 +1,7 @@
 //! Runs in virtual time.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::error::Error;
 use std::sync::Arc;
 use testfleet_engine::run::decide::{Command, Input};
@@ -60,6 +60,7 @@ pub(crate) fn dynamic(plan: &Plan, workers: u32, truth_us: &HashMap<UnitId, u64>
         plan_sha256: String::new(),
         queue: Queue::Dynamic,
         workers: (1..=workers).collect(),
+        images: BTreeMap::new(),
         bundle_sha256: "11".into(),
         journal: "none".into(),
         resumed: None,

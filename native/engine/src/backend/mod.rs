@@ -4,6 +4,9 @@ pub mod docker;
 pub mod kubernetes;
 pub mod local;
 mod silence;
+mod sweep;
+
+pub use sweep::Sweep;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,12 +1,13 @@
 //! The fold of a run's events: what every document is made from.
 
 use super::output::{Budget, ClassOutput, TestTail, bounded, shorten};
-use super::records::{JvmDeath, RunRecord, StoredFile, TestRecord, UnitRecord, WorkerRecord};
+use super::records::{JvmDeath, Place, RunRecord, StoredFile, TestRecord, UnitRecord, WorkerRecord};
 use super::summary::{self, Summary};
 use super::words::unit_note;
 use crate::quarantined::Quarantine;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 use testfleet_protocol::agent::FileOf;
 use testfleet_protocol::event::{Attempt, RunEvent};
 use testfleet_protocol::plan::{Plan, UnitId};
@@ -153,14 +154,17 @@ impl Aggregate {
                     tests.for_each(|(&test, slice)| self.tests[test].slices_in_run.extend([slice.number]));
                 }
             }
-            RunEvent::WorkerStarted { worker, backend, at_ms } => {
+            RunEvent::WorkerStarted { worker, backend, image, at_ms } => {
                 let record = self.workers.entry(*worker).or_default();
                 record.backend.clone_from(backend);
+                record.place = Arc::new(Place { host: String::new(), image: image.clone() });
                 record.started_at_ms = *at_ms;
             }
             RunEvent::WorkerReady { worker, host, pid, at_ms } => {
                 let record = self.workers.entry(*worker).or_default();
-                record.host.clone_from(host);
+                if record.place.host != *host {
+                    Arc::make_mut(&mut record.place).host.clone_from(host);
+                }
                 record.pid = *pid;
                 record.ready_at_ms = Some(*at_ms);
             }
@@ -197,8 +201,10 @@ impl Aggregate {
                 self.workers.entry(*worker).or_default().unit_done(unit, *attempt, *at_ms);
             }
             RunEvent::TestStarted { test, worker, attempt, slice, at_ms, unit: _ } => {
+                let place = self.workers.get(worker).map(|record| Arc::clone(&record.place));
                 let attempt = self.test(test).attempt(*slice, *attempt);
                 attempt.worker = Some(*worker);
+                attempt.place = place;
                 attempt.started_at_ms = Some(*at_ms);
             }
             RunEvent::InvocationFinished { test, worker, attempt, slice, invocation, finished } => {

@@ -2,6 +2,7 @@
 
 use super::output::TestTail;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use testfleet_protocol::agent::{FileOf, Usage};
 use testfleet_protocol::event::Attempt;
 use testfleet_protocol::plan::{EstimateSource, Quarantined, Slice, UnitId};
@@ -57,6 +58,8 @@ pub(super) struct AttemptRecord {
     pub(super) slice: u32,
     pub(super) number: Attempt,
     pub(super) worker: Option<u32>,
+    /// Where that worker was then, as far as it is known.
+    pub(super) place: Option<Arc<Place>>,
     /// By the coordinator's clock.
     pub(super) started_at_ms: Option<u64>,
     /// `None` for a try that was handed back or never ended.
@@ -149,6 +152,11 @@ impl TestRecord {
         ended().find(agrees).or_else(|| ended().next()).or(attempts.last())
     }
 
+    /// What is known of where it ran, in the decisive attempt.
+    pub(super) fn place(&self) -> Option<&Place> {
+        self.decisive().and_then(|attempt| attempt.place.as_deref()).filter(|place| !place.host.is_empty())
+    }
+
     /// Where it ran, in the decisive attempt.
     pub(super) fn worker(&self) -> Option<u32> {
         self.decisive().and_then(|attempt| attempt.worker)
@@ -203,11 +211,21 @@ pub(super) fn is_bad(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Failed | Outcome::Errored)
 }
 
-/// One place where tests ran.
+/// Where a life of a worker was. Each of its tests refers to it.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Host, container, or pod and node; empty until its agent answers.
+    pub(super) host: String,
+    /// What it was made of, where that is an image.
+    pub(super) image: Option<String>,
+}
+
+/// One worker, through all its lives.
 #[derive(Debug, Default)]
 pub(super) struct WorkerRecord {
     pub(super) backend: String,
-    pub(super) host: String,
+    /// Of its latest life.
+    pub(super) place: Arc<Place>,
     /// The agent's; 0 when it never said hello.
     pub(super) pid: u32,
     pub(super) started_at_ms: u64,

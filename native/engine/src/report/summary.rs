@@ -55,6 +55,9 @@ pub struct Summary {
     pub tasks: Vec<TaskSummary>,
     /// Longest first; nested classes by themselves.
     pub classes: Vec<ClassSummary>,
+    /// What workers were made of, where those are images: name and digest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
     /// By task, class and method.
     pub tests: Vec<TestSummary>,
     /// By number.
@@ -165,6 +168,15 @@ pub struct TestSummary {
     /// Where that attempt ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<u32>,
+    /// Its number among those of its unit, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Attempt>,
+    /// The host, the container, or the pod and its node, that the worker was then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Which of [`Summary::images`] that was made of, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<usize>,
     /// Why, if something said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -221,6 +233,9 @@ pub struct AttemptSummary {
     /// Where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<u32>,
+    /// As [`TestSummary::host`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// `None` when it was given up or handed back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,

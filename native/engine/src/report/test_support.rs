@@ -96,7 +96,12 @@ impl Script {
             at_ms: START,
         });
         for worker in 1..=2 {
-            script.events.push(RunEvent::WorkerStarted { worker, backend: "local".into(), at_ms: START + 5 });
+            script.events.push(RunEvent::WorkerStarted {
+                worker,
+                backend: "local".into(),
+                image: None,
+                at_ms: START + 5,
+            });
         }
         for worker in 1..=2 {
             script.events.push(RunEvent::WorkerReady {

@@ -230,7 +230,8 @@ pub(super) fn start_worker(
     events: &mut Vec<RunEvent>,
     commands: &mut Vec<Command>,
 ) {
-    events.push(RunEvent::WorkerStarted { worker, backend: state.job.backend.clone(), at_ms });
+    let (backend, image) = (state.job.backend.clone(), state.job.images.get(&worker).cloned());
+    events.push(RunEvent::WorkerStarted { worker, backend, image, at_ms });
     let life = state.workers.get(worker).map_or(0, |worker| worker.starts) + 1;
     commands.push(Command::StartWorker { worker, life });
 }

@@ -3,7 +3,7 @@
 use super::locks::{LockSets, LockSetsBuilder};
 use super::{Queue, RunInput};
 use crate::quarantined::Quarantine;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use testfleet_protocol::plan::{Reused, Unit, UnitId};
 use testfleet_protocol::run_options::RunOptions;
 use testfleet_protocol::test::{TaskPath, TestId, TestName};
@@ -24,6 +24,7 @@ pub(super) struct Job {
     pub(super) run: String,
     pub(super) plan_sha256: String,
     pub(super) backend: String,
+    pub(super) images: BTreeMap<u32, String>,
     pub(super) workers: Vec<u32>,
     pub(super) fixed: bool,
     pub(super) units: Vec<Unit>,
@@ -99,6 +100,7 @@ impl Job {
             run: input.run.clone(),
             plan_sha256: input.plan_sha256.clone(),
             backend: backend.to_owned(),
+            images: input.images.clone(),
             workers,
             fixed,
             profiles: Vec::new(),

@@ -92,6 +92,8 @@ pub struct RunInput {
     pub queue: Queue,
     /// Numbers of the workers to start. No more are started than there are units.
     pub workers: Vec<u32>,
+    /// What workers are made of, by number, where that is an image: as their backend knows it.
+    pub images: BTreeMap<u32, String>,
     /// SHA-256 in hex of `bundle.json`.
     pub bundle_sha256: String,
     /// The file to record the run in; replaced if it exists, unless the run goes on.

@@ -1,6 +1,7 @@
 //! Plans and inputs that the run's tests are made of, written down or thrown by dice.
 
 use super::{Queue, RunInput};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use testfleet_protocol::VERSION;
 use testfleet_protocol::plan::{EstimateSource, Fingerprints, Plan, Unit, UnitId};
@@ -41,6 +42,7 @@ pub(super) fn input_of(plan: Plan, queue: Queue, workers: u32) -> RunInput {
         plan_sha256: "00".into(),
         queue,
         workers: (1..=workers).collect(),
+        images: BTreeMap::new(),
         bundle_sha256: "11".into(),
         journal: "unused".into(),
         resumed: None,

@@ -5,9 +5,10 @@ use super::elsewhere::{agent_in_image, image_as_it_is, image_file, passed_on, th
 use super::image::outside;
 use super::prepare::say_time;
 use super::runs::RunDir;
+use crate::backend::Sweep;
 use crate::backend::docker::{DockerBackend, DockerConfig, Host, WorkerImage, pull_missing};
+use crate::backend::kubernetes::Looked;
 use crate::image;
-use crate::report::words::counted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;
@@ -36,16 +37,15 @@ pub(super) struct Docker {
 }
 
 impl Docker {
-    /// Removes what dead runs left there. The present run has its coordinator by now: containers that it takes over stay.
-    fn remove_dead_runs(&self, context: &Context<'_>) -> Result<()> {
-        let removed = self.wait(context, self.host.remove_dead_runs(RunDir::is_dead))?;
-        if !removed.is_empty() {
-            let runs = counted(removed.len() as u64, "run", "runs");
-            let ids = removed.into_iter().collect::<Vec<_>>().join(", ");
-            let text = format!("Removed the containers of {runs} whose coordinator is gone: {ids}");
-            context.sink.say(Level::Lifecycle, text);
-        }
-        Ok(())
+    /// Removes what runs left there. Returns their ids.
+    pub(super) fn sweep(&self, context: &Context<'_>, sweep: &Sweep<'_>) -> Result<BTreeSet<String>> {
+        self.wait(context, self.host.sweep(sweep))
+    }
+
+    /// What is known of it.
+    pub(super) fn examine(&self) -> Vec<Looked> {
+        let Host { version, platform, address, .. } = &self.host;
+        vec![Looked::of("docker", Ok(format!("Docker {version} ({platform}) at {address}")))]
     }
 
     pub(super) fn connect(context: &Context<'_>) -> Result<Self> {
@@ -117,7 +117,6 @@ impl Docker {
         workers_total: u32,
         debug_jvm: bool,
     ) -> Result<DockerBackend> {
-        self.remove_dead_runs(context)?;
         let options = &context.request.options;
         Ok(DockerBackend::new(DockerConfig {
             host: self.host.clone(),

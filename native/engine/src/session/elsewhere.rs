@@ -4,15 +4,18 @@ use super::Context;
 use super::docker::{self, Docker};
 use super::kubernetes::{self, Kubernetes};
 use super::runs::RunDir;
-use crate::backend::Backend;
 use crate::backend::docker::WorkerImage;
+use crate::backend::kubernetes::Looked;
+use crate::backend::{Backend, Sweep};
 use crate::cancel::unless_wanted;
+use crate::report::words::counted;
 use crate::undeclared::Places;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use testfleet_image::{bundle_name, place};
 use testfleet_protocol::bundle::Bundle;
+use testfleet_protocol::event::Level;
 use testfleet_protocol::image::ImageRef;
 use testfleet_protocol::path::Roots;
 use testfleet_protocol::plan::Plan;
@@ -33,6 +36,16 @@ pub(super) enum Image {
     Kubernetes(String),
 }
 
+impl Image {
+    /// What each of these workers is made of.
+    pub(super) fn by_worker(&self, workers: &[u32]) -> BTreeMap<u32, String> {
+        match self {
+            Self::Docker(image) => image.references.clone(),
+            Self::Kubernetes(image) => workers.iter().map(|worker| (*worker, image.clone())).collect(),
+        }
+    }
+}
+
 impl Elsewhere {
     /// What the request wants, if it wants any.
     pub(super) fn of_request(context: &Context<'_>) -> Result<Option<Self>> {
@@ -41,6 +54,36 @@ impl Elsewhere {
             kubernetes::NAME => Kubernetes::connect(context).map(Self::Kubernetes).map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// What the request names, if it is reached, whether or not it would take what a run asks of it.
+    pub(super) fn reach(context: &Context<'_>) -> Result<Option<Self>> {
+        match context.request.options.backend.as_str() {
+            kubernetes::NAME => Kubernetes::reach(context).map(Self::Kubernetes).map(Some),
+            _ => Self::of_request(context),
+        }
+    }
+
+    /// Looks at all that runs need there.
+    pub(super) fn examine(&self, context: &Context<'_>) -> Vec<Looked> {
+        match self {
+            Self::Docker(docker) => docker.examine(),
+            Self::Kubernetes(kubernetes) => kubernetes.examine(context),
+        }
+    }
+
+    /// Removes what runs left behind, and says of which.
+    pub(super) fn sweep(&self, context: &Context<'_>, sweep: &Sweep<'_>) -> Result<()> {
+        let (what, removed) = match self {
+            Self::Docker(docker) => ("containers", docker.sweep(context, sweep)?),
+            Self::Kubernetes(kubernetes) => ("pods", kubernetes.sweep(context, sweep)?),
+        };
+        if !removed.is_empty() {
+            let runs = counted(removed.len() as u64, "run", "runs");
+            let ids = removed.into_iter().collect::<Vec<_>>().join(", ");
+            context.sink.say(Level::Lifecycle, format!("Removed the {what} of {runs} that nobody goes on with: {ids}"));
+        }
+        Ok(())
     }
 
     /// The image that `image.json` names, which has to be of this bundle, where workers can be made of it.
@@ -68,6 +111,8 @@ impl Elsewhere {
         workers_total: u32,
         debug_jvm: bool,
     ) -> Result<Arc<dyn Backend>> {
+        // The present run has its coordinator by now: what it takes over stays.
+        self.sweep(context, &Sweep::of_dead(&RunDir::is_dead))?;
         Ok(match (self, image) {
             (Self::Docker(docker), Image::Docker(image)) => {
                 Arc::new(docker.backend(context, dir, image, workers_total, debug_jvm)?)
@@ -93,6 +138,26 @@ pub(super) fn take_image(options: &mut Options) {
     if options.backend != kubernetes::NAME {
         options.backend = docker::NAME.to_owned();
     }
+}
+
+/// Makes what workers are in stay when the run has ended.
+///
+/// # Errors
+/// [`FailureCode::InvalidRequest`] where nothing of a worker can stay.
+pub(super) fn keep(options: &mut Options) -> Result<()> {
+    match options.backend.as_str() {
+        docker::NAME => options.docker.keep = true,
+        kubernetes::NAME => options.kubernetes.keep = true,
+        other => {
+            return Err(Failure::new(
+                FailureCode::InvalidRequest,
+                format!("failed to keep a worker of backend {other}"),
+            )
+            .cause_text("it is a process of this machine, of which nothing stays")
+            .hint("choose --backend docker or kubernetes"));
+        }
+    }
+    Ok(())
 }
 
 /// The threads of what is elsewhere.

@@ -63,7 +63,11 @@ fn load_for_shard(context: &Context<'_>, shared: &SharedHistory, discovery: &Dis
     Ok(parse_shared(context, shared, &pinned))
 }
 
-fn open(context: &Context<'_>, shared: &SharedHistory) -> Result<Store> {
+/// The place that machines share.
+///
+/// # Errors
+/// Those of [`Store::open`].
+pub(super) fn open(context: &Context<'_>, shared: &SharedHistory) -> Result<Store> {
     let mut shared = shared.clone();
     if !shared.location.contains("://") {
         let folder = context.request.roots["project"].join(&shared.location);

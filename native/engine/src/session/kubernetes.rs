@@ -6,13 +6,14 @@ use super::elsewhere::{agent_in_image, passed_on, threads, wait};
 use super::image::{outside, sent};
 use super::prepare::say_time;
 use super::runs::RunDir;
-use crate::backend::kubernetes::{Cluster, KubernetesBackend, KubernetesConfig};
+use crate::backend::Sweep;
+use crate::backend::kubernetes::{Cluster, KubernetesBackend, KubernetesConfig, Looked};
 use crate::bundle::read_bundle;
 use crate::image;
-use crate::report::words::counted;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
+use testfleet_image::registry::Place;
 use testfleet_protocol::bundle::Bundle;
 use testfleet_protocol::event::{Event, Level};
 use testfleet_protocol::image::{ImageOptions, ImageRef, Target};
@@ -31,15 +32,19 @@ pub(super) struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// Reaches the cluster, before anything that takes long.
+    /// Reaches the cluster, and asks whether it would take a run, before anything that takes long.
     pub(super) fn connect(context: &Context<'_>) -> Result<Self> {
+        let reached = Self::reach(context)?;
+        let would_take = reached.cluster.would_take(&context.request.options.kubernetes);
+        wait(&reached.runtime, context, would_take)?;
+        Ok(reached)
+    }
+
+    /// Reaches the cluster.
+    pub(super) fn reach(context: &Context<'_>) -> Result<Self> {
         let options = &context.request.options.kubernetes;
         let runtime = threads("testfleet-kubernetes")?;
-        let cluster = wait(&runtime, context, async {
-            let cluster = Cluster::connect(options, &context.environment).await?;
-            cluster.would_take(options).await?;
-            Ok(cluster)
-        })?;
+        let cluster = wait(&runtime, context, Cluster::connect(options, &context.environment))?;
         let text = format!("Kubernetes {} at {}, namespace {}", cluster.version, cluster.address, cluster.namespace);
         context.sink.say(Level::Info, text);
         Ok(Self { cluster, runtime })
@@ -54,7 +59,6 @@ impl Kubernetes {
         workers_total: u32,
         debug_jvm: bool,
     ) -> Result<KubernetesBackend> {
-        self.remove_dead_runs(context)?;
         let options = &context.request.options;
         let bundle = read_bundle(&dir.bundle_file())?;
         let sender = context.sink.sender();
@@ -77,20 +81,30 @@ impl Kubernetes {
         wait(&self.runtime, context, KubernetesBackend::open(config))
     }
 
-    /// Removes what dead runs left there. The present run has its coordinator by now: pods that it takes over stay.
-    fn remove_dead_runs(&self, context: &Context<'_>) -> Result<()> {
-        let removed = wait(&self.runtime, context, self.cluster.remove_dead_runs(RunDir::is_dead))?;
-        if !removed.is_empty() {
-            let runs = counted(removed.len() as u64, "run", "runs");
-            let ids = removed.into_iter().collect::<Vec<_>>().join(", ");
-            let text = format!("Removed the pods of {runs} whose coordinator is gone: {ids}");
-            context.sink.say(Level::Lifecycle, text);
-        }
-        Ok(())
+    /// Removes what runs left there. Returns their ids.
+    pub(super) fn sweep(&self, context: &Context<'_>, sweep: &Sweep<'_>) -> Result<BTreeSet<String>> {
+        wait(&self.runtime, context, self.cluster.sweep(sweep))
+    }
+
+    /// Looks at all that runs need there.
+    pub(super) fn examine(&self, context: &Context<'_>) -> Vec<Looked> {
+        let options = &context.request.options;
+        let place = options.image.name.as_deref().map(Place::parse);
+        // A name that is none is told of with the registry.
+        let registry = place.as_ref().and_then(|place| place.as_ref().ok()).map_or("", Place::docker_login);
+        let cluster = &self.cluster;
+        let text = format!("Kubernetes {} at {}, namespace {}", cluster.version, cluster.address, cluster.namespace);
+        let mut looked = vec![Looked::of("cluster", Ok(text))];
+        looked.extend(self.runtime.block_on(cluster.examine(&options.kubernetes, options.workers, registry)));
+        looked
     }
 
     /// Removes what a run still has there. A run stands whatever becomes of it.
     pub(super) fn clean_up(&self, context: &Context<'_>, dir: &RunDir) {
+        if context.request.options.kubernetes.keep {
+            context.sink.say(Level::Result, self.cluster.kept(&dir.id));
+            return;
+        }
         if let Err(failure) = self.runtime.block_on(self.cluster.remove_run(&dir.id)) {
             context.sink.say(Level::Warn, failure.to_string());
         }

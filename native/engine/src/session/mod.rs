@@ -1,6 +1,7 @@
 //! One command, one stream of events: what JNI and the command line use.
 
 mod ask;
+mod care;
 mod coverage;
 mod docker;
 mod elsewhere;
@@ -8,6 +9,7 @@ mod history;
 mod image;
 mod kubernetes;
 mod listing;
+mod mirror;
 pub(crate) mod panic;
 mod prepare;
 mod resume;
@@ -204,9 +206,11 @@ fn execute(open: OpenRequest, sink: &Sink, cancelled: watch::Receiver<bool>) -> 
         Command::Show { what, json } => prepare::show(&mut context, what, json),
         Command::Image => image::image(&mut context),
         Command::RunParallel => run::parallel(&mut context),
-        Command::RunWorker { worker, plan, from_run, debug_jvm, in_image } => {
-            run::worker(&mut context, &run::WorkerChoice { worker, plan, from_run, debug_jvm, in_image })
+        Command::RunWorker { worker, plan, from_run, debug_jvm, in_image, keep } => {
+            run::worker(&mut context, &run::WorkerChoice { worker, plan, from_run, debug_jvm, in_image, keep })
         }
+        Command::Doctor => care::doctor(&context),
+        Command::Gc { older_than_ms, kept } => care::gc(&context, older_than_ms, kept),
         Command::Shell { worker } => docker::shell(&context, worker),
     }
 }

@@ -1,6 +1,7 @@
 //! Going on with a run that did not come to its end: after a crash, a cancel, a power cut.
 
 use super::Context;
+use super::mirror;
 use super::prepare::discover_aloud;
 use super::reuse::Before;
 use super::runs::RunDir;
@@ -39,6 +40,7 @@ pub(crate) fn find(context: &mut Context<'_>) -> Result<Option<Unfinished>> {
     match context.request.options.run.resume.clone() {
         Resume::Off => Ok(None),
         Resume::Run { run } => {
+            mirror::fetch(context)?;
             let dir = RunDir::find(context.output(), &run)?;
             let id = dir.id.clone();
             open(context, dir).map(Some).map_err(|failure| cannot_go_on(&id, failure))
@@ -49,6 +51,10 @@ pub(crate) fn find(context: &mut Context<'_>) -> Result<Option<Unfinished>> {
 
 /// What keeps the last run from going on is told, and a new run begins.
 fn automatic(context: &mut Context<'_>) -> Result<Option<Unfinished>> {
+    if let Err(failure) = mirror::fetch(context) {
+        context.sink.say(Level::Lifecycle, format!("{failure}\nA new run begins"));
+        return Ok(None);
+    }
     let Ok(dir) = RunDir::find(context.output(), "last") else { return Ok(None) };
     let id = dir.id.clone();
     let asked = context.request.options.clone();
@@ -138,6 +144,12 @@ fn unfinished_part(mut recorded: Recorded) -> Result<Recorded> {
         ),
         _ => Ok(recorded),
     }
+}
+
+/// Whether nothing of a run is left to go on with.
+pub(crate) fn is_over(dir: &RunDir) -> bool {
+    let rest = read_journal(&dir.journal()).and_then(unfinished_part);
+    rest.is_err_and(|failure| failure.code == FailureCode::NothingToResume)
 }
 
 /// Results of other code must not be mixed with those that are there.

@@ -1,6 +1,7 @@
 //! `runParallel` and `runWorker`: which units run where, and everything that shows the run.
 
 use super::elsewhere::{self, Elsewhere};
+use super::mirror::Mirror;
 use super::prepare::{Prepared, discover_aloud, prepare};
 use super::resume::{self, Unfinished};
 use super::reuse::Before;
@@ -33,6 +34,7 @@ pub(crate) struct WorkerChoice {
     pub(crate) from_run: Option<String>,
     pub(crate) debug_jvm: bool,
     pub(crate) in_image: bool,
+    pub(crate) keep: bool,
 }
 
 /// As requests name it.
@@ -108,6 +110,9 @@ pub(crate) fn worker(context: &mut Context<'_>, choice: &WorkerChoice) -> Result
     let number = choice.worker;
     if choice.in_image {
         elsewhere::take_image(&mut context.request.options);
+    }
+    if choice.keep {
+        elsewhere::keep(&mut context.request.options)?;
     }
     let elsewhere = Elsewhere::of_request(context)?;
     let (plan, units) = match &choice.from_run {
@@ -250,6 +255,7 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
     if let Some(recorded) = &resumed {
         show.replay(&dir, recorded);
     }
+    let images = image.as_ref().map(|image| image.by_worker(&job.workers)).unwrap_or_default();
     let backend: Arc<dyn Backend> = match job.elsewhere.as_ref().zip(image) {
         None => Arc::new(local(context, &dir, plan.workers, job.debug_jvm)),
         Some((elsewhere, image)) => elsewhere.backend(context, &dir, image, plan.workers, job.debug_jvm)?,
@@ -260,12 +266,17 @@ fn execute(context: &Context<'_>, job: Job) -> Result<()> {
         plan_sha256: sha256_of(&dir.plan_file())?,
         queue: job.queue,
         workers: job.workers,
+        images,
         bundle_sha256: sha256_of(&dir.bundle_file())?,
         journal: dir.journal(),
         resumed,
         options: context.request.options.run.clone(),
     };
+    let mirror = single.is_none().then(|| Mirror::begin(context, &dir)).flatten();
     let ended = show.follow(input, backend);
+    if let Some(mirror) = mirror {
+        mirror.end(resume::is_over(&dir));
+    }
     if let Some(elsewhere) = &job.elsewhere {
         elsewhere.clean_up(context, &dir);
     }

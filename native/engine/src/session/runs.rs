@@ -41,6 +41,27 @@ impl RunDir {
         }
     }
 
+    /// Whether the folder of a run is there.
+    pub(crate) fn is_there(output: &Path, id: &str) -> bool {
+        output.join("runs").join(id).exists()
+    }
+
+    /// Makes the folder of a run of another machine, which `fill` fills: it is there whole or not at all.
+    ///
+    /// # Errors
+    /// Those of `fill`, and when it can't be made.
+    pub(crate) fn bring(output: &Path, id: &str, fill: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
+        let runs = output.join("runs");
+        fs::create_dir_all(&runs).map_err(|error| Failure::io("create", &runs, &error))?;
+        let partial = tempfile::Builder::new()
+            .prefix(".bringing-")
+            .tempdir_in(output)
+            .map_err(|error| Failure::io("create a folder in", output, &error))?;
+        fill(&Self { id: id.to_owned(), dir: partial.path().to_owned(), lock: None })?;
+        let dir = runs.join(id);
+        fs::rename(partial.keep(), &dir).map_err(|error| Failure::io("create", &dir, &error))
+    }
+
     /// The folder of the run `name`: an id, or `last` for the last run of all workers.
     ///
     /// # Errors

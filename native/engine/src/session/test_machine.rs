@@ -32,6 +32,7 @@ impl Machine {
             fallback_branch: "main".into(),
             publish: true,
             expire_days: 30,
+            journal: false,
             user_variable: None,
             password_variable: None,
         });

@@ -115,6 +115,30 @@ impl Registry {
         push.run(&blobs, &digest, image.manifest.descriptor.media_type().as_ref(), &manifest, tags).await
     }
 
+    /// Whether it can be pushed to `place` with the login that there is: begins an upload, and gives it up.
+    ///
+    /// # Errors
+    /// `RegistryFailed` when the registry can't be reached or refuses.
+    pub async fn try_push(&self, place: &Place) -> Result<()> {
+        let (access, transport) = (Access::push(place, std::iter::empty()), &self.transport);
+        let what = format!("failed to push to {place}");
+        let url = transport.url(place, "blobs/uploads/")?;
+        let build = |request: RequestBuilder| request.header(CONTENT_LENGTH, 0);
+        let wanted = [StatusCode::ACCEPTED];
+        let call =
+            Call { access: &access, method: Method::POST, url: &url, what: &what, wanted: &wanted, build: &build };
+        let begun = transport.send(&call).await.map_err(|refused| refused.failure)?;
+        // Registries forget uploads that nobody goes on with; not all know how to be told to.
+        if let Ok(url) = transport.location(place, &begun, &what) {
+            let wanted = [StatusCode::NO_CONTENT, StatusCode::OK, StatusCode::ACCEPTED];
+            let build = |request: RequestBuilder| request;
+            let _ = transport
+                .once(&Call { method: Method::DELETE, url: &url, wanted: &wanted, build: &build, ..call })
+                .await;
+        }
+        Ok(())
+    }
+
     /// All bytes of a small blob.
     async fn whole(&self, blob: &Blob, fetched: &Path) -> Result<Bytes> {
         if let BlobSource::Bytes(bytes) = &blob.source {

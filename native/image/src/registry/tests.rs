@@ -87,6 +87,18 @@ pub(super) fn hint(failure: &Failure) -> &str {
 }
 
 #[tokio::test]
+async fn whether_it_can_be_pushed_is_tried_without_pushing() {
+    let fake = Fake::start(|_, _| None);
+    registry().try_push(&Place::parse(&fake.name("app")).unwrap()).await.unwrap();
+    let seen = fake.seen();
+    assert!(seen[0].starts_with("POST ") && seen[0].contains("/blobs/uploads/"), "{seen:?}");
+    assert!(seen[1].starts_with("DELETE ") && seen.len() == 2, "the upload is given up: {seen:?}");
+    let refusing = Fake::start(|_, _| Some(complaint(403, "DENIED")));
+    let failure = registry().try_push(&Place::parse(&refusing.name("app")).unwrap()).await.unwrap_err();
+    assert!(failure.code == FailureCode::RegistryFailed && failure.to_string().contains("403"), "{failure}");
+}
+
+#[tokio::test]
 async fn an_image_is_pushed_once() {
     let fake = Fake::start(|_, _| None);
     let folder = tempfile::tempdir().unwrap();

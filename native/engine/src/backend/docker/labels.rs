@@ -3,12 +3,13 @@
 use super::elsewhere::LifeOf;
 use super::host::Host;
 use super::trouble;
-use crate::backend::WorkerLife;
+use crate::backend::{Sweep, WorkerLife};
 use bollard::models::{ContainerSummary, Network};
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
 };
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use testfleet_protocol::Result;
@@ -86,30 +87,34 @@ impl Host {
     /// When Docker does not say what there is. What can't be removed is logged.
     pub async fn remove_run(&self, run: &str) -> Result<()> {
         let found = self.find(&format!("{RUN}={run}")).await?;
-        self.remove(found, |labels| !labels.contains_key(KEEP)).await;
+        self.remove(found, |labels, _| !labels.contains_key(KEEP)).await;
         Ok(())
     }
 
-    /// Removes what runs left behind whose coordinator is dead, which `is_dead` says of a run's folder on this machine.
-    /// Of other machines' runs, what belongs to a worker is removed an hour after its end. Returns the ids of the runs.
+    /// Removes what runs left behind, as `sweep` says. Of other machines' runs, what belongs to a worker is removed an hour
+    /// after its end. Returns the ids of the runs.
     ///
     /// # Errors
     /// As for [`Host::remove_run`].
-    pub async fn remove_dead_runs(&self, is_dead: impl Fn(&Path) -> bool) -> Result<BTreeSet<String>> {
+    pub async fn sweep(&self, sweep: &Sweep<'_>) -> Result<BTreeSet<String>> {
         let machine = this_machine();
         let found = self.find(RUN).await?;
         let is_others = |labels: &HashMap<String, String>| labels.get(MACHINE) != Some(&machine);
-        let over = self.over(&found, |labels| is_others(labels) && !labels.contains_key(KEEP)).await;
+        let stays = |labels: &HashMap<String, String>| labels.contains_key(KEEP) && !sweep.kept;
+        let over = self.over(&found, |labels| is_others(labels) && !stays(labels)).await;
         let mut asked: HashMap<String, bool> = HashMap::new();
-        let is_over = |labels: &HashMap<String, String>| {
-            if labels.contains_key(KEEP) {
+        let is_over = |labels: &HashMap<String, String>, created: Option<Timestamp>| {
+            if stays(labels) {
                 return false;
+            }
+            if sweep.is_too_old(created) {
+                return true;
             }
             if is_others(labels) {
                 return over.contains(&LifeOf::of(labels));
             }
             let folder = labels.get(FOLDER).cloned().unwrap_or_default();
-            *asked.entry(folder).or_insert_with_key(|folder| is_dead(Path::new(folder)))
+            *asked.entry(folder).or_insert_with_key(|folder| (sweep.is_dead)(Path::new(folder)))
         };
         Ok(self.remove(found, is_over).await)
     }
@@ -128,20 +133,27 @@ impl Host {
         })
     }
 
-    async fn remove(&self, found: Found, mut wanted: impl FnMut(&HashMap<String, String>) -> bool) -> BTreeSet<String> {
+    /// Removes what is wanted by its labels and the time when it was made.
+    async fn remove(
+        &self,
+        found: Found,
+        mut wanted: impl FnMut(&HashMap<String, String>, Option<Timestamp>) -> bool,
+    ) -> BTreeSet<String> {
         let mut runs = BTreeSet::new();
         let mut containers = Vec::new();
         for container in &found.containers {
             let (Some(id), Some(labels)) = (&container.id, &container.labels) else { continue };
-            if wanted(labels) {
+            let created = container.created.and_then(|second| Timestamp::from_second(second).ok());
+            if wanted(labels, created) {
                 runs.extend(labels.get(RUN).cloned());
                 containers.push(self.remove_container(id));
             }
         }
         join_all(containers).await;
         let mut networks = Vec::new();
-        for FoundNetwork { id, labels, .. } in &found.networks {
-            if wanted(labels) {
+        for FoundNetwork { id, labels, created } in &found.networks {
+            let created = created.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
+            if wanted(labels, created) {
                 runs.extend(labels.get(RUN).cloned());
                 networks.push(self.remove_network(id));
             }

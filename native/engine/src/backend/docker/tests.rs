@@ -3,6 +3,7 @@
 use super::host::Host;
 use super::load::{Wanted, load};
 use super::this_machine;
+use crate::backend::Sweep;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -385,7 +386,7 @@ async fn only_what_dead_runs_left_is_removed() {
         ("GET /networks", 200, format!("[{}]", [network, net_old, net_runs, net_alone, net_begins].join(","))),
         ("DELETE", 204, String::new()),
     ]);
-    let removed = docker.host().await.remove_dead_runs(|folder| folder == Path::new("/dead")).await.unwrap();
+    let removed = docker.host().await.sweep(&Sweep::of_dead(&|folder| folder == Path::new("/dead"))).await.unwrap();
     assert_eq!(removed.into_iter().collect::<Vec<_>>(), ["run-alone", "run-dead", "run-other-old"]);
     let mut deleted: Vec<_> =
         docker.asked("DELETE").iter().map(|one| one.split('?').next().unwrap().to_owned()).collect();
@@ -394,4 +395,30 @@ async fn only_what_dead_runs_left_is_removed() {
         ["containers/db-alone", "containers/db-old", "containers/dead", "containers/other-old", "networks/net"];
     let expected = expected.iter().chain(&["networks/net-alone", "networks/net-old"]);
     assert_eq!(deleted, expected.map(|path| format!("DELETE /{path}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn age_and_wish_remove_what_else_stays() {
+    let at = |minutes_ago: i64| (jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes_ago)).as_second();
+    let container = |id: &str, minutes_ago: i64, more: &str| {
+        format!(
+            r#"{{"Id":"{id}","State":"running","Created":{},"Labels":{{"dev.testfleet.run":"run-{id}","dev.testfleet.role":"worker",
+               "dev.testfleet.machine":"another"{more}}}}}"#,
+            at(minutes_ago)
+        )
+    };
+    let keep = r#","dev.testfleet.keep":"true""#;
+    let containers = [container("old", 61, ""), container("new", 59, ""), container("kept", 61, keep)].join(",");
+    for (kept, expected) in [(false, vec!["run-old"]), (true, vec!["run-kept", "run-old"])] {
+        let docker = FakeDocker::new(vec![
+            version("1.41"),
+            ("GET /containers/json", 200, format!("[{containers}]")),
+            ("GET /networks", 200, "[]".to_owned()),
+            ("DELETE", 204, String::new()),
+        ]);
+        let hour = std::time::Duration::from_secs(3_600);
+        let sweep = Sweep { older_than: Some(hour), kept, ..Sweep::of_dead(&|_| false) };
+        let removed = docker.host().await.sweep(&sweep).await.unwrap();
+        assert_eq!(removed.into_iter().collect::<Vec<_>>(), expected);
+    }
 }

@@ -6,17 +6,22 @@
 
 mod clean;
 mod cluster;
+mod doctor;
 mod ends;
+#[cfg(test)]
+mod fake;
 mod jobs;
 mod line;
 mod lives;
 mod pods;
+mod services;
 mod spec;
 mod template;
 mod trouble;
 mod worker;
 
 pub use cluster::Cluster;
+pub use doctor::{Looked, Outcome};
 
 use super::docker::this_machine;
 use super::{Backend, BoxFuture, Connection, Line, WorkerLife};

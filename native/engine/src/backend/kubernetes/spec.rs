@@ -1,11 +1,11 @@
 //! What is made in the cluster for a run, as its API takes it: one job, and secrets that go with it.
 
+use super::services::{addresses, sidecar};
 use super::template;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use testfleet_protocol::docker::{Readiness, Service};
+use testfleet_protocol::Result;
 use testfleet_protocol::kubernetes::KubernetesOptions;
-use testfleet_protocol::{Failure, FailureCode, Result};
 
 pub(super) const RUN: &str = "dev.testfleet/run";
 pub(super) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -17,6 +17,8 @@ pub(super) const LIVES: &str = "dev.testfleet/lives";
 /// Annotation of a job and its pods: which of the run's jobs it is.
 pub(super) const NUMBER: &str = "dev.testfleet/job";
 pub(super) const KEEP: &str = "dev.testfleet/keep";
+/// Kueue's label.
+pub(super) const QUEUE: &str = "kueue.x-k8s.io/queue-name";
 
 /// The container in which a worker's agent is.
 pub(super) const WORKER: &str = "worker";
@@ -26,12 +28,13 @@ pub(super) const PORT: u16 = 17_417;
 pub(super) const CREDENTIALS: &str = "credentials";
 const MOUNTED: &str = "/testfleet-secret";
 const TAKEN_FROM: &str = "/testfleet-credentials";
+/// The container of a pod that is kept, and how long it goes on.
+pub(super) const KEPT: &str = "kept";
+const KEPT_SECONDS: u32 = 8 * 3_600;
 /// A worker's own folder.
 const TEMP: &str = "/tmp/testfleet/worker";
 /// How long a job that has ended stays, when no coordinator removes it, in seconds.
 const TTL: u32 = 3_600;
-/// How long one look at whether a service is ready may take, in seconds.
-const PROBE_SECONDS: u32 = 10;
 /// What an agent needs beyond its own grace to hand back what it has, in seconds.
 const HANDING_BACK: u32 = 5;
 
@@ -50,6 +53,21 @@ pub(super) struct Spec<'a> {
     pub(super) debug_jvm: bool,
     pub(super) machine: &'a str,
     pub(super) folder: &'a str,
+}
+
+/// What a run of these options would make, to ask whether it would be taken.
+pub(super) fn dry_run(options: &KubernetesOptions) -> Spec<'_> {
+    Spec {
+        options,
+        run: "dry-run",
+        image: "registry.invalid/tests:none",
+        agent: "/agent",
+        workers_total: 1,
+        has_environment: false,
+        debug_jvm: false,
+        machine: "",
+        folder: "",
+    }
 }
 
 /// The name of a run's first job, and the beginning of those of all else.
@@ -86,7 +104,7 @@ impl Spec<'_> {
     pub(super) fn job(&self, number: u32, pods: u32, lives: &str) -> Result<Value> {
         let mut labels = self.labels();
         if let Some(queue) = &self.options.queue_name {
-            labels.insert("kueue.x-k8s.io/queue-name".to_owned(), json!(queue));
+            labels.insert(QUEUE.to_owned(), json!(queue));
         }
         let mut annotations: Map<String, Value> =
             self.options.annotations.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
@@ -119,6 +137,18 @@ impl Spec<'_> {
         Ok(job)
     }
 
+    /// A pod as the job's controller would make it.
+    ///
+    /// # Errors
+    /// As for [`Spec::job`].
+    pub(super) fn pod(&self) -> Result<Value> {
+        let mut pod = self.template(1, json!({}))?;
+        pod["apiVersion"] = json!("v1");
+        pod["kind"] = json!("Pod");
+        pod["metadata"]["name"] = json!(name(self.run));
+        Ok(pod)
+    }
+
     fn template(&self, number: u32, annotations: Value) -> Result<Value> {
         let options = self.options;
         let grace = options.grace_seconds();
@@ -130,13 +160,16 @@ impl Spec<'_> {
         if options.preemptible {
             tolerations.extend(spot_tolerations());
         }
+        let worker = self.worker(number, grace.saturating_sub(HANDING_BACK).max(1));
+        let kept = options.keep.then(|| self.kept(&worker));
+        let containers: Vec<Value> = [worker].into_iter().chain(kept).collect();
         let mut pod = json!({
             "restartPolicy": "Never",
             "automountServiceAccountToken": false,
             "enableServiceLinks": false,
             "terminationGracePeriodSeconds": grace,
             "initContainers": init,
-            "containers": [self.worker(number, grace.saturating_sub(HANDING_BACK).max(1))],
+            "containers": containers,
             "volumes": [
                 { "name": "secret", "secret": { "secretName": secret_name(self.run, number, CREDENTIALS), "defaultMode": 0o444 } },
                 { "name": "credentials", "emptyDir": { "medium": "Memory", "sizeLimit": "1Mi" } },
@@ -239,6 +272,21 @@ impl Spec<'_> {
         worker
     }
 
+    /// What stays of a pod that is kept: nothing can be started in a container that has ended, so this one, which has the
+    /// worker's image, variables and volumes, goes on.
+    fn kept(&self, worker: &Value) -> Value {
+        let mut kept = worker.clone();
+        kept["name"] = json!(KEPT);
+        kept["command"] = json!([self.agent, "hold", "--seconds", KEPT_SECONDS.to_string()]);
+        kept["args"] = json!([]);
+        // It takes next to nothing, and no graphics card; a quota may ask for limits.
+        let is_plain = |(name, _): &(&String, &String)| matches!(name.as_str(), "cpu" | "memory");
+        let limits: BTreeMap<_, _> = self.options.limits.iter().filter(is_plain).collect();
+        kept["resources"] = json!({ "requests": { "cpu": "10m", "memory": "16Mi" }, "limits": limits });
+        kept["volumeMounts"] = json!([{ "name": "tmp", "mountPath": "/tmp" }]);
+        kept
+    }
+
     /// What the restricted standard of pod security asks for.
     fn security(&self) -> Value {
         let mut security = json!({
@@ -280,64 +328,6 @@ impl Spec<'_> {
     }
 }
 
-/// Where services are, for the worker's environment: `POSTGRES_HOST`, `POSTGRES_PORT`.
-fn addresses(services: &BTreeMap<String, Service>) -> BTreeMap<String, String> {
-    let mut addresses = BTreeMap::new();
-    for (name, service) in services {
-        let variable = crate::backend::variable(name);
-        addresses.insert(format!("{variable}_HOST"), name.clone());
-        addresses.extend(service.port.map(|port| (format!("{variable}_PORT"), port.to_string())));
-    }
-    addresses
-}
-
-/// A text that the cluster passes on as it is: `$(NAME)` would be replaced, and `$$` made one.
-fn plain(text: &str) -> String {
-    text.replace('$', "$$")
-}
-
-/// A service as a sidecar of the pod: started before the worker, ready before it starts, ended with it.
-fn sidecar(name: &str, service: &Service) -> Result<Value> {
-    let mut container = json!({
-        "name": name,
-        "image": service.image,
-        "restartPolicy": "Always",
-        "env": service.environment.iter().map(|(name, value)| json!({ "name": name, "value": plain(value) })).collect::<Vec<_>>(),
-    });
-    if !service.command.is_empty() {
-        container["args"] = service.command.iter().map(|word| json!(plain(word))).collect();
-    }
-    if let Some(bytes) = service.memory_bytes {
-        container["resources"] =
-            json!({ "requests": { "memory": bytes.to_string() }, "limits": { "memory": bytes.to_string() } });
-    }
-    let probe = match (&service.readiness, service.port) {
-        (Readiness::Port, Some(port)) => Some(json!({ "tcpSocket": { "port": port } })),
-        (Readiness::Port, None) => None,
-        (Readiness::Command { command }, _) => Some(json!({ "exec": { "command": command } })),
-        (Readiness::Log { .. } | Readiness::Healthy, _) => {
-            return Err(Failure::new(
-                FailureCode::InvalidRequest,
-                format!("failed to start the service {name} in pods"),
-            )
-            .cause_text("Kubernetes looks neither for text in logs nor at health checks of images")
-            .hint("say when it is ready by its port, or by readyCommand = [...]"));
-        }
-    };
-    if let Some(mut probe) = probe {
-        probe["periodSeconds"] = json!(1);
-        probe["timeoutSeconds"] = json!(PROBE_SECONDS);
-        probe["failureThreshold"] = json!(service.ready_within_ms.div_ceil(1_000).max(1));
-        container["startupProbe"] = probe;
-    }
-    if !service.tmpfs.is_empty() {
-        return Err(Failure::new(FailureCode::InvalidRequest, format!("failed to start the service {name} in pods"))
-            .cause_text("`tmpfs` is not known there")
-            .hint("give it a volume in memory by the podTemplate"));
-    }
-    Ok(container)
-}
-
 /// Taints of machines that can be taken away, of clouds that have them.
 fn spot_tolerations() -> Vec<Value> {
     [
@@ -352,6 +342,7 @@ fn spot_tolerations() -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use testfleet_protocol::docker::Service;
 
     fn with(options: &KubernetesOptions) -> Spec<'_> {
         Spec {
@@ -435,14 +426,5 @@ mod tests {
             name.len() + "-10-9999-abcde".len() <= 63 && name.ends_with(|c: char| c.is_ascii_alphanumeric()),
             "{name}"
         );
-    }
-
-    #[test]
-    fn services_that_pods_cannot_have_are_refused() {
-        for readiness in [r#"{"type":"log","text":"up"}"#, r#"{"type":"healthy"}"#] {
-            let service: Service =
-                serde_json::from_str(&format!(r#"{{"image":"x","readiness":{readiness}}}"#)).unwrap();
-            assert!(sidecar("db", &service).is_err());
-        }
     }
 }

@@ -155,6 +155,41 @@ impl Store {
         })
     }
 
+    /// The document of the branch alone.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub fn read_own(&self, document: &str) -> Result<Option<Vec<u8>>> {
+        let name = name::of(document, &self.history.branch);
+        let found = self.within(self.limits.read, "read", document, self.place.read(&name))?;
+        Ok(found.map(|found| found.bytes))
+    }
+
+    /// Makes the branch's document these bytes, whatever it was: it has one writer at a time.
+    ///
+    /// # Errors
+    /// `Io` as for [`Self::read`], or when others write it, too.
+    pub fn put(&self, document: &str, bytes: &[u8]) -> Result<()> {
+        let name = name::of(document, &self.history.branch);
+        if bytes.len() > LARGEST {
+            return Err(too_large(&name));
+        }
+        self.within(self.limits.merge, "write", document, async {
+            for attempt in 0..self.limits.attempts {
+                let found = self.place.read(&name).await?;
+                if found.as_ref().is_some_and(|found| found.bytes == bytes) {
+                    return Ok(());
+                }
+                match self.place.write(&name, bytes, found.as_ref()).await? {
+                    Written::Done => return Ok(()),
+                    Written::Conflict => tokio::time::sleep(pause(attempt)).await,
+                }
+            }
+            let text = format!("others wrote it at the same time, {} times in a row", self.limits.attempts);
+            Err(Failure::new(FailureCode::Io, format!("failed to write {name}")).cause_text(text))
+        })
+    }
+
     /// Replaces the branch's document by what `merge` makes of it; where the branch has none, of the one of the branch it
     /// began from. Whether there was something to write: never, unless this run publishes.
     ///

@@ -22,6 +22,7 @@ pub(super) fn history(location: &str, branch: &str) -> SharedHistory {
         fallback_branch: "main".into(),
         publish: true,
         expire_days: 30,
+        journal: false,
         user_variable: None,
         password_variable: None,
     }

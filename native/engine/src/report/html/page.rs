@@ -179,9 +179,17 @@ impl Page {
             workers: workers(summary),
             mispredicted: mispredicted(aggregate, summary, several_tasks),
             classes: classes(summary, &records, several_tasks),
-            footer: format!("Testfleet {}. Plan {}.", env!("CARGO_PKG_VERSION"), printable(&summary.plan)),
+            footer: footer(summary),
         }
     }
+}
+
+fn footer(summary: &Summary) -> String {
+    let mut text = format!("Testfleet {}. Plan {}.", env!("CARGO_PKG_VERSION"), printable(&summary.plan));
+    for image in &summary.images {
+        text.push_str(&format!(" Image {}.", printable(image)));
+    }
+    text
 }
 
 fn replay(summary: &Summary) -> Option<(String, String)> {
@@ -279,6 +287,8 @@ fn bad_test(test: &TestRecord, several_tasks: bool, open: bool, wholes: Vec<(Str
     parts.retain(|(heading, text)| !heading.is_empty() || text.trim().lines().nth(1).is_some());
     let mut about = Vec::from_iter(took(test));
     about.extend(test.worker().map(|worker| format!("worker {worker}")));
+    // Of interest where workers come and go; else it is always the same.
+    about.extend(test.place().filter(|place| place.image.is_some()).map(|place| first_line(&place.host, NAME)));
     if test.is_partial() {
         about.push(slices_word(test.slices_in_run.iter().copied(), test.slices));
     } else if test.slices > 0 {

@@ -10,6 +10,7 @@ use crate::report::words::{quarantine_word, slices_word, utc};
 use quick_xml::events::{BytesCData, BytesDecl, BytesText, Event};
 use quick_xml::writer::Writer;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use testfleet_protocol::plan::Quarantined;
@@ -32,7 +33,7 @@ pub(super) fn suite(aggregate: &Aggregate, suite: &Suite<'_>) -> io::Result<Vec<
         ("failures", counts.failed.to_string()),
         ("errors", counts.errored.to_string()),
         ("timestamp", utc(started_at_ms(aggregate, suite))),
-        ("hostname", clean(host(aggregate, suite)).into_owned()),
+        ("hostname", clean(host(suite)).into_owned()),
         ("time", seconds(duration_us)),
     ];
     let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
@@ -60,8 +61,15 @@ fn properties(xml: &mut Xml, aggregate: &Aggregate, suite: &Suite<'_>) -> io::Re
     workers.sort_unstable();
     workers.dedup();
     let workers = workers.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
-    let told =
-        [("testfleet.run", &aggregate.run.id), ("testfleet.task", &suite.task.0), ("testfleet.workers", &workers)];
+    let places = || suite.tests.iter().filter_map(|test| test.place());
+    let each_once = |texts: BTreeSet<&str>| texts.into_iter().collect::<Vec<_>>().join(",");
+    let images = each_once(places().filter_map(|place| place.image.as_deref()).collect());
+    let hosts = each_once(places().map(|place| place.host.as_str()).collect());
+    let mut told =
+        vec![("testfleet.run", &aggregate.run.id), ("testfleet.task", &suite.task.0), ("testfleet.workers", &workers)];
+    if !images.is_empty() {
+        told.extend([("testfleet.hosts", &hosts), ("testfleet.images", &images)]);
+    }
     xml.create_element("properties").write_inner_content(|xml| {
         for (name, value) in told {
             let value = clean(value);
@@ -204,7 +212,6 @@ fn started_at_ms(aggregate: &Aggregate, suite: &Suite<'_>) -> u64 {
     started.unwrap_or(aggregate.run.started_at_ms)
 }
 
-fn host<'a>(aggregate: &'a Aggregate, suite: &Suite<'_>) -> &'a str {
-    let mut workers = suite.tests.iter().filter_map(|test| aggregate.workers.get(&test.worker()?));
-    workers.find(|worker| !worker.host.is_empty()).map_or("localhost", |worker| &worker.host)
+fn host<'a>(suite: &'a Suite<'_>) -> &'a str {
+    suite.tests.iter().find_map(|test| test.place()).map_or("localhost", |place| &place.host)
 }

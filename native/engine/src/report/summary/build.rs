@@ -6,7 +6,7 @@ use super::{
 };
 use crate::report::Aggregate;
 use crate::report::cases::{Case, CaseResult, Problem, cases, earlier_problems};
-use crate::report::records::{AttemptRecord, TestRecord, WorkerRecord};
+use crate::report::records::{AttemptRecord, Place, TestRecord, WorkerRecord};
 use crate::report::words::{VERDICTS, first_line};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -22,6 +22,7 @@ pub(in crate::report) fn of(aggregate: &Aggregate) -> Summary {
     records.sort_by(|a, b| a.id.cmp(&b.id));
     let (counts, unaccounted) = count(aggregate, &records);
     let units = units(aggregate);
+    let images = images(&records);
     let run = &aggregate.run;
     Summary {
         protocol: testfleet_protocol::VERSION,
@@ -41,7 +42,8 @@ pub(in crate::report) fn of(aggregate: &Aggregate) -> Summary {
         prediction: prediction(aggregate, &units),
         tasks: tasks(&records),
         classes: classes(&records),
-        tests: records.iter().map(|record| test(record)).collect(),
+        tests: records.iter().map(|record| test(record, &images)).collect(),
+        images,
         workers: workers(aggregate, &records, &units),
         units,
     }
@@ -187,7 +189,17 @@ fn classes(records: &[&TestRecord]) -> Vec<ClassSummary> {
     classes.into_iter().map(summary).collect()
 }
 
-fn test(record: &TestRecord) -> TestSummary {
+/// What all these tests ran in, each image once.
+fn images(records: &[&TestRecord]) -> Vec<String> {
+    let images: BTreeSet<_> = records.iter().filter_map(|record| record.place()?.image.as_deref()).collect();
+    images.into_iter().map(str::to_owned).collect()
+}
+
+fn host(place: Option<&Place>) -> Option<String> {
+    place.map(|place| place.host.clone()).filter(|host| !host.is_empty())
+}
+
+fn test(record: &TestRecord, images: &[String]) -> TestSummary {
     let verdict = record.verdict();
     let entries = if verdict.is_bad() { cases(record) } else { Vec::new() };
     let problems: Vec<_> = entries
@@ -212,6 +224,9 @@ fn test(record: &TestRecord) -> TestSummary {
         outcome: record.decisive().and_then(|attempt| attempt.finished.as_ref()).map(|finished| finished.outcome),
         duration_us: record.duration_us(),
         worker: record.worker(),
+        attempt: record.decisive().map(|attempt| attempt.number),
+        host: host(record.place()),
+        image: record.place().and_then(|place| images.binary_search(place.image.as_ref()?).ok()),
         reason: record.reason().map(str::to_owned),
         problem: problems.first().map(|problem| brief(problem)),
         hint,
@@ -233,6 +248,7 @@ fn attempts(record: &TestRecord) -> Vec<AttemptSummary> {
         slice: Some(attempt.slice).filter(|slice| *slice > 0),
         number: attempt.number,
         worker: attempt.worker,
+        host: host(attempt.place.as_deref()),
         outcome: attempt.finished.as_ref().map(|finished| finished.outcome),
         duration_us: attempt.duration_us(),
         problem: earlier.get(&(attempt.slice, attempt.number)).cloned(),
@@ -279,7 +295,7 @@ fn workers(aggregate: &Aggregate, records: &[&TestRecord], units: &[UnitSummary]
     let summary = |(&number, record): (&u32, &WorkerRecord)| WorkerSummary {
         number,
         backend: record.backend.clone(),
-        host: record.host.clone(),
+        host: record.place.host.clone(),
         ready_after_ms: record.ready_at_ms.map(|ready| ready.saturating_sub(record.started_at_ms)),
         busy_ms: record.busy_ms(),
         estimated_ms: estimates.get(&number).copied().unwrap_or(0),

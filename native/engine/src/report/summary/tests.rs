@@ -1,8 +1,9 @@
 use super::*;
 use crate::report::test_support::{
-    Script, big, events, finished, folded, id, plan, special_events, special_plan, thrown,
+    START, Script, big, events, finished, folded, id, plan, special_events, special_plan, thrown,
 };
 use crate::report::{ReportDirs, write_all};
+use testfleet_protocol::event::RunEvent;
 
 #[test]
 fn a_run_with_everything_in_it() {
@@ -93,8 +94,8 @@ fn a_run_that_stopped_in_the_middle_is_red() {
 fn tests_without_any_event_are_lost_in_a_partial_run_too() {
     let plan = plan();
     let mut events = events();
-    events.retain(|event| matches!(event, testfleet_protocol::event::RunEvent::RunStarted { .. }));
-    if let Some(testfleet_protocol::event::RunEvent::RunStarted { tests, .. }) = events.first_mut() {
+    events.retain(|event| matches!(event, RunEvent::RunStarted { .. }));
+    if let Some(RunEvent::RunStarted { tests, .. }) = events.first_mut() {
         *tests = 5;
     }
     let summary = folded(&plan, &events).summary();
@@ -111,6 +112,49 @@ fn a_failure_outside_of_planned_tests_makes_up_for_none() {
     script.plain(&id(":app:test", "com.acme.SlowTest", "outside of tests"), "u2", 1, 20, after_all);
     let summary = folded(&plan, &script.events).summary();
     assert_eq!((summary.unaccounted, summary.count(Verdict::Errored), summary.count(Verdict::Lost)), (2, 1, 5));
+}
+
+#[test]
+fn each_try_tells_where_its_worker_was_then() {
+    let plan = plan();
+    let mut script = Script::started(2, 1);
+    script.events.truncate(1);
+    let pod = |script: &mut Script, life: u32| {
+        let image = Some(format!("r.example/app@sha256:{life}"));
+        script.events.push(RunEvent::WorkerStarted { worker: 1, backend: "kubernetes".into(), image, at_ms: START });
+        let host = format!("testfleet-{life} on node-{life}");
+        script.events.push(RunEvent::WorkerReady { worker: 1, host, pid: 1, at_ms: START });
+    };
+    let (a, b) = (id(":lib:test", "com.acme.InitTest", "a()"), id(":lib:test", "com.acme.InitTest", "b()"));
+    pod(&mut script, 1);
+    script.assign("u4", 1, 1, 5);
+    script.start(&a, "u4", 1, 1, 6);
+    script.finish(&a, 1, 1, finished(Outcome::Passed, 6, 1));
+    script.verdict(&a, Verdict::Passed, None);
+    script.start(&b, "u4", 1, 1, 7);
+    script.unit_done("u4", 1, 1, &[&b], 8);
+    pod(&mut script, 2);
+    script.assign("u4", 1, 2, 9);
+    script.start(&b, "u4", 1, 2, 10);
+    script.finish(&b, 1, 2, finished(Outcome::Passed, 10, 1));
+    script.verdict(&b, Verdict::Passed, None);
+    let aggregate = folded(&plan, &script.events);
+    let summary = aggregate.summary();
+    assert_eq!(summary.images, ["r.example/app@sha256:1", "r.example/app@sha256:2"]);
+    let told = |n: usize| (summary.tests[n].attempt, summary.tests[n].host.as_deref(), summary.tests[n].image);
+    assert_eq!(told(0), (Some(1), Some("testfleet-1 on node-1"), Some(0)));
+    assert_eq!(told(1), (Some(2), Some("testfleet-2 on node-2"), Some(1)));
+    let hosts: Vec<_> = summary.tests[1].attempts.iter().map(|attempt| attempt.host.as_deref()).collect();
+    assert_eq!(hosts, [Some("testfleet-1 on node-1"), Some("testfleet-2 on node-2")]);
+    let dir = tempfile::tempdir().expect("a folder");
+    let dirs = ReportDirs { results_dir: dir.path().join("results"), reports_dir: dir.path().join("reports") };
+    write_all(&aggregate, &plan, &dirs).expect("written");
+    let xml = std::fs::read_to_string(dirs.results_dir.join("lib/test/TEST-com.acme.InitTest.xml")).expect("read");
+    let hosts = r#"<property name="testfleet.hosts" value="testfleet-1 on node-1,testfleet-2 on node-2"/>"#;
+    let images = r#"<property name="testfleet.images" value="r.example/app@sha256:1,r.example/app@sha256:2"/>"#;
+    assert!(xml.contains(hosts) && xml.contains(images), "{xml}");
+    let html = std::fs::read_to_string(dirs.reports_dir.join("index.html")).expect("read");
+    assert!(html.contains("Image r.example/app@sha256:2."), "the page names what workers were made of");
 }
 
 #[test]

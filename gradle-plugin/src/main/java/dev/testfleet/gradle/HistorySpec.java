@@ -19,6 +19,12 @@ public interface HistorySpec {
     /** Whether runs add to the history; false unless set: only CI should. */
     Property<Boolean> getPublish();
 
+    /**
+     * Whether the record of a run that publishes is kept there while it goes on, so that another
+     * machine can go on with it; false unless set.
+     */
+    Property<Boolean> getJournal();
+
     /** After how many days what no run used is forgotten; 90 unless set. */
     Property<Integer> getExpireDays();
 

@@ -30,6 +30,7 @@ public final class History {
     public static void setConventions(HistorySpec history, ProviderFactory providers) {
         history.getFallbackBranch().convention("main");
         history.getPublish().convention(false);
+        history.getJournal().convention(false);
         history.getExpireDays().convention(90);
         Provider<String> branch = history.getFallbackBranch();
         for (int index = BRANCH_VARIABLES.size() - 1; index >= 0; index--) {
@@ -51,6 +52,7 @@ public final class History {
             described.put("branch", history.getBranch().get());
             described.put("fallbackBranch", history.getFallbackBranch().get());
             described.put("publish", history.getPublish().get());
+            described.put("journal", history.getJournal().get());
             described.put("expireDays", history.getExpireDays().get());
             if (history.getUserVariable().isPresent()) {
                 described.put("userVariable", history.getUserVariable().get());

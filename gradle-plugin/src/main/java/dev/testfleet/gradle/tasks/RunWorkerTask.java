@@ -59,6 +59,14 @@ public abstract class RunWorkerTask extends TestfleetTask {
             description = "Runs the group in a container of the image that image.json names.")
     public abstract Property<Boolean> getInImage();
 
+    /** Whether the container or pod stays when it has ended. */
+    @Input
+    @Optional
+    @Option(
+            option = "keep",
+            description = "Leaves the worker's container or pod there when it has ended.")
+    public abstract Property<Boolean> getKeep();
+
     /** Whether a container of the image is started for a shell instead. */
     @Input
     @Optional
@@ -101,6 +109,7 @@ public abstract class RunWorkerTask extends TestfleetTask {
         command.put("fromRun", getFromRun().getOrNull());
         command.put("debugJvm", getDebugJvm().getOrElse(false));
         command.put("inImage", getInImage().getOrElse(false));
+        command.put("keep", getKeep().getOrElse(false));
         return command;
     }
 }
