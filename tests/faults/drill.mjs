@@ -8,8 +8,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { FAULTS as OF_PROCESSES, killCoordinator } from './faults.mjs';
-import { random, seconds, table } from './figures.mjs';
+import { random, seconds, spread, table } from './figures.mjs';
 import { Ground } from './ground.mjs';
+import { timesToElsewhere } from './journal.mjs';
 import { judge, thrownOf } from './judge.mjs';
 import * as kubernetes from './kubernetes.mjs';
 
@@ -72,6 +73,7 @@ function unexpected({ verdicts, events }) {
 async function strikeUntilEnd(run, fault, chance) {
   let strikes = 0;
   let flying = 0;
+  const struckAt = [];
   const left = []; // what a killed coordinator left 5 s later
   // The first strike comes somewhere in the first half, so that the shortest run is met, too.
   const share = 0.05 + chance() * 0.45;
@@ -91,15 +93,18 @@ async function strikeUntilEnd(run, fault, chance) {
         const resumed = events.findLastIndex(({ type }) => type === 'runResumed');
         return events.filter(({ type }) => type === 'runResumed').length === strikes && events.slice(resumed).some(({ type }) => type === 'testStarted');
       });
-    } else if (await fault.strike(run, chance)) {
-      strikes += 1;
     } else {
-      await Promise.race([run.ended, sleep(50)]); // nobody to strike at the moment
-      continue;
+      const at = Date.now();
+      if (!await fault.strike(run, chance)) {
+        await Promise.race([run.ended, sleep(50)]); // nobody to strike at the moment
+        continue;
+      }
+      strikes += 1;
+      struckAt.push(at);
     }
     await Promise.race([run.ended, sleep((0.5 + chance()) * between * 1_000)]);
   }
-  return { strikes, flying, left };
+  return { strikes, struckAt, flying, left };
 }
 
 async function underFault(fault, quiet, number) {
@@ -111,9 +116,10 @@ async function underFault(fault, quiet, number) {
   const run = ground.run(name, { environment, ...(fault.prepare && { temp: fault.prepare(disk) }) });
   const from = Date.now();
   run.start(...(fault.args ?? []));
-  const { strikes, flying, left } = await strikeUntilEnd(run, fault, chance);
+  const { strikes, struckAt, flying, left } = await strikeUntilEnd(run, fault, chance);
   const came = await ground.awaitEnd(run, quiet.wall);
   const wall = Date.now() - from;
+  const elsewhere = spread(timesToElsewhere(run.journal(), struckAt));
   const judged = judge({ quiet: quiet.verdicts, run, named: fault.named });
   if (inCluster) left.push(...await kubernetes.left(run));
   const broken = [...judged.broken, ...[...left, ...await run.left()].map((what) => `left behind: ${what}`)];
@@ -124,7 +130,7 @@ async function underFault(fault, quiet, number) {
   if (judged.again > most) broken.push(`${judged.again} tests were started twice, ${most} were in flight`);
   if (broken.length > 0) console.log(run.log().split('\n').slice(-30).join('\n'));
   run.remove();
-  return { strikes, wall, ...judged, flying: most, broken };
+  return { strikes, wall, ...judged, flying: most, elsewhere, broken };
 }
 
 let status = 1;
@@ -133,23 +139,23 @@ try {
   const quiet = await ground.quiet({ environment });
   quiet.broken.push(...unexpected(quiet));
   const all = quiet.verdicts.size;
-  const rows = [['none', '-', seconds(quiet.wall), `${all} of ${all}`, '-', '-', '-', quiet.broken.length === 0 ? 'holds' : 'BROKEN']];
+  const rows = [['none', '-', seconds(quiet.wall), `${all} of ${all}`, '-', '-', '-', '-', quiet.broken.length === 0 ? 'holds' : 'BROKEN']];
   const problems = quiet.broken.map((what) => ['none', what]);
   for (const [number, fault] of FAULTS.entries()) {
     if ((options.short && !SHORT.includes(fault.name)) || !fault.name.includes(options.fault)) continue;
     const refused = fault.refused?.();
     if (refused) {
-      rows.push([fault.name, '-', '-', '-', '-', '-', '-', 'not done']);
+      rows.push([fault.name, '-', '-', '-', '-', '-', '-', '-', 'not done']);
       console.log(`${fault.name}: not done: ${refused}`);
       continue;
     }
     const row = await underFault(fault, quiet, number);
-    rows.push([fault.name, row.strikes, seconds(row.wall), `${row.equal} of ${all}`, row.faults.length + (row.givenUp > 0 ? ` (${row.givenUp} units given up)` : ''), row.again, row.flying, row.broken.length === 0 ? 'holds' : 'BROKEN']);
+    rows.push([fault.name, row.strikes, seconds(row.wall), `${row.equal} of ${all}`, row.faults.length + (row.givenUp > 0 ? ` (${row.givenUp} units given up)` : ''), row.again, row.flying, row.elsewhere, row.broken.length === 0 ? 'holds' : 'BROKEN']);
     console.log(`${fault.name}: ${rows.at(-1).at(-1)}`);
     problems.push(...row.broken.slice(0, SHOWN).map((what) => [fault.name, what]));
     if (row.broken.length > SHOWN) problems.push([fault.name, `and ${row.broken.length - SHOWN} more`]);
   }
-  console.log(`\n${table(['fault', 'struck', 'seconds', 'equal verdicts', 'named faults', 'started twice', 'in flight', 'promises'], rows)}`);
+  console.log(`\n${table(['fault', 'struck', 'seconds', 'equal verdicts', 'named faults', 'started twice', 'in flight', 'seconds to elsewhere', 'promises'], rows)}`);
   for (const [name, what] of problems) console.log(`${name}: ${what}`);
   console.log(`faults=${rows.length - 1} notDone=${rows.filter((row) => row.at(-1) === 'not done').length} broken=${problems.length} seed=${seed}`);
   status = problems.length === 0 ? 0 : 1;

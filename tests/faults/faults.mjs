@@ -13,7 +13,7 @@ const LEASE = 3;
 const SMALL_DISK = 8 << 20;
 
 /** Errored because its JVM was killed while it ran; or the class that was just ending then, which is no planned test. */
-const byJvm = ({ verdict, kind, wasRunning, isPlanned }) => verdict === 'errored' && kind === 'JvmDied' && (wasRunning || !isPlanned);
+export const byJvm = ({ verdict, kind, wasRunning, isPlanned }) => verdict === 'errored' && kind === 'JvmDied' && (wasRunning || !isPlanned);
 /** Errored because three workers were lost while it ran: a test that is lost less often is run again. */
 export const byWorker = (difference) => byTraces(difference) || difference.verdict === 'errored' && difference.kind === 'WorkerLost' && difference.wasRunning;
 /** Failed by itself when it ran again: over what its first try, whose end it never saw, left in the working directory. */

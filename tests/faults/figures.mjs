@@ -24,3 +24,10 @@ export function table(header, rows) {
 
 /** Milliseconds in words of a table. */
 export const seconds = (milliseconds) => (milliseconds / 1_000).toFixed(1);
+
+/** The median and the largest of some milliseconds, in seconds; `-` of none. */
+export function spread(times) {
+  if (times.length === 0) return '-';
+  const sorted = times.toSorted((one, other) => one - other);
+  return `${seconds(sorted[Math.floor(sorted.length / 2)])}, at most ${seconds(sorted.at(-1))}`;
+}

@@ -111,6 +111,34 @@ export function struckTests(events) {
   return ends;
 }
 
+/**
+ * For each strike, how long it took from then until the unit that was running at the struck worker ran elsewhere, in
+ * milliseconds. Strikes that met no running unit tell nothing.
+ */
+export function timesToElsewhere(events, strikes) {
+  const times = [];
+  for (const [number, at] of strikes.entries()) {
+    const next = strikes[number + 1] ?? Infinity;
+    const running = new Map(); // by worker: the unit and its try
+    let struck;
+    for (const { type, worker, unit, attempt, failure, atMs } of events) {
+      if (struck) {
+        if (type === 'testStarted' && unit === struck.unit && attempt > struck.attempt) {
+          times.push(atMs - at);
+          break;
+        }
+        continue;
+      }
+      if (atMs > next) break;
+      if (type === 'testStarted') running.set(worker, { unit, attempt });
+      const ends = type === 'jvmDied' || type === 'workerLeaving' || (type === 'workerEnded' && failure);
+      if (ends && atMs >= at) struck = running.get(worker);
+      if (type === 'unitFinished' && running.get(worker)?.unit === unit) running.delete(worker);
+    }
+  }
+  return times;
+}
+
 /** Process ids, of JVMs and of the agents above them, of workers whose live JVM has finished a test. */
 export function warmProcesses(events) {
   const agents = new Map(); // by worker

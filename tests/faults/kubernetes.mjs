@@ -1,10 +1,11 @@
 // The faults of a cluster, for runs whose workers are pods: kubectl, and the cluster that tests/cluster/up started.
 
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { byCoordinator, byTraces, byWorker, nothing, pick } from './faults.mjs';
+import { byCoordinator, byJvm, byTraces, byWorker, nothing, pick } from './faults.mjs';
 
 const CLUSTER = join(dirname(fileURLToPath(import.meta.url)), '..', 'cluster');
 const NAMESPACE = process.env.DRILL_NAMESPACE ?? 'default';
@@ -27,7 +28,7 @@ export function choose(options) {
   options.image.name = `${registry}/drill`;
   options.image.registry.insecure = [registry];
   // So that two workers fill a node with two processors, and one of higher priority finds no room beside them.
-  options.kubernetes = { namespace: NAMESPACE, requests: { cpu: '700m' }, terminationGraceSeconds: 10 };
+  options.kubernetes = { namespace: NAMESPACE, requests: { cpu: '700m' }, limits: { memory: '1Gi' }, terminationGraceSeconds: 10 };
 }
 
 /** Running pods of a run that nobody ends yet. */
@@ -87,6 +88,48 @@ async function preempt(run) {
   return true;
 }
 
+/** Control groups of the worker's container of a pod, by the controller of memory: those of the agents' processes here. */
+function memoryGroups({ metadata: { uid } }) {
+  const groups = new Set();
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+      if (!args[0].endsWith('testfleet-agent') || !args.includes('--worker')) continue;
+      const lines = readFileSync(`/proc/${pid}/cgroup`, 'utf8').split('\n');
+      const line = lines.find((text) => text.split(':')[1].split(',').includes('memory')) ?? lines.find((text) => text.startsWith('0::'));
+      const path = line?.split(':').slice(2).join(':') ?? '';
+      if (!path.includes(uid) && !path.includes(uid.replaceAll('-', '_'))) continue;
+      groups.add(existsSync('/sys/fs/cgroup/memory') ? `/sys/fs/cgroup/memory${path}` : `/sys/fs/cgroup${path}`);
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  return [...groups];
+}
+
+/**
+ * Memory is taken in the worker's container, by a process that the kernel spares, until the others there have been killed: the
+ * JVM, then the agent.
+ */
+async function outOfMemory(run, random) {
+  const pod = pick(random, pods(run));
+  const [group] = pod ? memoryGroups(pod) : [];
+  if (!group) return false;
+  const program = `
+    const fs = require('fs');
+    fs.writeFileSync('/proc/self/oom_score_adj', '-1000');
+    fs.writeFileSync(process.argv[1] + '/cgroup.procs', String(process.pid));
+    const held = [];
+    const until = Date.now() + 20_000;
+    const more = () => { held.push(Buffer.alloc(16 << 20, 1)); if (Date.now() < until) setTimeout(more, 2); };
+    more();`;
+  const eater = spawn(process.execPath, ['-e', program, group], { stdio: 'ignore' });
+  const ended = new Promise((resolve) => eater.once('exit', resolve));
+  await Promise.race([ended, sleep(20_000)]);
+  eater.kill('SIGKILL');
+  return true;
+}
+
 /** Cuts all connections of the coordinator, which lead to the API server. */
 function cut(run) {
   const shown = execFileSync('ss', ['-Htnp', 'state', 'established'], { encoding: 'utf8' });
@@ -98,10 +141,14 @@ function cut(run) {
 const cluster = (command, ...args) => execFileSync(join(CLUSTER, command), args, { stdio: ['ignore', 'ignore', 'inherit'] });
 const ownCluster = () => (process.env.TESTFLEET_CLUSTER ? undefined : 'it takes the cluster that tests/cluster/up started');
 
+/** The JVM was killed, or its agent with it. */
+const byMemory = (difference) => byWorker(difference) || byJvm(difference);
+
 /** As in faults.mjs. */
 export const FAULTS = [
   { name: 'pod evicted', strike: (run, random) => { const pod = pick(random, pods(run)); return pod !== undefined && evict(pod); }, named: byWorker, most: 20 },
   { name: 'pod deleted by force', strike: (run, random) => { const pod = pick(random, pods(run)); return pod !== undefined && delete_(pod); }, named: byWorker, most: 5 },
+  { name: 'out of memory', refused: ownCluster, strike: outOfMemory, named: byMemory, most: 3 },
   { name: 'pod preempted', strike: preempt, named: byWorker, most: 3 },
   {
     name: 'node without power, booted again',

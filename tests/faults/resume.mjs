@@ -1,12 +1,12 @@
 // Kills the coordinator at random points of runs and goes on with each. Started by tests/resume-drill.
 //
-//   node resume.mjs REQUEST PROGRAMS [--times N] [--per-run N] [--seed N] [--workers N]
+//   node resume.mjs REQUEST PROGRAMS [--times N] [--per-run N] [--seed N] [--workers N] [--elsewhere]
 
 import { parseArgs } from 'node:util';
 import { byCoordinator, killCoordinator } from './faults.mjs';
 import { random, seconds, table } from './figures.mjs';
 import { Ground } from './ground.mjs';
-import { testKey } from './journal.mjs';
+import { inFlight, testKey } from './journal.mjs';
 import { judge } from './judge.mjs';
 
 const { values: options, positionals: [request, programs] } = parseArgs({
@@ -16,6 +16,7 @@ const { values: options, positionals: [request, programs] } = parseArgs({
     'per-run': { type: 'string', default: '1' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     workers: { type: 'string', default: '2' },
+    elsewhere: { type: 'boolean', default: false },
   },
 });
 const [times, perRun, seed, workers] = [options.times, options['per-run'], options.seed, options.workers].map(Number);
@@ -51,28 +52,42 @@ async function killAt(points, number, quiet, progress) {
   run.start();
   for (const point of points) {
     await run.until((events) => events.length > 0 && progress(events) >= point);
-    const inFlight = await killCoordinator(run);
-    if (inFlight === undefined) {
+    const running = await killCoordinator(run);
+    if (running === undefined) {
       missed = true;
       break;
     }
-    flying.push(inFlight);
+    flying.push(running);
     verdicts.push(run.journal().filter(({ type }) => type === 'testVerdict').length);
     broken.push(...(await run.left()).map((what) => `left behind by the killed coordinator: ${what}`));
+    // Another machine has nothing of the run but what is shared.
+    if (options.elsewhere) run.forget();
     run.start('--resume');
   }
   if (!await ground.awaitEnd(run, quiet.wall)) broken.push('the resumed run did not end');
   const wall = Date.now() - from;
   const judged = judge({ quiet: quiet.verdicts, run, named: byCoordinator });
   broken.push(...judged.broken, ...(await run.left()).map((what) => `left behind: ${what}`));
-  const most = flying.reduce((sum, count) => sum + count, 0);
+  // By the record that came along, which lacks the last seconds before each kill.
+  const journal = run.journal();
+  const cuts = journal.flatMap(({ type }, at) => (type === 'runResumed' ? [at] : []));
+  const most = options.elsewhere
+    ? cuts.reduce((sum, at) => sum + inFlight(journal.slice(0, at)).size, 0)
+    : flying.reduce((sum, count) => sum + count, 0);
   if (judged.again > most) broken.push(`${judged.again} tests were started twice, ${most} were in flight`);
   if (broken.length > 0) console.log(run.log().split('\n').slice(-30).join('\n'));
   run.remove();
   return { ...judged, broken, missed, verdicts, flying, wall };
 }
 
-const ground = new Ground({ name: 'resume-drill', request, programs, choose: (chosen) => { chosen.workers = workers; } });
+function choose(chosen) {
+  chosen.workers = workers;
+  if (!options.elsewhere) return;
+  const location = ground.folder('shared-history');
+  chosen.history = { location, branch: 'main', fallbackBranch: 'main', publish: true, expireDays: 1, journal: true };
+}
+
+const ground = new Ground({ name: 'resume-drill', request, programs, choose });
 let status = 1;
 try {
   console.log(`seed ${seed}`);

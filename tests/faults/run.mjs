@@ -171,6 +171,11 @@ export class Run {
     ];
   }
 
+  /** Removes all that the run has on this machine. */
+  forget() {
+    rmSync(join(this.folder, 'build', 'runs'), { recursive: true });
+  }
+
   /** Ends everything at once and removes the folder. */
   remove() {
     if (this.coordinator && this.isRunning) this.coordinator.kill('SIGKILL');
