@@ -2,6 +2,8 @@
 //
 //   node resume.mjs REQUEST PROGRAMS [--times N] [--per-run N] [--seed N] [--workers N] [--elsewhere]
 
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { byCoordinator, killCoordinator } from './faults.mjs';
 import { random, seconds, table } from './figures.mjs';
@@ -52,6 +54,7 @@ async function killAt(points, number, quiet, progress) {
   run.start();
   for (const point of points) {
     await run.until((events) => events.length > 0 && progress(events) >= point);
+    if (options.elsewhere) await run.until(() => isShared(run.id));
     const running = await killCoordinator(run);
     if (running === undefined) {
       missed = true;
@@ -85,6 +88,14 @@ function choose(chosen) {
   if (!options.elsewhere) return;
   const location = ground.folder('shared-history');
   chosen.history = { location, branch: 'main', fallbackBranch: 'main', publish: true, expireDays: 1, journal: true };
+}
+
+/** Whether another machine finds that something happened in this run. */
+function isShared(id) {
+  const folder = ground.folder('shared-history');
+  const head = existsSync(folder) ? readdirSync(folder).find((name) => /^run-main-[0-9a-f]+$/.test(name)) : undefined;
+  const { run, pieces } = head ? JSON.parse(readFileSync(join(folder, head), 'utf8')) : {};
+  return run === id && pieces > 0;
 }
 
 const ground = new Ground({ name: 'resume-drill', request, programs, choose });

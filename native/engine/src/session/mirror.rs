@@ -24,8 +24,9 @@ use testfleet_protocol::{Failure, FailureCode, Result, VERSION};
 
 /// Name of the document that says which run there is.
 const HEAD: &str = "run";
-/// Between two looks at what is new.
-const EVERY: Duration = Duration::from_secs(5);
+/// Between two looks at what is new: at first, and later, when a run has shown to be a long one, whose pieces would be many.
+const OFTEN: Duration = Duration::from_secs(1);
+const SELDOM: Duration = Duration::from_secs(10);
 /// So often a coordinator says that it lives, in milliseconds.
 const BEAT_MS: u64 = 15_000;
 /// One that does not say so for so long is dead. It is watched, as clocks of machines differ.
@@ -93,9 +94,9 @@ impl Mirror {
         let mut copy = Copy::new(store, dir);
         let sender = context.sink.sender();
         let thread = std::thread::Builder::new().name("testfleet-mirror".to_owned()).spawn(move || {
-            let mut warned = false;
+            let (mut warned, mut pause) = (false, Duration::ZERO);
             loop {
-                let end = match ended.recv_timeout(EVERY) {
+                let end = match ended.recv_timeout(pause) {
                     Ok(state) => Some(state),
                     Err(RecvTimeoutError::Timeout) => None,
                     Err(RecvTimeoutError::Disconnected) => Some(State::Left),
@@ -113,6 +114,7 @@ impl Mirror {
                 if end.is_some() {
                     return;
                 }
+                pause = (pause * 11 / 10).clamp(OFTEN, SELDOM);
             }
         });
         match thread {
