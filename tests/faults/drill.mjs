@@ -61,7 +61,7 @@ function unexpected({ verdicts, events }) {
     const test = key.slice(key.indexOf(' ') + 1);
     const want = wanted.get(test) ?? { verdict: 'passed', kind: '' };
     wanted.delete(test);
-    const { kind, message } = thrown.get(key) ?? { kind: '', message: '' };
+    const [{ kind, message }] = thrown.get(key) ?? [{ kind: '', message: '' }];
     if (verdict !== want.verdict || kind !== want.kind) {
       differences.push(`${test}: ${verdict} (${kind || 'nothing thrown'} ${message.split('\n')[0]}), expected ${want.verdict} (${want.kind || 'nothing thrown'})`);
     }

@@ -21,11 +21,24 @@ function givenUp(events, tests) {
 export const verdictsOf = (events) =>
   new Map(events.filter(({ type }) => type === 'testVerdict').map(({ test, verdict }) => [testKey(test), verdict]));
 
-/** What the last try of each test threw: kind and message. */
+/**
+ * What the last try of each test threw: kinds and messages, one as a rule. A test of several invocations throws nothing itself:
+ * then what each of those threw that failed.
+ */
 export function thrownOf(events) {
-  const finished = events.filter(({ type }) => type === 'testFinished');
-  return new Map(finished.map(({ test, finished: { thrown, reason } }) =>
-    [testKey(test), { kind: thrown?.[0]?.kind ?? '', message: thrown?.[0]?.message ?? reason ?? '' }]));
+  const cause = ({ thrown, reason }) => ({ kind: thrown?.[0]?.kind ?? '', message: thrown?.[0]?.message ?? reason ?? '' });
+  const last = new Map();
+  const ofInvocations = new Map();
+  for (const { type, test, slice, finished } of events) {
+    if (type === 'testStarted') ofInvocations.set(testKey(test, slice), []);
+    if (type === 'invocationFinished' && ['failed', 'errored'].includes(finished.outcome)) {
+      ofInvocations.get(testKey(test, slice))?.push(cause(finished));
+    }
+    if (type !== 'testFinished') continue;
+    const invocations = ofInvocations.get(testKey(test, slice)) ?? [];
+    last.set(testKey(test), finished.thrown?.length > 0 || invocations.length === 0 ? [cause(finished)] : invocations);
+  }
+  return last;
 }
 
 /**
@@ -66,9 +79,11 @@ export function judge({ quiet, run, named }) {
   const faults = [];
   for (const [test, verdict] of verdicts) {
     if (verdict === quiet.get(test)) continue;
-    const { kind, message } = thrown.get(test) ?? { kind: '', message: '' };
-    if (!named({ verdict, kind, message, wasRunning: struck.has(test) || abandoned.has(tests.get(test)), wasAgain: again.includes(test), isPlanned: tests.has(test) })) {
-      broken.push(`${test}: ${verdict} (${kind || 'nothing thrown'} ${message.split('\n')[0]}), quietly ${quiet.get(test) ?? 'not there'}`);
+    const causes = thrown.get(test) ?? [{ kind: '', message: '' }];
+    const about = { verdict, wasRunning: struck.has(test) || abandoned.has(tests.get(test)), wasAgain: again.includes(test), isPlanned: tests.has(test) };
+    const other = causes.find((cause) => !named({ ...about, ...cause }));
+    if (other) {
+      broken.push(`${test}: ${verdict} (${other.kind || 'nothing thrown'} ${other.message.split('\n')[0]}), quietly ${quiet.get(test) ?? 'not there'}`);
     } else {
       faults.push(test);
     }
