@@ -32,15 +32,21 @@ fn copy_of(context: &Context<'_>, dir: &RunDir) -> Copy {
     Copy::new(open(context, shared).unwrap(), dir)
 }
 
+/// A run of which this was recorded and copied.
+fn copied(context: &Context<'_>, journal: &str, state: State) -> (RunDir, Copy) {
+    let dir = begin(context);
+    append(&dir, journal);
+    let mut copy = copy_of(context, &dir);
+    copy.go_on(state).unwrap();
+    (dir, copy)
+}
+
 #[test]
 fn what_was_recorded_is_brought_to_another_machine() {
     let place = tempfile::tempdir().unwrap();
     let one = Machine::new();
     let context = sharing(&one, &place);
-    let dir = begin(&context);
-    let mut copy = copy_of(&context, &dir);
-    append(&dir, "a\nb\ntor");
-    copy.go_on(State::Running).unwrap();
+    let (dir, mut copy) = copied(&context, "a\nb\ntor", State::Running);
     append(&dir, "n\nc\n");
     copy.go_on(State::Left).unwrap();
     assert_eq!(copy.head.pieces, 2);
@@ -72,9 +78,7 @@ fn a_run_that_is_over_stays_where_it_is() {
     let place = tempfile::tempdir().unwrap();
     let one = Machine::new();
     let context = sharing(&one, &place);
-    let dir = begin(&context);
-    append(&dir, "a\n");
-    copy_of(&context, &dir).go_on(State::Finished).unwrap();
+    copied(&context, "a\n", State::Finished);
     let other = Machine::new();
     let context = sharing(&other, &place);
     fetch(&context).unwrap();
@@ -86,10 +90,7 @@ fn a_coordinator_that_lives_is_noticed() {
     let place = tempfile::tempdir().unwrap();
     let one = Machine::new();
     let context = sharing(&one, &place);
-    let dir = begin(&context);
-    append(&dir, "a\n");
-    let mut copy = copy_of(&context, &dir);
-    copy.go_on(State::Running).unwrap();
+    let (dir, mut copy) = copied(&context, "a\n", State::Running);
     let store = open(&context, context.request.options.history.as_ref().unwrap()).unwrap();
     let then = store.read_own(HEAD).unwrap().unwrap();
     let (time, pause) = (Duration::from_millis(300), Duration::from_millis(20));
@@ -111,10 +112,7 @@ fn damage_is_told_and_leaves_nothing_behind() {
     let place = tempfile::tempdir().unwrap();
     let one = Machine::new();
     let context = sharing(&one, &place);
-    let dir = begin(&context);
-    append(&dir, "a\n");
-    let mut copy = copy_of(&context, &dir);
-    copy.go_on(State::Left).unwrap();
+    let (_, copy) = copied(&context, "a\n", State::Left);
     let other = Machine::new();
     let context = sharing(&other, &place);
     let refused = |head: &Head| {

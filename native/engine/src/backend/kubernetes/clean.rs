@@ -87,13 +87,8 @@ impl Cluster {
         let mut removed = BTreeSet::new();
         let found = within(&what, jobs.list(&ListParams::default().labels(label))).await?;
         for job in found.into_iter().filter_map(Left::of).filter(|job| wanted(job)) {
-            let deleted = async {
-                match jobs.delete(&job.name, &DeleteParams::background()).await {
-                    Err(error) if !trouble::is_gone(&error) => Err(error),
-                    _ => Ok(()),
-                }
-            };
-            within(&what, deleted).await?;
+            let all = DeleteParams::background();
+            within(&what, async { trouble::unless_gone(jobs.delete(&job.name, &all).await) }).await?;
             removed.insert(job.run);
         }
         Ok(removed)

@@ -314,12 +314,8 @@ async fn equip(
 /// Removes a job with all that goes with it. One that is not there is fine.
 async fn remove(shared: &Shared, name: &str) {
     let jobs: Api<Job> = shared.api();
-    let removed = async {
-        match jobs.delete(name, &DeleteParams::background()).await {
-            Err(error) if !trouble::is_gone(&error) => Err(error),
-            _ => Ok(()),
-        }
-    };
+    let all = DeleteParams::background();
+    let removed = async { trouble::unless_gone(jobs.delete(name, &all).await) };
     if let Err(failure) = within("remove a job", removed).await {
         tracing::warn!(job = name, "{failure}");
     }

@@ -251,12 +251,7 @@ impl Shared {
     /// Ends a pod by force. One that is not there is fine.
     async fn end(&self, pod: &str) {
         let (api, at_once) = (self.api_pods(), DeleteParams::default().grace_period(0));
-        let deleted = async {
-            match api.delete(pod, &at_once).await {
-                Err(error) if !trouble::is_gone(&error) => Err(error),
-                _ => Ok(()),
-            }
-        };
+        let deleted = async { trouble::unless_gone(api.delete(pod, &at_once).await) };
         if let Err(failure) = within("end a pod", deleted).await {
             tracing::warn!(pod, "{failure}");
         }

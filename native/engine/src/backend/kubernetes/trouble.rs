@@ -55,6 +55,14 @@ pub(crate) fn is_gone(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 404)
 }
 
+/// What is not there need not be removed.
+pub(crate) fn unless_gone<T>(removed: kube::Result<T>) -> kube::Result<()> {
+    match removed {
+        Err(error) if !is_gone(&error) => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Whether what was to be made is there already.
 pub(crate) fn is_there(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 409 && status.reason == "AlreadyExists")
